@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+// One package; folders are layers. Tests/Tidy holds the table of what each layer may import.
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "holdfast",
+    products: [.executable(name: "holdfast", targets: ["holdfast"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
+    targets: [
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux"),
+        library("Primitives", ["CLinux", system]),
+        library("Sealing", ["Primitives", "COpenSSL"]),
+        library("Compression", ["Primitives", "CZstd", "CZlib"]),
+        library("Chunking", ["Primitives"]),
+        library("ObjectStore", ["Primitives", "CLinux", logging]),
+        library("Repository", ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
+        library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository", system]),
+        library(
+            "Recovery",
+            [
+                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
+                "CArchive",
+                logging,
+            ]),
+        library(
+            "Commands",
+            [
+                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
+                "Recovery",
+                argumentParser, logging,
+            ]),
+        .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
+        library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing"]),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository"],
+            swiftSettings: settings),
+        tests("PrimitivesTests", ["Primitives", "TestSupport"]),
+        tests("SealingTests", ["Primitives", "Sealing", "TestSupport"]),
+        tests("CompressionTests", ["Primitives", "Compression", "TestSupport"]),
+        tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
+        tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
+        tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
+        tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport", system]),
+        tests(
+            "RecoveryTests",
+            ["Primitives", "CLinux", "Sealing", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
+        tests("CommandsTests", ["Primitives", "Commands", "TestSupport"]),
+        tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
+        tests("Integration", ["Primitives", "CLinux", "TestSupport"]),
+        tests("Tidy", ["TestSupport"]),
+    ]
+)
