@@ -1,0 +1,78 @@
+// Compression of one chunk at a time.
+
+import CZlib
+import CZstd
+import Primitives
+
+/// Encodes chunks whole, and changed blocks as deltas against their base.
+///
+/// Thread: one at a time; make one per thread. Its contexts are reused, so that a chunk costs no allocation.
+package final class ChunkEncoder {
+    /// A whole encoding is kept when it is at most this many hundredths of the raw size.
+    static let keptPercent = 97
+    /// The longest chunk, in bytes, that decoders take.
+    package static let maximumRaw = 8 << 20
+
+    package let setting: CompressionSetting
+    private var zstd: ZstdCompressor?
+    private var zlib: ZlibCompressor?
+    private var probe: Probe?
+    private let delta: ZstdCompressor
+
+    /// - Parameter deltaLevel: The zstd level of deltas, whatever the setting is.
+    package init(_ setting: CompressionSetting, deltaLevel: Int = 3) throws(HoldfastError) {
+        precondition(setting.isValid && CompressionSetting.zstdLevels.contains(deltaLevel), "a level is out of range")
+        self.setting = setting
+        // The window covers a block and its base.
+        delta = try ZstdCompressor(level: deltaLevel)
+        switch setting {
+        case .none: break
+        case .zstd(let level): zstd = try ZstdCompressor(level: level)
+        case .zlib(let level): zlib = try ZlibCompressor(level: level)
+        case .auto(let level):
+            zstd = try ZstdCompressor(level: level)
+            probe = try Probe()
+        }
+    }
+
+    /// How many bytes of output `encode` needs for a chunk of `rawCount` bytes.
+    package static func bound(for rawCount: Int) -> Int { max(rawCount, ZSTD_compressBound(rawCount)) }
+
+    /// Encodes a chunk whole; it is stored as it is unless that saves 3 %.
+    ///
+    /// - Parameter output: At least `bound(for:)` bytes.
+    package func encode(
+        _ plain: RawSpan, into output: UnsafeMutableRawBufferPointer
+    ) throws(HoldfastError) -> (codec: Codec, count: Int) {
+        let count = plain.byteCount
+        precondition(count <= Self.maximumRaw, "a chunk is at most 8 MiB")
+        precondition(output.count >= Self.bound(for: count), "the output of an encoder is too small")
+        let limit = count * Self.keptPercent / 100
+        if limit > 0 {
+            let room = UnsafeMutableRawBufferPointer(rebasing: output[..<limit])
+            if let zlib, let size = try zlib.encode(plain, into: room) { return (.zlib, size) }
+            if let zstd, try probe?.isWorthwhile(plain, scratch: output) ?? true,
+                let size = try zstd.encode(plain, into: room)
+            {
+                return (.zstd, size)
+            }
+        }
+        plain.withUnsafeBytes { output.copyMemory(from: $0) }
+        return (.stored, count)
+    }
+
+    /// Encodes a block as its difference from `base`.
+    ///
+    /// - Parameter limit: The result must be under this many bytes; `output` holds at least as many.
+    /// - Returns: The size of the delta, or nil when it is not under `limit`.
+    package func encodeDelta(
+        _ plain: RawSpan, base: RawSpan, into output: UnsafeMutableRawBufferPointer, limit: Int
+    ) throws(HoldfastError) -> Int? {
+        precondition(
+            plain.byteCount <= Self.maximumRaw && base.byteCount <= Self.maximumRaw, "a chunk is at most 8 MiB")
+        precondition(output.count >= limit, "the output of an encoder is too small")
+        guard limit > 1, !base.isEmpty, !plain.isEmpty else { return nil }
+        return try delta.encode(
+            plain, prefix: base, into: UnsafeMutableRawBufferPointer(rebasing: output[..<(limit - 1)]))
+    }
+}

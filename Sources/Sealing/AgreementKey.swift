@@ -1,0 +1,71 @@
+// X25519 (RFC 7748): a secret that two key pairs share.
+
+import COpenSSL
+import Primitives
+
+/// A key pair that others seal to.
+package struct AgreementKey: Sendable {
+    package let publicKey: Bytes32
+    /// The 32 private bytes, as the slot stores them sealed.
+    package let privateKey: SecretBytes
+
+    package static func generate(entropy: any Entropy) throws(HoldfastError) -> AgreementKey {
+        try AgreementKey(raw: try entropy.secret(32))
+    }
+
+    /// - Throws: `.cryptography` unless `raw` has 32 bytes.
+    package init(raw: SecretBytes) throws(HoldfastError) {
+        publicKey = try KeyObject(EVP_PKEY_X25519, private: raw).publicKey()
+        privateKey = raw
+    }
+
+    /// The shared secret with the holder of `peer`; derive keys from it, do not use it as one.
+    ///
+    /// - Throws: `.cryptography` when the peer's key is of low order, so that the secret would be all zero.
+    package func sharedSecret(with peer: Bytes32) throws(HoldfastError) -> SecretBytes {
+        let own = try KeyObject(EVP_PKEY_X25519, private: privateKey)
+        let other = try KeyObject(EVP_PKEY_X25519, public: peer)
+        guard let context = EVP_PKEY_CTX_new(own.pointer, nil) else { throw Libcrypto.failure("EVP_PKEY_CTX_new") }
+        defer { EVP_PKEY_CTX_free(context) }
+        let shared = SecretBytes(count: 32)
+        var count = 32
+        let done = shared.withMutableBytes { raw in
+            EVP_PKEY_derive_init(context) == 1 && EVP_PKEY_derive_set_peer(context, other.pointer) == 1
+                && EVP_PKEY_derive(context, raw.start, &count) == 1
+        }
+        guard done, count == 32 else { throw Libcrypto.failure("X25519") }
+        guard !shared.equals(SecretBytes(count: 32)) else {
+            throw HoldfastError(
+                .cryptography, "the agreement gave an all-zero secret",
+                hint: "The other public key is not a valid one; get it again from its holder.")
+        }
+        return shared
+    }
+}
+
+/// Owns a key object of libcrypto.
+final class KeyObject {
+    let pointer: OpaquePointer
+
+    init(_ type: Int32, private raw: SecretBytes) throws(HoldfastError) {
+        let made = raw.withBytes { EVP_PKEY_new_raw_private_key(type, nil, $0.start, $0.count) }
+        guard let made else { throw Libcrypto.failure("EVP_PKEY_new_raw_private_key") }
+        pointer = made
+    }
+
+    init(_ type: Int32, public raw: Bytes32) throws(HoldfastError) {
+        let made = raw.withBytes { EVP_PKEY_new_raw_public_key(type, nil, $0.start, $0.count) }
+        guard let made else { throw Libcrypto.failure("EVP_PKEY_new_raw_public_key") }
+        pointer = made
+    }
+
+    deinit { EVP_PKEY_free(pointer) }
+
+    func publicKey() throws(HoldfastError) -> Bytes32 {
+        var done: Int32 = 0
+        var count = 32
+        let key = withDigestBuffer { done = EVP_PKEY_get_raw_public_key(pointer, $0, &count) }
+        guard done == 1, count == 32 else { throw Libcrypto.failure("EVP_PKEY_get_raw_public_key") }
+        return key
+    }
+}
