@@ -49,7 +49,9 @@ package struct Entry: Sendable, Hashable {
 
     package init(from reader: inout ByteReader) throws(HoldfastError) {
         let name = try reader.prefixed(atMost: 255)
-        guard let kind = EntryKind(rawValue: try reader.u8()) else { throw reader.corrupt("an entry's kind is unknown") }
+        guard let kind = EntryKind(rawValue: try reader.u8()) else {
+            throw reader.corrupt("an entry's kind is unknown")
+        }
         metadata = EntryMetadata(name: name, kind: kind)
         metadata.mode = try Self.word(&reader)
         metadata.user = try Self.word(&reader)

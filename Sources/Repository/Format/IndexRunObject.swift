@@ -200,6 +200,13 @@ package struct IndexRunObject: Sendable {
         return Parsed(run: run, salt: salt, clear: clear, sealed: sealed, body: body, signature: signature)
     }
 
+    /// Reads the clear part alone.
+    package static func readClear(_ clear: [UInt8], name: String) throws(HoldfastError) -> IndexRunObject {
+        var reader = ByteReader(clear, as: name)
+        var salt = Bytes32()
+        return try IndexRunObject(from: &reader, salt: &salt)
+    }
+
     private init(from reader: inout ByteReader, salt: inout Bytes32) throws(HoldfastError) {
         repository = RepositoryID(try reader.bytes16())
         epoch = try reader.u32()

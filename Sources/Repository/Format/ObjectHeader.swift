@@ -16,6 +16,7 @@ package enum ObjectKind: UInt8, Sendable, CaseIterable {
     case sweep = 10
     case done = 11
     case hold = 12
+    case epoch = 13
 }
 
 /// The common head of all objects.

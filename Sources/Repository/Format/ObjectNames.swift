@@ -14,8 +14,10 @@ package enum ObjectNames {
     package static let leases = "leases/"
     package static let collections = "gc/"
     package static let holds = "holds/"
+    package static let epochs = "epochs/"
 
     package static func format(_ number: UInt32) -> ObjectKey { key("format/\(number)") }
+    package static func epoch(_ number: Epoch) -> ObjectKey { key("epochs/\(number)") }
     package static func slot(_ id: SlotID, revision: UInt32) -> ObjectKey { key("slots/\(id)-\(revision)") }
     package static func grants(of slot: SlotID) -> String { "grants/\(slot)/" }
     package static func grant(_ slot: SlotID, epoch: Epoch, digest: Bytes32) -> ObjectKey {

@@ -42,7 +42,6 @@ package enum PackKind: UInt8, Sendable, CaseIterable {
 package struct PackHead: Sendable, Hashable {
     package static let size = 512
     package static let suite: UInt8 = 1
-    package static let commitmentLabel: [UInt8] = Array("commit".utf8)
 
     package var repository: RepositoryID
     package var kind: PackKind

@@ -91,7 +91,7 @@ package enum Segments {
                     let raw = UnsafeMutableRawBufferPointer(buffer)
                     try cipher.open(
                         inPlace: UnsafeMutableRawBufferPointer(rebasing: raw[..<body]),
-                        tag: UnsafeMutableRawBufferPointer(rebasing: raw[body...]),
+                        tag: UnsafeRawBufferPointer(rebasing: raw[body...]),
                         nonce: UInt64(number), associated: associated.span.bytes)
                 }
             } catch {

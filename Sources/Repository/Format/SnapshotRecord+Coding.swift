@@ -156,7 +156,7 @@ extension SnapshotRecord {
 }
 
 extension SnapshotCounts {
-    private static let order: [WritableKeyPath<SnapshotCounts, UInt64> & Sendable] = [
+    private static let order: [any WritableKeyPath<SnapshotCounts, UInt64> & Sendable] = [
         \.files, \.directories, \.others, \.filesRead, \.bytes, \.bytesRead, \.bytesNew, \.bytesStored, \.chunksNew,
         \.chunksReused, \.deltas,
     ]

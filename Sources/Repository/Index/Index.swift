@@ -1,0 +1,117 @@
+// Where every chunk is: the live runs, and for each pack whether it may be read and whether it may be relied on.
+
+import Primitives
+
+/// A copy of a chunk.
+package struct ChunkLocation: Sendable, Hashable {
+    package var pack: PackID
+    package var entry: IndexEntry
+    /// The run and the place in it, by which a delta finds its base.
+    package var run: Int
+    package var place: Int
+}
+
+/// What a look-up is for.
+package enum LookupPurpose: Sendable {
+    /// Reading back: any copy whose pack is in the store.
+    case reading
+    /// Relying on it in a new snapshot: the pack is listed with its right length, is neither condemned nor bad, and was
+    /// written by someone trusted; and so are the packs of its bases.
+    case reuse
+}
+
+/// What is known of a pack when the index is put together.
+package struct PackStanding: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let present = PackStanding(rawValue: 1)
+    package static let reusable = PackStanding(rawValue: 2)
+}
+
+/// An immutable view of the index. A new collection or a new run makes a new view.
+///
+/// Thread: immutable.
+package final class Index: Sendable {
+    package let runs: [LoadedRun]
+    /// For each run, for each pack in its table.
+    private let standings: [[PackStanding]]
+
+    package init(runs: [LoadedRun], standing: (IndexedPack) -> PackStanding) {
+        self.runs = runs
+        standings = runs.map { $0.run.packs.map(standing) }
+    }
+
+    private init(runs: [LoadedRun], standings: [[PackStanding]]) {
+        self.runs = runs
+        self.standings = standings
+    }
+
+    /// This view and one more run, all of whose packs are good.
+    package func adding(_ run: LoadedRun) -> Index {
+        let good = [PackStanding](repeating: [.present, .reusable], count: run.run.packs.count)
+        return Index(runs: runs + [run], standings: standings + [good])
+    }
+
+    /// This view without the right to rely on `packs`.
+    package func distrusting(_ packs: Set<PackID>) -> Index {
+        let changed = zip(runs, standings).map { run, standing in
+            zip(run.run.packs, standing).map { pack, old in
+                packs.contains(pack.id) ? old.subtracting(.reusable) : old
+            }
+        }
+        return Index(runs: runs, standings: changed)
+    }
+
+    package var entryCount: Int { runs.reduce(0) { $0 + $1.run.entryCount } }
+
+    /// The shallowest copy that `purpose` allows.
+    package func find(_ id: Bytes16, for purpose: LookupPurpose) -> ChunkLocation? {
+        find(id, for: purpose, below: UInt8.max)
+    }
+
+    /// All copies whose packs are present, whatever their bases.
+    package func copies(of id: Bytes16) -> [ChunkLocation] {
+        var found: [ChunkLocation] = []
+        for (number, run) in runs.enumerated() {
+            for place in run.places(of: id) {
+                let entry = run.entry(place)
+                guard Int(entry.pack) < run.run.packs.count, standings[number][Int(entry.pack)].contains(.present)
+                else { continue }
+                found.append(
+                    ChunkLocation(pack: run.run.packs[Int(entry.pack)].id, entry: entry, run: number, place: place))
+            }
+        }
+        return found
+    }
+
+    /// The copy that the delta at `location` is decoded against: one of less depth, so that there are no cycles.
+    package func base(of location: ChunkLocation, for purpose: LookupPurpose) -> ChunkLocation? {
+        guard location.entry.depth > 0, let id = runs[location.run].base(of: location.place) else { return nil }
+        return find(id, for: purpose, below: location.entry.depth)
+    }
+
+    /// The id of the base of a delta.
+    package func baseID(of location: ChunkLocation) -> Bytes16? {
+        location.entry.depth > 0 ? runs[location.run].base(of: location.place) : nil
+    }
+
+    private func find(_ id: Bytes16, for purpose: LookupPurpose, below limit: UInt8) -> ChunkLocation? {
+        var best: ChunkLocation?
+        for (number, run) in runs.enumerated() {
+            for place in run.places(of: id) {
+                let entry = run.entry(place)
+                guard entry.depth < limit, entry.depth < best?.entry.depth ?? UInt8.max,
+                    Int(entry.pack) < run.run.packs.count
+                else { continue }
+                let standing = standings[number][Int(entry.pack)]
+                guard standing.contains(purpose == .reuse ? [.present, .reusable] : .present) else { continue }
+                let candidate = ChunkLocation(
+                    pack: run.run.packs[Int(entry.pack)].id, entry: entry, run: number, place: place)
+                // Depth falls at each step, so that the recursion ends after at most eight.
+                if entry.depth > 0, base(of: candidate, for: purpose) == nil { continue }
+                best = candidate
+            }
+        }
+        return best
+    }
+}

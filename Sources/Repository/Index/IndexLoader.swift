@@ -1,0 +1,143 @@
+// Putting the index together from the store: collections, packs and runs, listed in that order.
+
+import ObjectStore
+import Primitives
+import Sealing
+
+/// The collections that a store shows.
+package struct CollectionState: Sendable {
+    /// The highest generation of which anything is there; 0 for none.
+    package var newest: UInt32 = 0
+    /// Condemned packs of generations without a sweep: not to be relied on any more.
+    package var condemned: [UInt32: CollectionObject] = [:]
+    /// What sweeps name and no `.done` says is gone: being deleted.
+    package var doomed: [UInt32: CollectionObject] = [:]
+
+    package var condemnedPacks: Set<PackID> { Set(condemned.values.flatMap(\.packs)) }
+    package var doomedPacks: Set<PackID> { Set(doomed.values.flatMap(\.packs)) }
+}
+
+/// What one look at the store found.
+package struct IndexState: Sendable {
+    package var collections: CollectionState
+    /// Length and store time of every pack.
+    package var packs: [PackID: ObjectInfo]
+    package var index: Index
+    /// Runs that a maintainer's run replaces.
+    package var superseded: Set<IndexRunID>
+    /// Runs that could not be used, and why.
+    package var damaged: [(run: IndexRunID, error: HoldfastError)]
+}
+
+extension Repository {
+    /// Lists collections, packs and index runs, in that order, and opens the runs.
+    ///
+    /// - Parameter distrusted: Packs known to be bad, which are not relied on.
+    /// - Throws: what the store throws; a damaged run is reported in the result, not thrown.
+    package func loadIndex(distrusted: Set<PackID> = []) throws(HoldfastError) -> IndexState {
+        let collections = try readCollections()
+        let packs = try listPacks()
+        let (runs, superseded, damaged) = try loadRuns()
+        let unwanted = collections.condemnedPacks.union(collections.doomedPacks).union(distrusted)
+        let roster = keyring.roster
+        let own = keyring.slot
+        let index = Index(runs: runs) { pack in
+            guard let info = packs[pack.id], info.size == pack.length else { return [] }
+            let isTrusted =
+                pack.slot == own || roster[pack.slot].map { $0.role == .admin || $0.role == .restorer } ?? false
+            return isTrusted && !unwanted.contains(pack.id) ? [.present, .reusable] : .present
+        }
+        return IndexState(
+            collections: collections, packs: packs, index: index, superseded: superseded, damaged: damaged)
+    }
+
+    package func listPacks() throws(HoldfastError) -> [PackID: ObjectInfo] {
+        var packs: [PackID: ObjectInfo] = [:]
+        try store.list(ObjectNames.packs) { (info) throws(HoldfastError) in
+            if let id = ObjectNames.packID(info.key) { packs[id] = info }
+        }
+        return packs
+    }
+
+    /// Reads the collection objects that bear on what may be relied on.
+    package func readCollections() throws(HoldfastError) -> CollectionState {
+        var names: [UInt32: Set<ObjectKind>] = [:]
+        try store.list(ObjectNames.collections) { (info) throws(HoldfastError) in
+            if let (generation, kind) = ObjectNames.collection(info.key) { names[generation, default: []].insert(kind) }
+        }
+        var state = CollectionState()
+        state.newest = names.keys.max() ?? 0
+        for (generation, kinds) in names where !kinds.contains(.done) {
+            if kinds.contains(.sweep) {
+                state.doomed[generation] = try readCollection(ObjectNames.sweep(generation), .sweep, generation)
+            } else if kinds.contains(.condemned) {
+                state.condemned[generation] = try readCollection(
+                    ObjectNames.condemned(generation), .condemned, generation)
+            }
+        }
+        return state
+    }
+
+    package func readCollection(
+        _ key: ObjectKey, _ kind: ObjectKind, _ generation: UInt32
+    ) throws(HoldfastError) -> CollectionObject {
+        let bytes = try store.get(key, limit: CollectionObject.maximumSize)
+        let object = try CollectionObject(bytes, name: key.path)
+        let (body, signature) = try SignedFrame.open(bytes, name: key.path)
+        try keyring.verify(body, signature, by: object.slot, name: key.path) { $0.mayCollect }
+        guard object.kind == kind, object.generation == generation, object.repository == id else {
+            throw HoldfastError(
+                .corruptObject, "\(key) is not what its name says", hint: "It is foreign; find out who put it.")
+        }
+        return object
+    }
+
+    /// Opens every live run, from the local cache where it is there.
+    private func loadRuns() throws(HoldfastError) -> (
+        runs: [LoadedRun], superseded: Set<IndexRunID>, damaged: [(run: IndexRunID, error: HoldfastError)]
+    ) {
+        var ids: [IndexRunID] = []
+        try store.list(ObjectNames.index) { (info) throws(HoldfastError) in
+            if let id = ObjectNames.indexRunID(info.key) { ids.append(id) }
+        }
+        let cache = environment.cacheDirectory.map { RunCache(directory: $0, repository: id) }
+        var loaded: [LoadedRun] = []
+        var damaged: [(run: IndexRunID, error: HoldfastError)] = []
+        var superseded: Set<IndexRunID> = []
+        for id in ids.sorted() {
+            do throws(HoldfastError) {
+                let run = try loadRun(id, cache: cache)
+                if keyring.roster[run.run.slot]?.mayCollect == true { superseded.formUnion(run.run.supersedes) }
+                loaded.append(run)
+            } catch {
+                switch error.code {
+                // A run that went between the listing and the read was superseded: its heir was listed or will be.
+                case .objectMissing: continue
+                case .storeUnavailable, .accessDenied, .notPermitted: throw error
+                default: damaged.append((id, error))
+                }
+            }
+        }
+        let live = loaded.filter { !superseded.contains($0.id) }
+        cache?.removeAll(except: Set(ids))
+        return (live, superseded, damaged)
+    }
+
+    private func loadRun(_ id: IndexRunID, cache: RunCache?) throws(HoldfastError) -> LoadedRun {
+        let key = ObjectNames.indexRun(id)
+        if let (clear, table) = cache?.load(id) {
+            let run = try IndexRunObject.readClear(clear, name: key.path)
+            return try LoadedRun(id: id, run: run, table: table)
+        }
+        let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
+        guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
+            throw ByteReader([], as: key.path).corrupt("its bytes do not match its name")
+        }
+        let parsed = try IndexRunObject.parse(bytes, name: key.path)
+        guard parsed.run.repository == self.id else { throw ByteReader([], as: key.path).corrupt("it is foreign") }
+        try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
+        let opened = try parsed.opened(indexKey: try keyring.indexKey(parsed.run.epoch), name: key.path)
+        cache?.keep(id, clear: parsed.clear, table: opened.table)
+        return try LoadedRun(id: id, run: parsed.run, table: cache?.load(id)?.table ?? RunTable(opened.table))
+    }
+}

@@ -1,0 +1,242 @@
+// One run of a writer: a lease, the index as it stands, the packs being filled, and the commit.
+
+import Compression
+import Logging
+import ObjectStore
+import Primitives
+import Sealing
+import Synchronization
+
+/// What a writer must do with a chunk that it has at hand.
+package enum ChunkVerdict: Sendable {
+    /// The repository holds it, or this session stores it already.
+    case known
+    /// The caller has claimed it and must encode and append it.
+    case wanted
+}
+
+/// Stores chunks and commits one snapshot.
+///
+/// Thread: `resolve` and `append` may be called from any thread; `flush` and `commit` once, when all appends are over.
+/// Failure: the first failure of a put is kept, and thrown by every later call; nothing is committed after it.
+package final class WriterSession: Sendable {
+    /// A run is put when this many chunks wait for it, so that a broken-off backup loses little.
+    package static let chunksPerRun = 50_000
+    package static let timePerRun = Duration.seconds(600)
+
+    package let repository: Repository
+    package let tag: SourceTag
+    package let lease: LeaseKeeper
+    package let packReader: PackReader
+    package let startIndex: IndexState
+    let placing: Mutex<PlacingState>
+    let packWriter: PackWriter
+    private let renewer: LeaseRenewer
+
+    /// What look-ups and claims go by. One lock for a batch of chunks, not for each.
+    struct PlacingState: Sendable {
+        var index: Index
+        /// Packs that the coming snapshot leans on, bases' packs too.
+        var reliedOn: Set<PackID> = []
+        /// Chunks that this session claimed and that are in no run of the index yet.
+        var claimed: Set<Bytes16> = []
+    }
+
+    /// Opens a session for snapshots of `source`.
+    ///
+    /// - Throws: `.notPermitted` when the role may not write, and what the store throws.
+    package init(_ repository: Repository, tag: SourceTag, purpose: LeaseObject.Purpose = .write) throws(HoldfastError)
+    {
+        self.repository = repository
+        self.tag = tag
+        // The order is the protocol: the lease is seen by every collector before anything is relied upon.
+        let lease = try LeaseKeeper(repository, purpose: purpose, tag: tag)
+        self.lease = lease
+        let state: IndexState
+        do throws(HoldfastError) {
+            try repository.checkFormat()
+            state = try repository.loadIndex()
+            try lease.renew(honouring: state.collections.newest)
+        } catch {
+            lease.close()
+            throw error
+        }
+        startIndex = state
+        packReader = PackReader(store: repository.store, keyring: repository.keyring)
+        placing = Mutex(PlacingState(index: state.index))
+        packWriter = PackWriter(repository, lease: lease.id)
+        renewer = LeaseRenewer(clock: repository.clock)
+        packWriter.start { [weak self] run in self?.runWasPut(run) }
+        renewer.start { [weak self] in
+            do throws(HoldfastError) {
+                try self?.honourCollections(renewing: true)
+            } catch {
+                // A missed renewal is made up for by the next; 30 minutes without one and the commit is refused.
+                self?.repository.logger.warning("a lease was not renewed", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// The index as it stands now; a new collection or run replaces it.
+    package var index: Index { placing.withLock { $0.index } }
+
+    /// Decides for each chunk whether it must be stored, and claims those that must.
+    package func resolve(_ ids: [ChunkID]) throws(HoldfastError) -> [ChunkVerdict] {
+        try packWriter.check()
+        return placing.withLock { state in
+            ids.map { id in
+                let key = id.bytes.prefix
+                if state.claimed.contains(key) { return .known }
+                if let found = state.index.find(key, for: .reuse) {
+                    Self.rely(on: found, &state)
+                    return .known
+                }
+                state.claimed.insert(key)
+                return .wanted
+            }
+        }
+    }
+
+    /// Whether all of `ids` can be relied on, as the content of an unchanged file must be; relies on them if so.
+    package func relyOnAll(_ ids: some Sequence<ChunkID>) -> Bool {
+        placing.withLock { state in
+            var found: [ChunkLocation] = []
+            for id in ids where id != .zeros {
+                let key = id.bytes.prefix
+                if state.claimed.contains(key) { continue }
+                guard let location = state.index.find(key, for: .reuse) else { return false }
+                found.append(location)
+            }
+            for location in found { Self.rely(on: location, &state) }
+            return true
+        }
+    }
+
+    /// The copy of `id` that a delta may be made against, and relies on it.
+    package func base(_ id: ChunkID) -> ChunkLocation? {
+        placing.withLock { state in
+            guard let found = state.index.find(id.bytes.prefix, for: .reuse) else { return nil }
+            Self.rely(on: found, &state)
+            return found
+        }
+    }
+
+    private static func rely(on location: ChunkLocation, _ state: inout PlacingState) {
+        var link: ChunkLocation? = location
+        while let at = link {
+            state.reliedOn.insert(at.pack)
+            link = at.entry.depth > 0 ? state.index.base(of: at, for: .reuse) : nil
+        }
+    }
+
+    /// Adds an encoded chunk that ``resolve(_:)`` called wanted.
+    package func append(
+        _ kind: PackKind, id: ChunkID, codec: Codec, depth: UInt8 = 0, raw: Int, base: Bytes16 = Bytes16(),
+        _ encoded: UnsafeRawBufferPointer
+    ) throws(HoldfastError) {
+        try packWriter.append(kind, id: id, codec: codec, depth: depth, raw: raw, base: base, encoded)
+    }
+
+    /// Bytes put into the store so far, packs and runs.
+    package var bytesStored: UInt64 { packWriter.bytesStored }
+
+    /// Seals and puts all that is open: data before structure, then the index run.
+    package func flush() throws(HoldfastError) {
+        try packWriter.finish()
+    }
+
+    private func runWasPut(_ run: LoadedRun) {
+        placing.withLock { state in
+            state.index = state.index.adding(run)
+            for place in 0..<run.run.entryCount { state.claimed.remove(run.entry(place).id) }
+        }
+    }
+
+    /// Looks for a new collection and answers it: what was relied on is kept, the rest of its packs is absent from now.
+    func honourCollections(renewing: Bool) throws(HoldfastError) {
+        let collections = try repository.readCollections()
+        guard collections.newest > lease.honoured else {
+            if renewing { try lease.renew() }
+            return
+        }
+        let condemned = collections.condemnedPacks.union(collections.doomedPacks)
+        // The barrier: no look-up runs between taking stock and treating the rest as absent.
+        let (kept, isDoomed) = placing.withLock { state -> ([PackID], Bool) in
+            let kept = state.reliedOn.intersection(condemned)
+            state.index = state.index.distrusting(condemned.subtracting(kept))
+            return (Array(kept), !state.reliedOn.isDisjoint(with: collections.doomedPacks))
+        }
+        guard !isDoomed else {
+            throw HoldfastError(
+                .leaseLost, "packs that this backup relies on were swept while it was away",
+                hint: "Run the backup again; what was uploaded is reused.")
+        }
+        try lease.renew(honouring: collections.newest, keeping: kept)
+    }
+
+    /// Commits the snapshot: after this returns it is durable and visible.
+    ///
+    /// - Precondition: ``flush()`` has returned.
+    /// - Throws: `.leaseLost` when a collector fenced this writer off; nothing is committed then.
+    package func commit(_ record: SnapshotRecord, previous: Snapshot?) throws(HoldfastError) -> SnapshotID {
+        try repository.checkFormat()
+        try honourCollections(renewing: false)
+        let keyring = repository.keyring
+        let object = SnapshotObject(
+            repository: repository.id, tag: tag, id: lease.id, sequence: (previous?.sequence ?? 0) + 1,
+            previous: previous?.digest ?? Bytes32(), epoch: keyring.current.epoch,
+            formatNumber: repository.format.number,
+            slot: keyring.slot, runs: index.runs.map(\.id))
+        let bytes = try object.encoded(
+            record, recipients: keyring.recipients(structure: true), signer: keyring.signing,
+            entropy: repository.entropy)
+        do throws(HoldfastError) {
+            try repository.store.putIfAbsent(ObjectNames.snapshot(tag, lease.id), bytes.span.bytes)
+        } catch {
+            guard error.code == .objectExists else { throw error }
+            throw HoldfastError(
+                .leaseLost, "this backup was away for too long, and a collection has closed its place",
+                hint: "Run the backup again; what was uploaded is reused.")
+        }
+        return lease.id
+    }
+
+    /// Ends the session, whether it committed or not. What was put stays, and its index run is put if it can be, so
+    /// that the next run reuses it.
+    package func close() {
+        packWriter.close()
+        renewer.stop()
+        lease.close()
+    }
+}
+
+/// The thread that renews a lease.
+final class LeaseRenewer: Sendable {
+    private let clock: any Clock
+    private let over = Cancellation()
+    private let thread = Mutex<JoinableThread?>(nil)
+
+    init(clock: any Clock) { self.clock = clock }
+
+    func start(_ renew: @escaping @Sendable () -> Void) {
+        let clock = clock
+        let over = over
+        let started = JoinableThread {
+            while true {
+                clock.sleep(for: LeaseTimes.renewal, unless: over)
+                if over.isRaised { return }
+                renew()
+            }
+        }
+        thread.withLock { $0 = started }
+    }
+
+    func stop() {
+        over.raise()
+        let running = thread.withLock { thread -> JoinableThread? in
+            defer { thread = nil }
+            return thread
+        }
+        running?.join()
+    }
+}
