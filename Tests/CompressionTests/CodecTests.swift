@@ -90,4 +90,17 @@ struct CodecTests {
             #expect(try encoder.encode(mixed).codec == .zstd, "text at \(place)")
         }
     }
+
+    @Test("auto looks closely again once a chunk has shrunk after a long run of noise")
+    func autoRecovers() throws {
+        let encoder = try ChunkEncoder(.auto(level: 3))
+        let noise = try SeededEntropy(seed: 48).bytes(400_000)
+        for _ in 0..<21 { #expect(try encoder.encode(noise).codec == .stored) }
+        #expect(try encoder.encode(words(400_000, seed: 49)).codec == .zstd)
+        for place in [0, 120_000, 250_000, 370_000] {
+            var mixed = noise
+            mixed.replaceSubrange(place..<place + 30_000, with: words(30_000, seed: 50))
+            #expect(try encoder.encode(mixed).codec == .zstd, "text at \(place)")
+        }
+    }
 }

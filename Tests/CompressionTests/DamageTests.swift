@@ -90,7 +90,11 @@ struct DamageTests {
         #expect(code(magic + [0x80, 31 << 3] + size + block, 3) == .corruptObject)
         #expect(code(magic + [0x00, 0x58] + block, 3) == .corruptObject, "no content size")
         #expect(code(magic + [0x21, 7, 3] + block, 3) == .corruptObject, "a dictionary")
-        #expect(code([0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3], 3) == .corruptObject, "a skippable frame")
+        let skippable: [UInt8] = [0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3]
+        #expect(code(skippable, 3) == .corruptObject, "a skippable frame")
+        #expect(code(magic + [0x20, 3] + block + skippable, 3) == .corruptObject, "one behind a good frame")
+        #expect(
+            code(magic + [0x20, 3] + block + magic + [0x20, 0, 1, 0, 0], 3) == .corruptObject, "an empty frame more")
         #expect(code(magic + [0xE0] + [UInt8](repeating: 0xFF, count: 8) + block, 3) == .corruptObject)
     }
 

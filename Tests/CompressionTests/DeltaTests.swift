@@ -73,6 +73,17 @@ struct DeltaTests {
                     try decoder.decode(.zstdDelta, delta, base: wrong, count: changed.count)
                 } == .corruptObject)
         }
+        // Not even one that would decode without it.
+        let plain = [UInt8](repeating: 5, count: 1_000)
+        let lonely = try #require(try encoder.delta(plain, base: words(1_000, seed: 57), limit: 500))
+        let alone = try decoder.decode(.zstd, lonely, count: plain.count)
+        #expect(alone == plain)
+        for wrong in missing {
+            #expect(
+                failure { () throws(HoldfastError) in
+                    try decoder.decode(.zstdDelta, lonely, base: wrong, count: plain.count)
+                } == .corruptObject)
+        }
         // Read as a whole frame right after its base was in use, it still has none.
         _ = try decoder.decode(.zstdDelta, delta, base: base, count: changed.count)
         #expect(
