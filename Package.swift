@@ -61,7 +61,9 @@ let package = Package(
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing"]),
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository"],
+            dependencies: [
+                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "TestSupport",
+            ],
             swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
         tests("SealingTests", ["Primitives", "Sealing", "TestSupport"]),

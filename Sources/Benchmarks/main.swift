@@ -1,1 +1,47 @@
+// Rates of the codecs and cutters on data made from a seed: `Benchmarks [--filter NAME] [--json]`.
 
+import Chunking
+import Primitives
+import TestSupport
+
+/// Everything, in the order of the table.
+func runAll(_ bench: inout Bench) throws(HoldfastError) {
+    let entropy = SeededEntropy(seed: 2_026)
+    let noise = try entropy.bytes(64 << 20)
+    var pages = SyntheticPages(count: 64 << 20, seed: 7)
+    let before = pages.bytes
+    let table = GearTable(material: try entropy.secret(GearTable.materialCount))
+    let cutter = ContentCutter(table: table)
+    let span = noise.span.bytes
+    try bench.measure("chunk/content", bytes: noise.count) { () throws(HoldfastError) in
+        _ = cutter.boundaries(in: span, isFinal: true)
+    }
+    let zeros = [UInt8](repeating: 0, count: 64 << 20)
+    let zeroSpan = zeros.span.bytes
+    try bench.measure("chunk/zeros", bytes: zeros.count) { () throws(HoldfastError) in _ = isAllZero(zeroSpan) }
+    try bench.sealing(noise, entropy: entropy)
+    try bench.compression(pages: before, noise: noise, chunk: 1 << 20)
+    for rows in [200, 2_000] where bench.wants("delta/") {
+        let old = pages.bytes
+        let blocks = pages.update(rows: rows)
+        try bench.deltas(before: old, after: pages.bytes, blocks: blocks)
+    }
+}
+
+var filter = ""
+var wantsJSON = false
+var arguments = CommandLine.arguments.dropFirst()
+while let argument = arguments.popFirst() {
+    switch argument {
+    case "--json": wantsJSON = true
+    case "--filter": filter = arguments.popFirst() ?? ""
+    default: emit("usage: Benchmarks [--filter NAME] [--json]\n", to: 2)
+    }
+}
+var bench = Bench(filter: filter)
+do throws(HoldfastError) {
+    try runAll(&bench)
+    emit(wantsJSON ? bench.json : bench.table)
+} catch {
+    emit("benchmarks: \(error)\n", to: 2)
+}

@@ -49,10 +49,10 @@ package final class ChunkEncoder {
         precondition(output.count >= Self.bound(for: count), "the output of an encoder is too small")
         let limit = count * Self.keptPercent / 100
         if limit > 0 {
-            let room = UnsafeMutableRawBufferPointer(rebasing: output[..<limit])
-            if let zlib, let size = try zlib.encode(plain, into: room) { return (.zlib, size) }
+            let room = Self.room(for: limit, in: output)
+            if let zlib, let size = try zlib.encode(plain, into: room), size <= limit { return (.zlib, size) }
             if let zstd, try probe?.isWorthwhile(plain, scratch: output) ?? true,
-                let size = try zstd.encode(plain, into: room)
+                let size = try zstd.encode(plain, into: room), size <= limit
             {
                 return (.zstd, size)
             }
@@ -63,7 +63,9 @@ package final class ChunkEncoder {
 
     /// Encodes a block as its difference from `base`.
     ///
-    /// - Parameter limit: The result must be under this many bytes; `output` holds at least as many.
+    /// - Parameters:
+    ///   - output: At least `limit` bytes. With less than 64 more, a result just under the limit may not be found.
+    ///   - limit: The result must be under this many bytes.
     /// - Returns: The size of the delta, or nil when it is not under `limit`.
     package func encodeDelta(
         _ plain: RawSpan, base: RawSpan, into output: UnsafeMutableRawBufferPointer, limit: Int
@@ -72,7 +74,15 @@ package final class ChunkEncoder {
             plain.byteCount <= Self.maximumRaw && base.byteCount <= Self.maximumRaw, "a chunk is at most 8 MiB")
         precondition(output.count >= limit, "the output of an encoder is too small")
         guard limit > 1, !base.isEmpty, !plain.isEmpty else { return nil }
-        return try delta.encode(
-            plain, prefix: base, into: UnsafeMutableRawBufferPointer(rebasing: output[..<(limit - 1)]))
+        let room = Self.room(for: limit, in: output)
+        guard let size = try delta.encode(plain, prefix: base, into: room), size < limit else { return nil }
+        return size
+    }
+
+    /// The part of `output` that an encoder gets, so that it stops soon after `limit`; encoders need some bytes to spare.
+    private static func room(
+        for limit: Int, in output: UnsafeMutableRawBufferPointer
+    ) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: output[..<min(output.count, limit + 64)])
     }
 }

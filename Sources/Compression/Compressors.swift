@@ -42,6 +42,8 @@ final class ZstdCompressor {
             }
         }
         guard ZSTD_isError(result) != 0 else { return result }
+        // A frame that was given up leaves the context in its middle, where no prefix can be set.
+        ZSTD_CCtx_reset(context, ZSTD_reset_session_only)
         if ZSTD_getErrorCode(result) == ZSTD_error_dstSize_tooSmall { return nil }
         throw HoldfastError(
             .inputOutput, "zstd failed: \(String(cString: ZSTD_getErrorName(result)))",
