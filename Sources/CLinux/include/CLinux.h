@@ -5,6 +5,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+// fd_set names its member by __USE_XOPEN; modules that see it both ways cannot be imported together.
+#include <features.h>
+#ifdef __USE_XOPEN
+#undef __USE_XOPEN
+#include <sys/select.h>
+#define __USE_XOPEN 1
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
