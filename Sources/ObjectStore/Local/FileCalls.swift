@@ -59,7 +59,8 @@ package struct SystemFileCalls: FileCalls {
     package func open(at directory: Int32, _ name: String, _ flags: Int32, mode: UInt32) -> Int32 {
         // openat2(2) asks for a new try when a rename races with its walk; the walk here is three parts long.
         for _ in 0..<16 {
-            let descriptor = plain { holdfast_open_beneath(directory, name, flags | O_NOFOLLOW, mode) }
+            // Without O_NOFOLLOW, which would report a symbolic link to a directory as no directory.
+            let descriptor = plain { holdfast_open_beneath(directory, name, flags, mode) }
             if descriptor == -EAGAIN { continue }
             // Kernels before 5.6 and some sandboxes lack the call: then only the last part is guarded.
             guard descriptor == -ENOSYS else { return descriptor }

@@ -6,13 +6,16 @@ import Logging
 import Primitives
 
 extension LocalStore {
+    /// A logger for callers that have none: what it gets is dropped.
+    package static var silent: Logger { Logger(label: "holdfast.store", factory: { _ in SwiftLogNoOpLogHandler() }) }
+
     /// Makes the directory with all that a repository needs in it, and opens it. Running it again is harmless.
     ///
     /// - Durability: on return every directory, and the name of the store in its parent, is on stable storage.
     /// - Throws: `.repositoryExists` when objects are there already; `.usage` when the directory holds other things.
     package static func create(
         at path: String, reserve: ByteCount = .mebi(8), calls: any FileCalls = SystemFileCalls(),
-        entropy: any Entropy = SystemEntropy(), logger: Logger = Logger(label: "holdfast.store")
+        entropy: any Entropy = SystemEntropy(), logger: Logger = LocalStore.silent
     ) throws(HoldfastError) -> LocalStore {
         try makeRoot(path, calls)
         let root = try openRoot(path, calls)
@@ -37,7 +40,7 @@ extension LocalStore {
     /// - Throws: `.repositoryNotFound` when the directory is not there or holds no store.
     package static func open(
         at path: String, reserve: ByteCount = .mebi(8), calls: any FileCalls = SystemFileCalls(),
-        entropy: any Entropy = SystemEntropy(), logger: Logger = Logger(label: "holdfast.store")
+        entropy: any Entropy = SystemEntropy(), logger: Logger = LocalStore.silent
     ) throws(HoldfastError) -> LocalStore {
         let root = try openRoot(path, calls)
         // Without this look a mistyped path would get a reserve file of eight mebibytes.

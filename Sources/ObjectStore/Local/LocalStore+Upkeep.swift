@@ -62,6 +62,13 @@ extension LocalStore {
     package func setAside(_ key: ObjectKey) throws(HoldfastError) {
         guard let from = try openDirectory(of: key) else { return }
         defer { _ = calls.close(from) }
+        // A directory has the name of no object, and all that is in it would go along.
+        switch calls.status(at: from, String(key.lastPart)) {
+        case .success(let status) where status.kind == .regular: break
+        case .success: return
+        case .failure(let failure) where failure.errorNumber == ENOENT: return
+        case .failure(let failure): throw self.failure("stat", failure.errorNumber, on: key.path)
+        }
         try makeDirectories(Self.quarantineDirectory)
         guard let to = try openDirectory(Self.quarantineDirectory) else {
             throw failure("open", ENOENT, on: Self.quarantineDirectory)
@@ -76,7 +83,7 @@ extension LocalStore {
         // The new name first: a power cut in between leaves two names rather than none.
         try sync(to, Self.quarantineDirectory)
         try sync(from, "the directory of \(key)")
-        logger.notice("a damaged object was set aside", metadata: ["object": "\(key)", "as": "\(name)"])
+        logger.debug("a damaged object was set aside", metadata: ["object": "\(key)", "as": "\(name)"])
     }
 
     /// Removes the temporary files of puts that never finished; returns how many.
