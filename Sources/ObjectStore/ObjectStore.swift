@@ -78,4 +78,14 @@ package protocol ObjectStore: Sendable {
     /// Gives back the space that is kept so that objects can be removed when the store is full; refilled at the next
     /// chance. Does nothing on a store that needs none.
     func releaseReserve() throws(HoldfastError)
+
+    /// Takes a damaged object out of the namespace, so that a good one can be put at `key`; success when none is there.
+    ///
+    /// A store that can keep the damaged bytes for inspection does so; the others delete.
+    /// - Throws: as ``delete(_:)``.
+    func setAside(_ key: ObjectKey) throws(HoldfastError)
+}
+
+extension ObjectStore {
+    package func setAside(_ key: ObjectKey) throws(HoldfastError) { try delete(key) }
 }
