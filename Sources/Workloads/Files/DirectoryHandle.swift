@@ -96,6 +96,13 @@ package final class DirectoryHandle: Sendable {
         return DirectoryHandle(descriptor, tree: tree, path: [], depth: 0, device: device)
     }
 
+    /// A root over a directory that is open already, read with the options by default.
+    static func borrowing(_ descriptor: OwnedDescriptor) throws(HoldfastError) -> DirectoryHandle {
+        let device = UInt64(try descriptor.status(of: "the directory").st_dev)
+        let tree = Tree(options: TreeReaderOptions(), device: device)
+        return DirectoryHandle(descriptor, tree: tree, path: [], depth: 0, device: device)
+    }
+
     /// Metadata of the directory itself, with an empty name at the root.
     package func metadata() throws(HoldfastError) -> EntryMetadata {
         let name = path.split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []

@@ -68,6 +68,17 @@ enum AttributeHolder {
         return (names.sorted { $0.lexicographicallyPrecedes($1) }, 0)
     }
 
+    /// One value; nil when it is not there or cannot be read.
+    func value(of name: [UInt8]) -> [UInt8]? {
+        withCString(name) { name in
+            let length = get(name, nil, 0)
+            guard length >= 0, length <= Self.maximumBytes else { return nil }
+            var buffer = [UInt8](repeating: 0, count: length)
+            let filled = buffer.withUnsafeMutableBytes { get(name, $0.baseAddress, $0.count) }
+            return filled == length ? buffer : nil
+        }
+    }
+
     /// Names and values, sorted by name; an attribute that goes away meanwhile is left out.
     func read() -> (attributes: [ExtendedAttribute], errorNumber: Int32) {
         let (names, number) = names()
