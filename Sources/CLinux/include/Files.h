@@ -1,0 +1,25 @@
+// What reading and writing trees needs of Linux and Swift's Glibc module does not surface.
+#ifndef HOLDFAST_FILES_H
+#define HOLDFAST_FILES_H
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/types.h>
+
+static const int holdfast_o_path = O_PATH;
+static const int holdfast_o_noatime = O_NOATIME;
+static const int holdfast_at_empty_path = AT_EMPTY_PATH;
+static const int holdfast_seek_data = SEEK_DATA;
+static const int holdfast_seek_hole = SEEK_HOLE;
+static const unsigned holdfast_dt_directory = DT_DIR;
+static const unsigned holdfast_dt_unknown = DT_UNKNOWN;
+
+static inline const char *holdfast_dirent_name(const struct dirent *entry) { return entry->d_name; }
+static inline unsigned holdfast_dirent_type(const struct dirent *entry) { return entry->d_type; }
+
+// openat(2) of one path part, the fallback where openat2(2) is missing or forbidden.
+static inline int holdfast_openat(int directory, const char *path, int flags, unsigned mode) {
+    return openat(directory, path, flags | O_CLOEXEC, mode);
+}
+
+#endif

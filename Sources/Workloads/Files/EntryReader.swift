@@ -1,0 +1,83 @@
+// Metadata of one name after another in a directory.
+
+import CLinux
+import Glibc
+import Primitives
+import Repository
+
+/// Asks the kernel about names in one directory: one fstatat and one llistxattr for an ordinary file.
+struct EntryReader {
+    private let directory: DirectoryHandle
+    private let device: UInt64
+    /// `/proc/self/fd/N/`, before which every attribute path begins.
+    private let prefix: [UInt8]
+
+    init(directory: DirectoryHandle) {
+        self.directory = directory
+        device = directory.tree.device
+        prefix = Array("/proc/self/fd/\(directory.descriptor.number)/".utf8)
+    }
+
+    /// The entry, or what went wrong with it; nil when it is excluded, gone, or of a kind unknown.
+    mutating func read(_ name: [UInt8], type: UInt8) -> ListedEntry? {
+        let path = joinPath(directory.path, name)
+        let options = directory.tree.options
+        let isTypeKnown = UInt32(type) != holdfast_dt_unknown
+        if isTypeKnown, !options.exclusions.isEmpty {
+            let isDirectory = UInt32(type) == holdfast_dt_directory
+            if options.exclusions.excludes(path, isDirectory: isDirectory) { return nil }
+        }
+        var status = stat()
+        let number = withCString(name) { name in
+            fstatat(directory.descriptor.number, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno
+        }
+        if number == ENOENT { return nil }
+        guard number == 0 else { return failure(path, "stat", number) }
+        guard var entry = EntryMetadata(name: name, status: status) else { return nil }
+        if !isTypeKnown, options.exclusions.excludes(path, isDirectory: entry.kind == .directory) { return nil }
+        if options.oneFileSystem, entry.device != device, entry.kind != .directory { return nil }
+        entry.userName = directory.tree.owners.user(entry.user)
+        entry.groupName = directory.tree.owners.group(entry.group)
+        if entry.kind == .symbolicLink {
+            let (target, number) = readLink(name)
+            guard number == 0 else { return number == ENOENT ? nil : failure(path, "read link", number) }
+            entry.linkTarget = target
+        }
+        let (attributes, attributeNumber) = attributes(of: name, kind: entry.kind)
+        if attributeNumber == ENOENT { return nil }
+        guard attributeNumber == 0 else { return failure(path, "read attributes of", attributeNumber) }
+        entry.attributes = attributes
+        return .entry(entry)
+    }
+
+    private func failure(_ path: [UInt8], _ call: String, _ number: Int32) -> ListedEntry {
+        .failure(EntryFailure(path: path, error: .systemCall(call, number, on: printablePath(path))))
+    }
+
+    private func readLink(_ name: [UInt8]) -> (target: [UInt8], errorNumber: Int32) {
+        // PATH_MAX bounds what Linux keeps in a link.
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let (count, number) = withCString(name) { name in
+            buffer.withUnsafeMutableBufferPointer { raw in
+                raw.withMemoryRebound(to: CChar.self) { raw -> (Int, Int32) in
+                    guard let base = raw.baseAddress else { return (-1, ENOMEM) }
+                    let count = readlinkat(directory.descriptor.number, name, base, raw.count)
+                    return (count, count < 0 ? errno : 0)
+                }
+            }
+        }
+        return number == 0 ? (Array(buffer[..<count]), 0) : ([], number)
+    }
+
+    private func attributes(of name: [UInt8], kind: EntryKind) -> ([ExtendedAttribute], Int32) {
+        if directory.tree.hasProc {
+            return withCString(prefix + name) { AttributeHolder.path($0).read() }
+        }
+        // Without /proc only what can be opened without a side effect is asked.
+        guard kind == .file || kind == .directory else { return ([], 0) }
+        let number = withCString(name) { openPart(directory.descriptor.number, $0, O_RDONLY | O_NONBLOCK) }
+        guard number >= 0 else { return ([], -number) }
+        let descriptor = OwnedDescriptor(number)
+        return AttributeHolder.descriptor(descriptor.number).read()
+    }
+}
