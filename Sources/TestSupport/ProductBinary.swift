@@ -9,10 +9,13 @@ package enum ProductBinary {
 
     /// The directory of the running executable.
     package static var directory: String {
-        let capacity = Int(PATH_MAX)
-        let own = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-            count = max(0, readlink("/proc/self/exe", buffer.baseAddress, capacity))
+        var own = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = own.withUnsafeMutableBytes { buffer in
+            buffer.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlink("/proc/self/exe", $0, text.count) } ?? 0
+            }
         }
+        own.removeLast(own.count - max(0, count))
         precondition(!own.isEmpty, "/proc/self/exe cannot be read")
         return String(decoding: own[..<(own.lastIndex(of: UInt8(ascii: "/")) ?? 0)], as: UTF8.self)
     }

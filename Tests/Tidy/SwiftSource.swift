@@ -9,18 +9,29 @@ struct SwiftSource {
     let text: [UInt8]
     private(set) var code: [UInt8]
     private(set) var comments: [UInt8]
+    /// The offset of every line break, in order.
+    private let breaks: [Int]
 
     init(path: String, text: String) {
         self.path = path
         self.text = Array(text.utf8)
         code = self.text.map { $0 == newline ? newline : space }
         comments = code
+        breaks = self.text.indices.filter { [text = self.text] in text[$0] == newline }
         var index = 0
         scanCode(from: &index, closing: nil)
     }
 
-    /// The line number, from 1, of each byte that a caller asks for in rising order is cheap enough by counting.
-    func line(of offset: Int) -> Int { text[..<offset].count { $0 == newline } + 1 }
+    /// The number, from 1, of the line that the offset is in.
+    func line(of offset: Int) -> Int {
+        var low = 0
+        var high = breaks.count
+        while low < high {
+            let middle = (low + high) / 2
+            if breaks[middle] < offset { low = middle + 1 } else { high = middle }
+        }
+        return low + 1
+    }
 
     /// The lines of `bytes`, which is one of the three texts.
     func lines(_ bytes: [UInt8]) -> [String] {
