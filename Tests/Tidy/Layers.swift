@@ -73,7 +73,7 @@ enum Layers {
         }
     }
 
-    /// The modules that a file imports, with their lines; `import struct A.B` and `@testable import A` are imports of A.
+    /// The modules that a file imports, with their lines; `import struct A.B` and `@testable import A` import A.
     static func imports(_ source: SwiftSource) -> [(line: Int, module: String)] {
         var found: [(line: Int, module: String)] = []
         for (index, line) in source.lines(source.code).enumerated() {

@@ -24,7 +24,7 @@ enum Project {
         .filter { $0.hasSuffix(".swift") }
         .map { SwiftSource(path: $0, text: text($0)) }
 
-    /// Every file that belongs to the project, as paths from the root: what is at the top, and all in its known folders.
+    /// Every file of the project, as paths from the root: what is at the top, and all in its known folders.
     static let files: [String] = {
         let top = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
         let loose = top.filter { isFile($0) && !$0.hasPrefix(".git") && $0 != "Package.resolved" }

@@ -2,8 +2,8 @@
 
 /// A Swift source file, parted into its code and its comments.
 ///
-/// `code` and `comments` are as long as the text and keep its line breaks; everything else is blanked, so that an offset
-/// means the same place in all three. Code inside an interpolation counts as code.
+/// `code` and `comments` are as long as the text and keep its line breaks; everything else is blanked, so that an
+/// offset means the same place in all three. Code inside an interpolation counts as code.
 struct SwiftSource {
     let path: String
     let text: [UInt8]
