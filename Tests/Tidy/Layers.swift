@@ -24,11 +24,16 @@ enum Layers {
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "CLinux"],
-        "Benchmarks": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux"],
-        "Simulation": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository"],
+        "Benchmarks": [
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
+            "CLinux", "TestSupport",
+        ],
+        "Simulation": [
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "TestSupport",
+        ],
     ]
 
-    /// Targets that must never reach the product.
+    /// Targets that must never reach the product; they may use each other where the table says so.
     static let neverShipped: Set<String> = ["Simulation", "TestSupport", "Benchmarks"]
 
     /// Modules that come with the toolchain; none needs a declaration.
@@ -64,7 +69,9 @@ enum Layers {
             if toolchain.contains(module) {
                 return module == "Testing" && !target.isTest ? violation("only tests import Testing") : nil
             }
-            if !target.isTest && neverShipped.contains(module) { return violation("\(module) does not ship") }
+            if !target.isTest && !neverShipped.contains(target.name) && neverShipped.contains(module) {
+                return violation("\(module) does not ship")
+            }
             if !target.isTest && allowed[target.name]?.contains(module) != true {
                 return violation("\(target.name) may not import \(module)")
             }

@@ -95,6 +95,19 @@ struct LayerRuleTests {
         #expect(Layers.check(source(purpose + line), manifest).count == count)
     }
 
+    @Test("what ships never imports what does not, whatever the manifest declares")
+    func neverShipped() {
+        let manifest = manifest(
+            """
+            library("Repository", ["TestSupport"]),
+            .executableTarget(name: "Benchmarks", dependencies: ["TestSupport"]),
+            """)
+        #expect(Layers.check(manifest).map(\.message) == ["Repository may not depend on TestSupport"])
+        let line = purpose + "import TestSupport"
+        #expect(Layers.check(source(line), manifest).map(\.message) == ["TestSupport does not ship"])
+        #expect(Layers.check(source(line, path: "Sources/Benchmarks/A.swift"), manifest).isEmpty)
+    }
+
     @Test("a source outside every target is reported")
     func stray() {
         #expect(Layers.check(source(purpose, path: "Sources/Stray/A.swift"), manifest("")).count == 1)
