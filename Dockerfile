@@ -3,6 +3,8 @@
 #   docker build -t holdfast .
 #   docker run --rm -v /srv/data:/data:ro -v /srv/repository:/repository -e HOLDFAST_REPO=/repository \
 #       -e HOLDFAST_PASSWORD_FILE=/run/secrets/password holdfast backup dir:/data
+#
+# The directory of the repository must belong to user 65532, and that user must be able to read the data.
 
 FROM swift:6.3-bookworm AS build
 WORKDIR /source
