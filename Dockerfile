@@ -1,10 +1,11 @@
 # Builds holdfast and puts it into a small image that runs it as an unprivileged user.
 #
 #   docker build -t holdfast .
-#   docker run --rm -v /srv/data:/data:ro -v /srv/repository:/repository -e HOLDFAST_REPO=/repository \
-#       -e HOLDFAST_PASSWORD_FILE=/run/secrets/password holdfast backup dir:/data
+#   docker run --rm -v /srv/data:/data:ro -v /srv/repository:/repository -v /etc/holdfast/password:/run/password:ro \
+#       -e HOLDFAST_REPO=/repository -e HOLDFAST_PASSWORD_FILE=/run/password holdfast backup dir:/data
 #
-# The directory of the repository must belong to user 65532, and that user must be able to read the data.
+# The directory of the repository must belong to user 65532, and that user must be able to read the data
+# and the password.
 
 FROM swift:6.3-bookworm AS build
 WORKDIR /source
