@@ -1,4 +1,5 @@
-// Blocking work runs on threads of its own, joined before the caller returns: the cooperative pool never waits for a disk.
+// Blocking work runs on threads of its own, joined before the caller returns: the cooperative pool never waits for a
+// disk.
 
 import CLinux
 import Glibc

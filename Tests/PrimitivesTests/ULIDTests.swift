@@ -1,3 +1,5 @@
+// Shows that ULIDs print and read back.
+
 import Primitives
 import TestSupport
 import Testing
