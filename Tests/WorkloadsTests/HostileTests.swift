@@ -1,5 +1,6 @@
 // Snapshots that try to write outside of the target, and trees that change while they are read.
 
+import CLinux
 import Glibc
 import Primitives
 import Repository
@@ -150,6 +151,54 @@ struct HostileTests {
         #expect(shell("[ $(stat -c %a out/f) = 600 ]", in: root.path) == 0)
     }
 
+    @Test("directories that their owner may not enter get their metadata after all that lies in them")
+    func deepestFirst() throws {
+        let root = TemporaryDirectory()
+        let writer = try TreeWriter(target: bytes(root.path + "/out"))
+        for (path, mode) in [("a", UInt32(0)), ("a/b", 0o500), ("a/b/c", 0o711)] {
+            try writer.makeDirectory(parts(path))
+            var metadata = EntryMetadata(name: [], kind: .directory)
+            metadata.mode = mode
+            metadata.user = geteuid()
+            metadata.group = getegid()
+            metadata.modified = Timestamp(seconds: 1_000_000_000, nanoseconds: 7)
+            try writer.apply(metadata, at: parts(path))
+        }
+        _ = try writer.openFile(parts("a/b/file"))
+        try writer.finish()
+        #expect(
+            shell("[ \"$(stat -c '%a %Y' out/a)\" = '0 1000000000' ]; s=$?; chmod 700 out/a; exit $s", in: root.path)
+                == 0)
+        #expect(
+            shell("[ \"$(stat -c '%a %Y' out/a/b out/a/b/c)\" = '500 1000000000\n711 1000000000' ]", in: root.path) == 0
+        )
+    }
+
+    @Test("what is sparse is written sparse in any order, over fresh and over old content", arguments: [true, false])
+    func sparseWrites(_ isFresh: Bool) throws {
+        let root = TemporaryDirectory()
+        #expect(shell("mkdir out", in: root.path) == 0)
+        if !isFresh { #expect(shell("head -c 3000000 /dev/urandom > out/f", in: root.path) == 0) }
+        var content = [UInt8](repeating: 0, count: 2_000_003)
+        for place in [0, 5000, 1_000_000, 2_000_002] { content[place] = 1 }
+        let writer = try TreeWriter(target: bytes(root.path + "/out"))
+        let file = try writer.openFile(parts("f"))
+        #expect(file.isFresh == isFresh)
+        try file.setSize(UInt64(content.count))
+        for start in stride(from: 0, to: content.count, by: 300_007).reversed() {
+            try content[start..<min(content.count, start + 300_007)].withUnsafeBytes {
+                try file.write($0, at: UInt64(start))
+            }
+        }
+        #expect(try TreePicture(root.path + "/out").contents[bytes("f")] == content)
+        var status = stat()
+        #expect(stat(root.path + "/out/f", &status) == 0)
+        #expect(status.st_blocks * 512 < 200_000, "\(status.st_blocks * 512) bytes are taken")
+        try file.punchHole(0..<1_500_000)
+        content.replaceSubrange(0..<1_500_000, with: repeatElement(0, count: 1_500_000))
+        #expect(try TreePicture(root.path + "/out").contents[bytes("f")] == content)
+    }
+
     @Test("set-id bits go when the thing cannot be given to its owner")
     func setID() throws {
         let root = TemporaryDirectory()
@@ -247,10 +296,12 @@ struct ChangingTreeTests {
     @Test("one file system: a mount point is listed and read as empty", .enabled(if: isRoot && canMount()))
     func oneFileSystem() throws {
         let root = TemporaryDirectory()
-        #expect(shell("mkdir -p s/m s/d; mount -t tmpfs none s/m && touch s/m/inside s/d/x", in: root.path) == 0)
+        #expect(
+            shell("mkdir -p s/m s/d; mount -t tmpfs none s/m && mkdir s/m/sub && touch s/m/inside s/d/x", in: root.path)
+                == 0)
         defer { shell("umount s/m", in: root.path) }
         var options = TreeReaderOptions()
-        #expect(try TreePicture(root.path + "/s", options).paths == ["d", "d/x", "m", "m/inside"])
+        #expect(try TreePicture(root.path + "/s", options).paths == ["d", "d/x", "m", "m/inside", "m/sub"])
         options.oneFileSystem = true
         #expect(try TreePicture(root.path + "/s", options).paths == ["d", "d/x", "m"])
     }
