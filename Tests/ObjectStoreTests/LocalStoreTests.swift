@@ -162,6 +162,20 @@ struct LocalStoreTests {
         #expect(aside.contains { $0.hasPrefix("quarantine/object-packs_ab_x.") })
     }
 
+    @Test("an object on a mount of its own is set aside where it is")
+    func quarantineAcrossMounts() throws {
+        let calls = ScriptedFileCalls { entry in
+            entry.call == .rename && entry.name.hasPrefix("object-") ? .fail(EXDEV) : .pass
+        }
+        let store = try LocalStore.create(at: path, reserve: ByteCount(0), calls: calls)
+        try store.put("packs/ab/x", [1])
+        try store.setAside(key("packs/ab/x"))
+        #expect(try store.names() == [])
+        let kept = dotFiles(below: path + "/packs/ab")
+        #expect(kept.count == 1)
+        #expect(kept.first?.hasPrefix(path + "/packs/ab/.object-packs_ab_x.") == true)
+    }
+
     @Test("the reserve is really allocated, given back on request and filled again at the next opening")
     func reserve() throws {
         func allocated() -> Int {
