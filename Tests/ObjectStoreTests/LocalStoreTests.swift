@@ -64,7 +64,8 @@ struct LocalStoreTests {
 
     @Test("files that are no objects are not shown, and no link leads outside")
     func foreignFiles() throws {
-        let store = try LocalStore.create(at: path)
+        let calls = ScriptedFileCalls()
+        let store = try LocalStore.create(at: path, calls: calls)
         try store.put("packs/ab/x", [1])
         let outside = directory.path + "/outside"
         mkdir(outside, 0o700)
@@ -84,6 +85,7 @@ struct LocalStoreTests {
         #expect(code { try store.get("leases/link/secret") } == .accessDenied)
         #expect(code { try store.put("leases/link/new", [1]) } == .accessDenied)
         #expect(code { try store.delete(key("leases/link/secret")) } == .accessDenied)
+        #expect(calls.openDescriptors == 0)
         #expect(access(outside + "/new", F_OK) != 0)
         #expect(access(outside + "/secret", F_OK) == 0)
     }
