@@ -75,9 +75,11 @@ let package = Package(
         tests(
             "RecoveryTests",
             ["Primitives", "CLinux", "Sealing", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
-        tests("CommandsTests", ["Primitives", "Commands", "TestSupport"]),
+        tests(
+            "CommandsTests",
+            ["Primitives", "ObjectStore", "Repository", "Commands", "TestSupport", argumentParser, logging]),
         tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
-        tests("Integration", ["Primitives", "CLinux", "TestSupport"]),
+        tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]
 )
