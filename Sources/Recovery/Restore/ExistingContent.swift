@@ -49,8 +49,7 @@ struct ExistingContent {
                 var kept: [Want] = []
                 for want in wants {
                     if reader.isEqual(want, context) {
-                        context.tally.progress.bytesAlreadyThere.add(
-                            UInt64(want.location.entry.raw), ordering: .relaxed)
+                        context.tally.counters.add(alreadyThere: Int(want.location.entry.raw))
                         want.job.release(1, context.writer, context.tally)
                     } else {
                         kept.append(want)

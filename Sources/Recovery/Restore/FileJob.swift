@@ -88,7 +88,7 @@ final class FileJob: Sendable {
             do throws(HoldfastError) {
                 try target.setSize(metadata.size)
                 try target.apply(metadata)
-                tally.progress.files.add(1, ordering: .relaxed)
+                tally.counters.addFile()
             } catch {
                 giveUp(error, tally)
             }

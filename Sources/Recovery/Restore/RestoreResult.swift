@@ -52,29 +52,49 @@ package struct RestoreResult: Sendable {
     package var isComplete: Bool { damagedCount == 0 && failureCount == 0 }
 }
 
-/// Counters that another thread may read while a restore runs.
-package final class RestoreProgress: Sendable {
-    package let bytesWritten = Atomic<UInt64>(0)
-    package let bytesAlreadyThere = Atomic<UInt64>(0)
-    package let bytesFetched = Atomic<UInt64>(0)
-    package let files = Atomic<UInt64>(0)
+/// Counts of one restore, added to by all of its threads and shown through ``Progress``.
+final class RestoreCounters: Sendable {
+    private let shown: Progress
+    private let bytesWritten = Atomic<UInt64>(0)
+    private let bytesAlreadyThere = Atomic<UInt64>(0)
+    private let bytesFetched = Atomic<UInt64>(0)
+    private let files = Atomic<UInt64>(0)
 
-    package init() {}
+    init(_ shown: Progress) { self.shown = shown }
 
-    /// Bytes of content that are in place.
-    package var bytesDone: UInt64 {
-        bytesWritten.load(ordering: .relaxed) + bytesAlreadyThere.load(ordering: .relaxed)
+    func add(written count: Int) {
+        bytesWritten.wrappingAdd(UInt64(count), ordering: .relaxed)
+        shown.add(bytes: count)
+    }
+
+    func add(alreadyThere count: Int) {
+        bytesAlreadyThere.wrappingAdd(UInt64(count), ordering: .relaxed)
+        shown.add(bytes: count)
+    }
+
+    func add(fetched count: Int) { bytesFetched.wrappingAdd(UInt64(count), ordering: .relaxed) }
+
+    func addFile() {
+        files.wrappingAdd(1, ordering: .relaxed)
+        shown.add(items: 1)
+    }
+
+    func fill(_ result: inout RestoreResult) {
+        result.bytesWritten = bytesWritten.load(ordering: .relaxed)
+        result.bytesAlreadyThere = bytesAlreadyThere.load(ordering: .relaxed)
+        result.bytesFetched = bytesFetched.load(ordering: .relaxed)
+        result.files = files.load(ordering: .relaxed)
     }
 }
 
 /// Gathers a result from several threads.
 final class RestoreTally: Sendable {
-    let progress: RestoreProgress
+    let counters: RestoreCounters
     private let result = Mutex(RestoreResult())
     private let failure = Mutex<HoldfastError?>(nil)
     private let isOver = Cancellation()
 
-    init(progress: RestoreProgress) { self.progress = progress }
+    init(_ progress: Progress) { counters = RestoreCounters(progress) }
 
     /// Whether the restore has come to an end by a failure.
     var isAborted: Bool { isOver.isRaised }
@@ -111,10 +131,7 @@ final class RestoreTally: Sendable {
     func outcome() throws(HoldfastError) -> RestoreResult {
         if let failure = failure.withLock({ $0 }) { throw failure }
         var all = result.withLock { $0 }
-        all.bytesWritten = progress.bytesWritten.load(ordering: .relaxed)
-        all.bytesAlreadyThere = progress.bytesAlreadyThere.load(ordering: .relaxed)
-        all.bytesFetched = progress.bytesFetched.load(ordering: .relaxed)
-        all.files = progress.files.load(ordering: .relaxed)
+        counters.fill(&all)
         all.damaged.sort { $0.path.lexicographicallyPrecedes($1.path) }
         all.failures.sort { $0.path.lexicographicallyPrecedes($1.path) }
         return all

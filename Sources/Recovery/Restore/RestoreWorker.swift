@@ -37,7 +37,7 @@ final class RestoreWorker {
 
     init(_ context: RestoreContext) throws(HoldfastError) {
         self.context = context
-        stretches = StretchReader(packs: context.packs, progress: context.tally.progress)
+        stretches = StretchReader(packs: context.packs, counters: context.tally.counters)
         decoder = try ChunkDecoder()
         hash = KeyedHash(key: try context.keyring.key(.dataID))
         output = .allocate(byteCount: 1 << 20, alignment: 16)
@@ -144,7 +144,7 @@ final class RestoreWorker {
             guard let target = current?.target else { continue }
             do throws(HoldfastError) {
                 try target.write(bytes, at: want.offset)
-                context.tally.progress.bytesWritten.add(UInt64(bytes.count), ordering: .relaxed)
+                context.tally.counters.add(written: bytes.count)
             } catch {
                 want.job.giveUp(error, context.tally)
                 current = (want.job, nil)

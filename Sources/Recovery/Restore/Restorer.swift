@@ -49,16 +49,17 @@ package struct Restorer: Sendable {
     /// - Throws: `.notPermitted`, `.noSpace`, `.interrupted` and what the store throws; the target is then incomplete.
     package func run(
         _ plan: RestorePlan, target writer: TreeWriter, threads: Int,
-        progress: RestoreProgress = RestoreProgress(), cancellation: Cancellation
+        progress: Progress = Progress(), cancellation: Cancellation
     ) throws(HoldfastError) -> RestoreResult {
         try repository.keyring.requireReadingData()
         let threads = min(Self.maximumThreads, max(1, threads))
-        let tally = RestoreTally(progress: progress)
+        let tally = RestoreTally(progress)
         let context = RestoreContext(
             index: index, packs: PackReader(store: repository.store, keyring: repository.keyring),
             keyring: repository.keyring, writer: writer, tally: tally,
             gap: Int(clamping: min(repository.store.capabilities.coalescingGap.bytes, 1 << 20)),
             windowSize: max(Self.smallestWindow, Self.windowsTogether / threads), cancellation: cancellation)
+        progress.enter(.restoring, bytesTotal: plan.bytes - min(plan.bytes, plan.zeroBytes), itemsTotal: plan.files)
         let queue = BoundedQueue<ReadUnit>(capacity: Self.queued)
         let workers = try Self.start(threads, context, queue)
         let walk = try RestoreWalk(context, repository: repository, plan: plan, threads: threads, queue: queue)

@@ -9,12 +9,12 @@ import Synchronization
 /// Thread: one at a time; make one per thread. Memory: the longest stretch so far.
 final class StretchReader {
     private let packs: PackReader
-    private let progress: RestoreProgress
+    private let counters: RestoreCounters
     private var buffer: UnsafeMutableRawBufferPointer
 
-    init(packs: PackReader, progress: RestoreProgress) {
+    init(packs: PackReader, counters: RestoreCounters) {
         self.packs = packs
-        self.progress = progress
+        self.counters = counters
         buffer = .allocate(byteCount: UnitMaker.stretchSize + 2 * Segments.storedSize, alignment: 16)
     }
 
@@ -33,7 +33,7 @@ final class StretchReader {
             buffer = .allocate(byteCount: stored, alignment: 16)
         }
         _ = try packs.readSegments(opened, pack, first..<end, into: buffer)
-        progress.bytesFetched.add(UInt64(stored), ordering: .relaxed)
+        counters.add(fetched: stored)
         let skip = bytes.lowerBound - first * Segments.plainSize
         return UnsafeRawBufferPointer(rebasing: buffer[skip..<skip + bytes.count])
     }
