@@ -47,7 +47,7 @@ extension RestorePlan {
                     plan.missing += 1
                     break
                 }
-                plan.bytes += content.size
+                plan.bytes.addClamped(content.size)
                 comparison?.open(entry.metadata)
                 var pieces = PieceWalk(content, tree: tree)
                 while let piece = try pieces.next() {
@@ -70,11 +70,11 @@ extension RestorePlan {
             return
         }
         guard piece.id != .zeros else {
-            zeroBytes += piece.length
+            zeroBytes.addClamped(piece.length)
             return
         }
         if let comparison, comparison.holds(piece, at: offset) {
-            bytesAlreadyThere += piece.length
+            bytesAlreadyThere.addClamped(piece.length)
             return
         }
         guard var link = index.find(piece.id.bytes.prefix, for: .reading) else {
@@ -118,5 +118,13 @@ extension RestorePlan {
 extension Repository {
     func makeReader(_ index: Index, _ packs: PackReader) throws(HoldfastError) -> ChunkReader {
         try ChunkReader(index: index, packs: packs, keyring: keyring)
+    }
+}
+
+extension UInt64 {
+    /// Adds, and stays at the maximum: sizes in a damaged snapshot may be anything.
+    mutating func addClamped(_ other: UInt64) {
+        let (sum, overflow) = addingReportingOverflow(other)
+        self = overflow ? .max : sum
     }
 }

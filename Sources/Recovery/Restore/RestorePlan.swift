@@ -38,7 +38,9 @@ package struct RestorePlan: Sendable {
     package var measuredRate: Double?
 
     /// Bytes of content that will be written.
-    package var bytesToWrite: UInt64 { bytes - min(bytes, zeroBytes + bytesAlreadyThere) }
+    package var bytesToWrite: UInt64 {
+        bytes - min(bytes, zeroBytes) - min(bytes - min(bytes, zeroBytes), bytesAlreadyThere)
+    }
 
     /// How long the restore is expected to take with `threads` threads; nil when no rate was measured.
     package func expectedTime(threads: Int) -> Duration? {
