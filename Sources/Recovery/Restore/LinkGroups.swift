@@ -21,11 +21,18 @@ struct LinkGroups {
         var missing: UInt64
     }
 
+    /// Whether further names are remembered for ``visit(_:)``.
+    private let keepsNames: Bool
     private var groups: [Key: Group] = [:]
     private var links: [(existing: [[UInt8]], parts: [[UInt8]])] = []
 
+    init(keepsNames: Bool = true) { self.keepsNames = keepsNames }
+
     /// Whether `entry` is a further name of something that came before; it is remembered then.
-    mutating func isAnother(_ parts: [[UInt8]], _ entry: Entry) -> Bool {
+    mutating func isAnother(_ parts: [[UInt8]], _ entry: Entry) -> Bool { first(parts, entry) != nil }
+
+    /// The first name of what `entry` is a further name of; nil when it is the first itself.
+    mutating func first(_ parts: [[UInt8]], _ entry: Entry) -> [[UInt8]]? {
         let key = Key(device: entry.metadata.device, inode: entry.metadata.inode)
         // What the snapshot says is not believed: names of one inode have the same kind and content.
         var hasher = Hasher()
@@ -35,12 +42,12 @@ struct LinkGroups {
         let marks = hasher.finalize()
         guard var group = groups[key], group.marks == marks, links.count < Self.maximumLinks else {
             groups[key] = Group(parts: parts, marks: marks, missing: entry.metadata.links - 1)
-            return false
+            return nil
         }
-        links.append((group.parts, parts))
+        if keepsNames { links.append((group.parts, parts)) }
         group.missing -= 1
         groups[key] = group.missing > 0 ? group : nil
-        return true
+        return group.parts
     }
 
     func visit(_ body: (_ existing: [[UInt8]], _ parts: [[UInt8]]) -> Void) {

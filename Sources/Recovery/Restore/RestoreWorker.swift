@@ -272,22 +272,6 @@ final class RestoreWorker {
             reader = try ChunkReader(index: context.index, packs: context.packs, keyring: context.keyring)
             single = reader
         }
-        var failure: HoldfastError?
-        let others = context.index.copies(of: want.id.bytes.prefix).filter { CopyKey($0) != want.key }
-        for location in [want.location] + others {
-            do throws(HoldfastError) {
-                let plain = try reader.decode(location)
-                if ChunkID(hash.digest(plain.span.bytes)) == want.id { return .success(plain) }
-                failure =
-                    failure
-                    ?? HoldfastError(
-                        .corruptObject, "chunk \(want.id) in pack \(location.pack) decodes to other bytes",
-                        hint: "Run `holdfast check --read-data`, and restore the pack from a mirror.")
-            } catch {
-                guard error.isDamage else { throw error }
-                failure = failure ?? error
-            }
-        }
-        return .failure(failure ?? ChunkReader.missing(want.id))
+        return try reader.rescue(want.id, from: want.location, in: context.index, hash: hash)
     }
 }
