@@ -54,7 +54,7 @@ package final class Collector {
             marking: marking, state: state)
         try sort(unneeded.filter { !condemned.contains($0.key) }, leases, into: &plan)
         if let open = generations.open { plan.open = try describe(open, leases) }
-        planRepack(&plan, doomed: doomed)
+        planRepack(&plan)
         return plan
     }
 

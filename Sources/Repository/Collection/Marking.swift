@@ -12,8 +12,8 @@ package struct Marking: Sendable {
     package var live: EntryBits
     /// Copies that a snapshot reaches itself, and not only as a base.
     package var direct: EntryBits
-    /// Bytes of needed chunks in each pack that holds one.
-    package var livePacks: [PackID: UInt64]
+    /// Stored bytes of needed chunks, and of all that are listed, in each pack that holds a needed one.
+    package var livePacks: [PackID: (needed: UInt64, stored: UInt64)]
     package var snapshots: Int
 }
 
@@ -150,16 +150,26 @@ extension Repository {
             snapshots: listing.snapshots.count)
     }
 
-    private static func livePacks(_ runs: [LoadedRun], _ live: EntryBits) -> [PackID: UInt64] {
-        var bytes: [PackID: UInt64] = [:]
+    private static func livePacks(
+        _ runs: [LoadedRun], _ live: EntryBits
+    ) -> [PackID: (needed: UInt64, stored: UInt64)] {
+        var bytes: [PackID: (needed: UInt64, stored: UInt64)] = [:]
         for (number, run) in runs.enumerated() {
-            var sums = [UInt64?](repeating: nil, count: run.run.packs.count)
-            for place in 0..<run.run.entryCount where live.contains(run: number, place: place) {
+            var sums = [(needed: UInt64?, stored: UInt64)](repeating: (nil, 0), count: run.run.packs.count)
+            for place in 0..<run.run.entryCount {
                 let entry = run.entry(place)
-                sums[Int(entry.pack)] = (sums[Int(entry.pack)] ?? 0) + UInt64(entry.stored)
+                let pack = Int(entry.pack)
+                guard pack < sums.count else { continue }
+                sums[pack].stored += UInt64(entry.stored)
+                if live.contains(run: number, place: place) {
+                    sums[pack].needed = (sums[pack].needed ?? 0) + UInt64(entry.stored)
+                }
             }
             for (pack, sum) in zip(run.run.packs, sums) {
-                if let sum { bytes[pack.id, default: 0] += sum }
+                guard let needed = sum.needed else { continue }
+                // A pack may stand in several runs; its chunks are needed in one of them.
+                let other = bytes[pack.id] ?? (0, 0)
+                bytes[pack.id] = (other.needed + needed, max(other.stored, sum.stored))
             }
         }
         return bytes

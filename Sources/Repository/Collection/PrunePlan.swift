@@ -75,6 +75,8 @@ package struct PruneReport: Sendable {
     package var fencedLeases = 0
     package var repackedPacks = 0
     package var repackedBytes: UInt64 = 0
+    /// Packs that could not be copied out of, and why.
+    package var damaged: [(pack: PackID, error: HoldfastError)] = []
     /// Runs of the index that were merged into fewer.
     package var mergedRuns = 0
 }
