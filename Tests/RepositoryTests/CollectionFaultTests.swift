@@ -55,7 +55,7 @@ struct CollectionFaultTests {
             #expect(try house.names("leases/").isEmpty, "after \(calls) calls")
             calls += 1
         }
-        #expect(calls > 20)
+        #expect(calls > 12)
     }
 
     @Test("of two collectors one condemns and one sweeps, and neither minds")
