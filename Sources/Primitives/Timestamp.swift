@@ -1,5 +1,6 @@
 // An instant in UTC, and the clock seam.
 
+import CLinux
 import Glibc
 
 /// An instant: nanoseconds since 1970-01-01T00:00:00Z, without leap seconds.
