@@ -85,7 +85,8 @@ extension Repository {
         return grants
     }
 
-    /// Whether a failure is the object's own. One of the store says nothing about who is a member, and is never passed over.
+    /// Whether a failure is the object's own. One of the store says nothing about who is a member, and is never
+    /// passed over.
     private static func isOfObject(_ error: HoldfastError) -> Bool {
         switch error.code {
         case .corruptObject, .unsupportedFormat, .limitExceeded, .objectMissing, .cryptography: true

@@ -1,7 +1,6 @@
 // A repository in memory with a clock that tests turn, and a writer of small snapshots.
 
 import Compression
-import Logging
 import ObjectStore
 import Primitives
 import Repository
@@ -46,7 +45,9 @@ final class SmallHouse {
 
     static func environment(_ clock: ManualClock, _ seed: UInt64) -> Environment {
         // Renewals by the clock would run as fast as the machine: they are called by hand instead.
-        Environment(clock: PatientClock(clock), entropy: SeededEntropy(seed: seed), logger: Logger(label: "test"))
+        var environment = TestRepository.environment(clock: PatientClock(clock))
+        environment.entropy = SeededEntropy(seed: seed)
+        return environment
     }
 
     /// The same repository with another key, or through another store.

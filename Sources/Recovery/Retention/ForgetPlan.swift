@@ -54,8 +54,8 @@ package struct Forgetter: Sendable {
 
     /// Decides for each source what is kept and why. Nothing is written.
     ///
-    /// - Throws: `.usage` when neither a rule nor a snapshot is given, or when a named snapshot is the last of its source or
-    ///   is held; `.snapshotNotFound` for a name that is not there.
+    /// - Throws: `.usage` when neither a rule nor a snapshot is given, or when a named snapshot is the last of its
+    ///   source or is held; `.snapshotNotFound` for a name that is not there.
     package func plan(
         _ policy: RetentionPolicy, _ selection: ForgetSelection, zone: TimeZoneRules = .utc
     ) throws(HoldfastError) -> ForgetPlan {

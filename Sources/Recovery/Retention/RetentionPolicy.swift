@@ -36,8 +36,8 @@ package struct RetentionPolicy: Sendable, Hashable {
 
     /// Why each snapshot is kept, for those that are.
     ///
-    /// Time is the store's. Snapshots that are partial or damaged take no place away from good ones: the rules are applied
-    /// to the good ones alone and to all of them, and what either keeps is kept.
+    /// Time is the store's. Snapshots that are partial or damaged take no place away from good ones: the rules are
+    /// applied to the good ones alone and to all of them, and what either keeps is kept.
     package func kept(_ snapshots: [Snapshot], zone: TimeZoneRules) -> [SnapshotID: [String]] {
         var kept = apply(snapshots.filter(\.isGood), zone)
         for (id, reasons) in apply(snapshots, zone) where kept[id] == nil { kept[id] = reasons }
@@ -76,7 +76,8 @@ package struct RetentionPolicy: Sendable, Hashable {
 
     /// The number of the hour, day, week (from Monday), month or year that an instant is in, local time.
     ///
-    /// Hours are counted in UTC from the zone's full hour, so that the hour that a change of clocks repeats counts twice.
+    /// Hours are counted in UTC from the zone's full hour, so that the hour that a change of clocks repeats counts
+    /// twice.
     static func bucket(_ instant: Timestamp, _ period: Period, _ zone: TimeZoneRules) -> Int64 {
         let offset = zone.offset(at: instant)
         let seconds = instant.seconds + offset

@@ -7,8 +7,8 @@ import Primitives
 extension Collector {
     /// Sweeps generation n if its grace is over and nobody stands in the way; else says who does.
     ///
-    /// In this order: leases are listed and each honours n or is fenced; snapshots are listed; marked again; gc/n.sweep is
-    /// put. Whoever commits after the listing had honoured n, and its kept packs are spared.
+    /// In this order: leases are listed and each honours n or is fenced; snapshots are listed; marked again;
+    /// gc/n.sweep is put. Whoever commits after the listing had honoured n, and its kept packs are spared.
     func sweep(_ open: Generations.Open) throws(HoldfastError) {
         let number = open.object.generation
         let now = try store.time()
@@ -89,8 +89,8 @@ extension Collector {
         }
     }
 
-    /// Makes room on a full disk, and refuses while anyone is at work. Leases that nobody renewed are fenced, so that what
-    /// their writers left goes at once.
+    /// Makes room on a full disk, and refuses while anyone is at work. Leases that nobody renewed are fenced, so that
+    /// what their writers left goes at once.
     func beginExclusive() throws(HoldfastError) {
         let now = try store.time()
         let leases = try repository.surveyLeases().open

@@ -15,8 +15,8 @@ extension Collector {
         try removeOldTombstones()
     }
 
-    /// gc/n and gc/n.sweep of generations that are done, but for the two newest. The `.done` objects stay: they make every
-    /// late step of their generation void.
+    /// gc/n and gc/n.sweep of generations that are done, but for the two newest. The `.done` objects stay: they make
+    /// every late step of their generation void.
     private func removeOldSteps() throws(HoldfastError) {
         let generations = try Generations(repository)
         for key in generations.leftovers {

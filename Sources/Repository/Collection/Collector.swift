@@ -7,8 +7,9 @@ import Sealing
 
 /// Runs the steps of a prune. Any number of collectors and writers may run beside it.
 ///
-/// The order of every step is the protocol; see "Garbage collection" in docs/format.md. A step that fails leaves the store
-/// so that the next prune goes on from there, and no step deletes what the `.sweep` of a generation does not name.
+/// The order of every step is the protocol; see "Garbage collection" in docs/format.md. A step that fails leaves the
+/// store so that the next prune goes on from there, and no step deletes what the `.sweep` of a generation does not
+/// name.
 ///
 /// Memory: see ``Repository/mark(_:_:condemned:)``, and 32 bytes for each pack. Thread: one at a time.
 package final class Collector {

@@ -5,9 +5,9 @@ import Primitives
 
 /// What is below gc/.
 ///
-/// Generation n + 1 is begun only when gc/n.sweep is there. A gc/n without a sweep that is not the newest was put late, by a
-/// collector that had been away: nobody was asked to honour it, so it is never swept. The `.done` of a generation stays
-/// for good, so that a late step of it means nothing to anyone.
+/// Generation n + 1 is begun only when gc/n.sweep is there. A gc/n without a sweep that is not the newest was put
+/// late, by a collector that had been away: nobody was asked to honour it, so it is never swept. The `.done` of a
+/// generation stays for good, so that a late step of it means nothing to anyone.
 struct Generations {
     /// Condemned, not swept.
     struct Open {

@@ -7,8 +7,8 @@ import Sealing
 extension Repository {
     /// Every hold, with its object.
     ///
-    /// - Throws: when one cannot be read or is not signed by an admin or a maintainer: what it protects is not known, so
-    ///   that nothing may be forgotten.
+    /// - Throws: when one cannot be read or is not signed by an admin or a maintainer: what it protects is not known,
+    ///   so that nothing may be forgotten.
     package func holds() throws(HoldfastError) -> [(hold: HoldObject, key: ObjectKey)] {
         var keys: [ObjectKey] = []
         try store.list(ObjectNames.holds) { (info) throws(HoldfastError) in keys.append(info.key) }

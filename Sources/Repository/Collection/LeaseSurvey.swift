@@ -99,8 +99,8 @@ extension Repository {
         return lease.object != nil || isDamaged ? lease : nil
     }
 
-    /// Takes the name of a lost writer's snapshot, so that its late commit fails. Success when the name is taken already:
-    /// then it committed, or another collector was here.
+    /// Takes the name of a lost writer's snapshot, so that its late commit fails. Success when the name is taken
+    /// already: then it committed, or another collector was here.
     func fence(_ lease: OpenLease, generation: UInt32) throws(HoldfastError) {
         guard let tag = lease.object?.tag else { return }
         let tombstone = TombstoneObject(

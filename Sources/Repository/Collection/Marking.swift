@@ -1,4 +1,5 @@
-// Which copies of which chunks the snapshots need: the first half of every collection, and the second look before a sweep.
+// Which copies of which chunks the snapshots need: the first half of every collection, and the second look before a
+// sweep.
 
 import Logging
 import ObjectStore
@@ -23,8 +24,8 @@ package struct Marking: Sendable {
 /// to hold counts only where nothing else is left, and then all of it is kept: so a stolen writer key that lists junk
 /// under the ids of other chunks cannot make the good copies look superfluous.
 ///
-/// Of several copies the one with the shortest chain in packs that are not condemned is needed, the one of the newest run
-/// among equals. The rule only decides what is kept; every choice of a whole chain is safe.
+/// Of several copies the one with the shortest chain in packs that are not condemned is needed, the one of the newest
+/// run among equals. The rule only decides what is kept; every choice of a whole chain is safe.
 private final class MarkPass {
     let view: Index
     /// Mark every copy instead of the preferred one.

@@ -37,8 +37,8 @@ extension Collector {
 
     /// Copies the needed chunks of the planned packs into new ones, and puts the run that names them.
     ///
-    /// The old packs stay: the next mark prefers the new copies, which are of a newer run and no deeper, and finds the old
-    /// ones unneeded. So a failure or a cancellation in between costs nothing but the copies.
+    /// The old packs stay: the next mark prefers the new copies, which are of a newer run and no deeper, and finds
+    /// the old ones unneeded. So a failure or a cancellation in between costs nothing but the copies.
     ///
     /// - Returns: whether anything was copied.
     func repack(_ plan: PrunePlan) throws(HoldfastError) -> Bool {
@@ -67,9 +67,9 @@ extension Collector {
 
 /// Reads the needed chunks of one pack after another, verifies each and appends it as it is stored.
 ///
-/// A delta stays one, at its depth, and its base stays findable at a smaller one: bases are needed too, so that they are
-/// copied with the rest or stay where they are. A base that only deltas in the same packs keep is dropped instead, and
-/// those deltas are stored whole.
+/// A delta stays one, at its depth, and its base stays findable at a smaller one: bases are needed too, so that they
+/// are copied with the rest or stay where they are. A base that only deltas in the same packs keep is dropped
+/// instead, and those deltas are stored whole.
 ///
 /// Memory: a window of 4 MiB and a few chunks; one bit for each entry of the index.
 private final class ChunkCopier {

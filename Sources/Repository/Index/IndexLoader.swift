@@ -142,8 +142,8 @@ extension Repository {
         return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(opened.table))
     }
 
-    /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin or a
-    /// maintainer passes on what others said. A writer cannot put junk under another's name.
+    /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin
+    /// or a maintainer passes on what others said. A writer cannot put junk under another's name.
     private func attributed(_ run: IndexRunObject) -> IndexRunObject {
         if keyring.roster[run.slot]?.mayCollect == true { return run }
         var run = run
