@@ -61,7 +61,7 @@ package final class Collector {
 
     /// Carries out `plan`, and whatever earlier prunes left to be done.
     ///
-    /// - Throws: `.busy` when the prune is exclusive and a lease is open. Whatever was done before a failure stays done.
+    /// - Throws: `.busy` when the prune is exclusive and a lease is open. What was done before a failure stays done.
     package func run(_ plan: PrunePlan) throws(HoldfastError) -> PruneReport {
         report = PruneReport()
         if options.isExclusive { try beginExclusive() }
