@@ -4,9 +4,10 @@ import Primitives
 
 /// Cuts a stream by the gear hash with normalised chunking at level 2.
 ///
-/// After Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX ATC
-/// 2016. Two things differ: the hash is warmed up over the 64 bytes before the shortest length, so that a cut depends on
-/// the bytes around it alone; and the masks are the plain top bits, each of which has seen at least 42 bytes.
+/// After Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX
+/// ATC 2016. Two things differ: the hash is warmed up over the 64 bytes before the shortest length, so that a cut
+/// depends on the bytes around it alone; and the masks are the plain top bits, each of which has seen at least 42
+/// bytes.
 package struct ContentCutter: Sendable {
     /// How many bytes the hash remembers.
     package static let reach = 64

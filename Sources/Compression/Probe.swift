@@ -5,8 +5,8 @@ import Primitives
 
 /// Compresses small samples of a chunk at a fast level.
 ///
-/// A chunk counts as hopeless when no sample saves 3 %. After a run of hopeless chunks one sample in turn stands for all,
-/// until a chunk shrinks again.
+/// A chunk counts as hopeless when no sample saves 3 %. After a run of hopeless chunks one sample in turn stands for
+/// all, until a chunk shrinks again.
 final class Probe {
     private static let sampleCount = 16 << 10
     private static let samples = 4

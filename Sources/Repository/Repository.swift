@@ -42,7 +42,8 @@ package struct Repository: Sendable {
 
     /// Makes a repository in an empty store, with an admin key under `secret`.
     ///
-    /// The format object comes last: until it is there, there is no repository, and a broken-off `init` can be repeated.
+    /// The format object comes last: until it is there, there is no repository, and a broken-off `init` can be
+    /// repeated.
     ///
     /// - Throws: `.repositoryExists` when the store holds one.
     package static func create(

@@ -5,8 +5,8 @@ import Primitives
 
 /// Seals and opens the numbered segments of one stream, in place.
 ///
-/// A key seals one stream only: the nonce is the segment's number, so that the same number twice under one key would give
-/// the key stream away. The key schedule is made at init; a call changes the nonce alone.
+/// A key seals one stream only: the nonce is the segment's number, so that the same number twice under one key would
+/// give the key stream away. The key schedule is made at init; a call changes the nonce alone.
 ///
 /// Thread: one at a time; make one per thread.
 package final class SegmentCipher {

@@ -23,7 +23,7 @@ enum Layers {
             "ArgumentParser", "Logging", "SystemPackage",
         ],
         "holdfast": ["Commands"],
-        "TestSupport": ["Primitives", "Sealing", "ObjectStore", "CLinux"],
+        "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
         "Benchmarks": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
             "CLinux", "TestSupport",

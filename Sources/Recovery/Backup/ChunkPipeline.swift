@@ -6,8 +6,8 @@ import Repository
 
 /// Carries batches from the reader through the workers to the tree builder.
 ///
-/// Bounded: there are `workers` + 3 batches of 8 MiB, and the reader waits when all are under way. The tree builder runs on
-/// whichever worker finishes the batch that is next in order, one at a time.
+/// Bounded: there are `workers` + 3 batches of 8 MiB, and the reader waits when all are under way. The tree builder
+/// runs on whichever worker finishes the batch that is next in order, one at a time.
 final class ChunkPipeline: Sendable {
     private struct State: Sendable {
         var failure: HoldfastError?

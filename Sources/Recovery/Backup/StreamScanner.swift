@@ -42,8 +42,8 @@ final class StreamScanner {
         }
     }
 
-    /// Takes a tar stream apart. The members' contents go through the batches as they come; the tree is made at the end,
-    /// since an archive keeps no order.
+    /// Takes a tar stream apart. The members' contents go through the batches as they come; the tree is made at the
+    /// end, since an archive keeps no order.
     ///
     /// Memory: the metadata of all members.
     func unpack(

@@ -1,4 +1,5 @@
-// Builds the tree of a snapshot from the events of the batches, a node of each open directory and file in memory at a time.
+// Builds the tree of a snapshot from the events of the batches, a node of each open directory and file in memory at a
+// time.
 
 import Primitives
 import Repository

@@ -10,8 +10,8 @@ import Sealing
 /// | 0 | 32 | ephemeral X25519 public key |
 /// | 32 | 4 × 56 | recipients: first 8 bytes of SHA-256(public key), then seed under AES-256-GCM (32 + 16); zero when unused |
 ///
-/// kek = HKDF-SHA256(X25519(ephemeral, recipient), salt, "envelope" ‖ repository ‖ kind ‖ epoch ‖ ephemeral ‖ recipient).
-/// The kek seals one message, so the nonce is zero.
+/// kek = HKDF-SHA256(X25519(ephemeral, recipient), salt, "envelope" ‖ repository ‖ kind ‖ epoch ‖ ephemeral ‖
+/// recipient). The kek seals one message, so the nonce is zero.
 package struct Envelope: Sendable, Hashable {
     package static let maximumRecipients = 4
     package static let size = 32 + maximumRecipients * 56

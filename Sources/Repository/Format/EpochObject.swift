@@ -1,4 +1,5 @@
-// epochs/<n>: the public keys of an epoch, put before any grant of it, so that one number never stands for two sets of keys.
+// epochs/<n>: the public keys of an epoch, put before any grant of it, so that one number never stands for two sets of
+// keys.
 
 import Primitives
 import Sealing
@@ -6,8 +7,8 @@ import Sealing
 /// The opening of an epoch.
 ///
 /// Two admins that rotate at once take different numbers, for the name is created if absent. A grant whose public keys
-/// are not those of its epoch does not exist. An epoch that was opened and never granted, since its admin crashed, stays
-/// empty; the next rotation takes the next number.
+/// are not those of its epoch does not exist. An epoch that was opened and never granted, since its admin crashed,
+/// stays empty; the next rotation takes the next number.
 ///
 /// Body: header, repository 16, epoch u32, made i64, data public key 32, structure public key 32; signed by the admin.
 package struct EpochObject: Sendable, Hashable {

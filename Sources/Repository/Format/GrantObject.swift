@@ -55,9 +55,9 @@ package enum GrantedKey: UInt8, Sendable, CaseIterable {
 /// A signed grant.
 ///
 /// Body: header, repository 16, slot 16, sealing key 32, signing key 32, epoch u32, role u8, rights u32, issued i64,
-/// label, sources (varint count, 16 each; none means all), ephemeral 32, sealed keys (length-prefixed; AES-256-GCM under
-/// HKDF(X25519(ephemeral, slot), ephemeral, "grant" ‖ repository ‖ slot ‖ epoch) with the body so far as associated data).
-/// Then the admin's signature and the SHA-256. The object is named by the SHA-256 of all its bytes.
+/// label, sources (varint count, 16 each; none means all), ephemeral 32, sealed keys (length-prefixed; AES-256-GCM
+/// under HKDF(X25519(ephemeral, slot), ephemeral, "grant" ‖ repository ‖ slot ‖ epoch) with the body so far as
+/// associated data). Then the admin's signature and the SHA-256. The object is named by the SHA-256 of all its bytes.
 package struct GrantObject: Sendable {
     package static let maximumSize = ByteCount.kibi(256)
     package static let maximumSources = 4096

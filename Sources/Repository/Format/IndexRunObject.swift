@@ -75,11 +75,11 @@ package struct IndexEntry: Sendable, Hashable, BitwiseCopyable {
 
 /// A run in memory, before it is sealed or after it is opened.
 ///
-/// Object: header 16, clear length u32, clear part, sealed part, then signature and SHA-256 as in ``SignedFrame``. Clear
-/// part: repository 16, epoch u32, slot 16, made i64, salt 32, superseded runs (varint count, 32 each), packs (varint
-/// count; id 32, length varint, kind 1, slot 16), entries varint, bases varint. Sealed part, framed as ``Segments`` under
-/// HKDF(indexKey, salt, "run") with SHA-256(clear part) for a head: entries sorted by id (then pack, then offset), then
-/// bases (entry number u32, base 16), in order.
+/// Object: header 16, clear length u32, clear part, sealed part, then signature and SHA-256 as in ``SignedFrame``.
+/// Clear part: repository 16, epoch u32, slot 16, made i64, salt 32, superseded runs (varint count, 32 each), packs
+/// (varint count; id 32, length varint, kind 1, slot 16), entries varint, bases varint. Sealed part, framed as
+/// ``Segments`` under HKDF(indexKey, salt, "run") with SHA-256(clear part) for a head: entries sorted by id (then pack,
+/// then offset), then bases (entry number u32, base 16), in order.
 package struct IndexRunObject: Sendable {
     package static let maximumSize = ByteCount.mebi(1024)
     package static let maximumEntries = 1 << 24

@@ -5,8 +5,8 @@ import Sealing
 
 /// One renewal of a lease. The object's store time says when; nothing inside is trusted as a time.
 ///
-/// Body: header, repository 16, lease 16, number u32, slot 16, purpose u8, tag 16 of the snapshot that will be committed
-/// (zero for a reader), started i64, honoured generation u32, kept packs (varint count, 32 each), closed u8.
+/// Body: header, repository 16, lease 16, number u32, slot 16, purpose u8, tag 16 of the snapshot that will be
+/// committed (zero for a reader), started i64, honoured generation u32, kept packs (varint count, 32 each), closed u8.
 package struct LeaseObject: Sendable, Hashable {
     package static let maximumSize = ByteCount.mebi(64)
 

@@ -31,8 +31,8 @@ package struct ChunkRecord: Sendable, Hashable {
     }
 }
 
-/// Encoding: varint count, then for each chunk id 32, codec 1, depth 1, stored varint, raw varint and, for a delta, base
-/// 16. Offsets are the running sum of stored lengths. Zero bytes pad it by Padmé with a floor of 4 KiB as stored.
+/// Encoding: varint count, then for each chunk id 32, codec 1, depth 1, stored varint, raw varint and, for a delta,
+/// base 16. Offsets are the running sum of stored lengths. Zero bytes pad it by Padmé with a floor of 4 KiB as stored.
 package struct PackContents: Sendable {
     package static let maximumChunks: UInt32 = 65_536
     package static let maximumStored: UInt32 = 8 << 20

@@ -1,5 +1,5 @@
-// The framing of sealed streams: segments under AES-256-GCM with a counter, as STREAM
-// (Hoang, Reyhanitabar, Rogaway and Vizár, "Online authenticated-encryption and its nonce-reuse misuse-resistance", 2015).
+// The framing of sealed streams: segments under AES-256-GCM with a counter, as STREAM (Hoang, Reyhanitabar, Rogaway and
+// Vizár, "Online authenticated-encryption and its nonce-reuse misuse-resistance", 2015).
 
 import Primitives
 import Sealing

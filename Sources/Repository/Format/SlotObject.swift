@@ -16,10 +16,10 @@ package enum KeyDerivation: Sendable, Hashable {
 
 /// A key slot as stored.
 ///
-/// Body: header, repository 16, slot 16, revision u32, created i64, label, kdf u8 (1 scrypt, 2 raw), logN u8, r u32,
-/// p u32, salt 32, sealing public key 32, signing public key 32; then under AES-256-GCM with the body so far as associated
-/// data: X25519 private 32 ‖ Ed25519 seed 32 ‖ admin public key 32. The SHA-256 of all that closes it; it is signed by
-/// the slot's own key. Key = HKDF(scrypt or raw key, salt, "slot").
+/// Body: header, repository 16, slot 16, revision u32, created i64, label, kdf u8 (1 scrypt, 2 raw), logN u8, r u32, p
+/// u32, salt 32, sealing public key 32, signing public key 32; then under AES-256-GCM with the body so far as
+/// associated data: X25519 private 32 ‖ Ed25519 seed 32 ‖ admin public key 32. The SHA-256 of all that closes it; it is
+/// signed by the slot's own key. Key = HKDF(scrypt or raw key, salt, "slot").
 package struct SlotObject: Sendable {
     package static let maximumSize = ByteCount.kibi(16)
     package static let maximumSlots = 64

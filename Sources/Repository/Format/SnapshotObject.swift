@@ -5,10 +5,10 @@ import Sealing
 
 /// A snapshot as stored: a clear part that chains and names what it needs, a sealed record, one signature over both.
 ///
-/// Body: header 16, clear length u32, clear part, sealed record. Clear part: repository 16, tag 16, snapshot 16, sequence
-/// u64, SHA-256 of the source's previous snapshot object 32 (zero for the first), epoch u32, format number u32, slot 16,
-/// salt 32, index runs (varint count, 32 each), envelope 256. Sealed record: AES-256-GCM under HKDF(seed, salt,
-/// "snapshot") with the clear part as associated data. The lease has the snapshot's own id.
+/// Body: header 16, clear length u32, clear part, sealed record. Clear part: repository 16, tag 16, snapshot 16,
+/// sequence u64, SHA-256 of the source's previous snapshot object 32 (zero for the first), epoch u32, format number
+/// u32, slot 16, salt 32, index runs (varint count, 32 each), envelope 256. Sealed record: AES-256-GCM under HKDF(seed,
+/// salt, "snapshot") with the clear part as associated data. The lease has the snapshot's own id.
 package struct SnapshotObject: Sendable {
     package static let maximumSize = ByteCount.mebi(65)
     private static let kindForEnvelope = ObjectKind.snapshot.rawValue

@@ -52,9 +52,9 @@ package final class RunTable: @unchecked Sendable {
 /// | 12 | 4 | CRC-32C of all that follows |
 /// | 16 | … | clear part, then the table |
 ///
-/// The checksum guards against a torn or rotten file: a wrong entry here would make a backup lean on a chunk that does not
-/// exist. Whoever can write here as this user could change the program as well, so there is no stronger seal. The files
-/// hold halves of chunk ids and sizes, no content; their mode is 0600.
+/// The checksum guards against a torn or rotten file: a wrong entry here would make a backup lean on a chunk that does
+/// not exist. Whoever can write here as this user could change the program as well, so there is no stronger seal. The
+/// files hold halves of chunk ids and sizes, no content; their mode is 0600.
 package struct RunCache: Sendable {
     private static let magic: [UInt8] = Array("HFRUNC01".utf8)
     private let directory: String

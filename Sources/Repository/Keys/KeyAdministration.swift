@@ -102,8 +102,9 @@ extension Repository {
 
     /// Removes a slot: it gets no further epoch, and its wrapped keys go.
     ///
-    /// The grants stay, since they vouch for what the slot signed. A thief who copied the slot before can still open what
-    /// the slot could read until now; call ``rotateEpoch()`` so that what is written from now on is out of its reach.
+    /// The grants stay, since they vouch for what the slot signed. A thief who copied the slot before can still open
+    /// what the slot could read until now; call ``rotateEpoch()`` so that what is written from now on is out of its
+    /// reach.
     package func removeKey(_ slot: SlotID) throws(HoldfastError) {
         try keyring.require(.admin, toDo: "remove keys")
         guard let member = keyring.roster[slot], !member.isRevoked else {
@@ -132,9 +133,9 @@ extension Repository {
 
     /// Starts a new epoch: fresh data, structure and index keys for all that is written from now on; no data moves.
     ///
-    /// The number is taken first, then the admins are granted it, then who may read, and the writers last: nothing is ever
-    /// sealed to keys that only a writer holds, wherever the rotation breaks off. Grants that an earlier, broken-off
-    /// rotation left out are made up for. Repeating is safe: it starts one more epoch.
+    /// The number is taken first, then the admins are granted it, then who may read, and the writers last: nothing is
+    /// ever sealed to keys that only a writer holds, wherever the rotation breaks off. Grants that an earlier,
+    /// broken-off rotation left out are made up for. Repeating is safe: it starts one more epoch.
     package func rotateEpoch() throws(HoldfastError) -> Epoch {
         try keyring.require(.admin, toDo: "rotate keys")
         try grantMissingEpochs()

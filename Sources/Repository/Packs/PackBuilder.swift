@@ -19,8 +19,8 @@ package enum PackLimits {
 
 /// A pack that is being filled.
 ///
-/// The buffer is laid out as the object will be: 512 bytes for the head, then segments of 65,536 bytes of which the last
-/// 16 are left free for the tag. Memory is mapped anonymously, so that what is never touched costs nothing.
+/// The buffer is laid out as the object will be: 512 bytes for the head, then segments of 65,536 bytes of which the
+/// last 16 are left free for the tag. Memory is mapped anonymously, so that what is never touched costs nothing.
 ///
 /// Thread: one at a time.
 package final class PackBuilder: @unchecked Sendable {

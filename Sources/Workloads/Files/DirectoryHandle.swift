@@ -178,8 +178,8 @@ package final class DirectoryHandle: Sendable {
 
     /// Visits what the directory holds in the order of name bytes, without what the exclusions name.
     ///
-    /// Memory: the names of this one directory (at most ``TreeReaderOptions/maximumEntries``), and one entry's metadata.
-    /// A name that vanishes between the listing and its turn is skipped: it is not in the source any more.
+    /// Memory: the names of this one directory (at most ``TreeReaderOptions/maximumEntries``), and one entry's
+    /// metadata. A name that vanishes between the listing and its turn is skipped: it is not in the source any more.
     /// - Throws: when the directory itself cannot be listed; a failure of one entry is handed to `visit`.
     package func visitEntries(_ visit: (ListedEntry) throws(HoldfastError) -> Void) throws(HoldfastError) {
         let options = tree.options

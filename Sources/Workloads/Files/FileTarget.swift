@@ -59,8 +59,8 @@ package final class FileTarget: Sendable {
         isPrepared.store(true, ordering: .releasing)
     }
 
-    /// Writes `bytes` at `offset`. With the option `sparse`, whole zero blocks become holes; call ``setSize(_:)`` first,
-    /// or every run of zeros at the end so far costs a block.
+    /// Writes `bytes` at `offset`. With the option `sparse`, whole zero blocks become holes; call ``setSize(_:)``
+    /// first, or every run of zeros at the end so far costs a block.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(HoldfastError) {
         guard offset <= UInt64(Int64.max) - UInt64(bytes.count) else { throw tooLarge() }
         try prepare()
