@@ -12,8 +12,8 @@ package enum ProcessEnvironment {
         return value.isEmpty ? nil : value
     }
 
-    /// Takes a secret out of the environment: the value is wiped where it stood and the variable is unset, so that neither
-    /// a child nor a reader of `/proc` sees it. Call it before other threads are started.
+    /// Takes a secret out of the environment: the value is wiped where it stood and the variable is unset, so that
+    /// neither a child nor a reader of `/proc` sees it. Call it before other threads are started.
     package static func take(_ name: String) -> SecretBytes? {
         guard let text = getenv(name) else { return nil }
         let raw = UnsafeMutableRawBufferPointer(start: text, count: strlen(text))
