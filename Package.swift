@@ -74,7 +74,10 @@ let package = Package(
         tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport", system]),
         tests(
             "RecoveryTests",
-            ["Primitives", "CLinux", "Sealing", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
+            [
+                "Primitives", "CLinux", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery",
+                "TestSupport",
+            ]),
         tests(
             "CommandsTests",
             ["Primitives", "ObjectStore", "Repository", "Commands", "TestSupport", argumentParser, logging]),

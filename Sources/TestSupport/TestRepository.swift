@@ -11,12 +11,12 @@ package struct TestRepository: Sendable {
     /// scrypt with 2^10: a millisecond instead of a fifth of a second.
     package static let derivation = KeyDerivation.scrypt(logN: 10, p: 1)
 
-    package let clock: ManualClock
+    package let clock: HandClock
     package let store: MemoryStore
     package let environment: Environment
     package var repository: Repository
 
-    package init(clock: ManualClock = ManualClock()) throws(HoldfastError) {
+    package init(clock: HandClock = HandClock()) throws(HoldfastError) {
         self.clock = clock
         store = MemoryStore(clock: clock)
         environment = Self.environment(clock: clock)
