@@ -53,6 +53,8 @@ def section:
     ".TP", "\\fBHOLDFAST_REPO\\fR", "The repository, where \\fB\\-\\-repo\\fR is not given.",
     ".TP", "\\fBHOLDFAST_PASSWORD\\fR, \\fBHOLDFAST_PASSWORD_FILE\\fR, \\fBHOLDFAST_PASSWORD_COMMAND\\fR",
     "The password, a file that holds it, or a command that prints it.",
+    ".TP", "\\fBHOLDFAST_KEY_FILE\\fR", "A file that holds a raw key of 32 bytes, instead of a password.",
+    ".TP", "\\fBHOLDFAST_CACHE_DIR\\fR", "The cache, where \\fB\\-\\-cache\\-dir\\fR is not given.",
     ".SH EXIT STATUS",
     ("0 done", "1 failed", "3 partial", "4 a check failed", "10 no repository", "11 busy",
         "12 wrong key or no right", "64 usage", "130 interrupted"

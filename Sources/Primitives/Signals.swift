@@ -1,5 +1,4 @@
-// SIGINT and SIGTERM as a cancellation. Only the program installs this; engines and tests pass cancellations of their
-// own.
+// SIGINT and SIGTERM as a cancellation. Only the program installs this; engines and tests pass their own.
 
 import CLinux
 import Glibc
@@ -10,8 +9,7 @@ package enum Signals {
     private static let cancellation = Cancellation()
     private static let interrupts = Atomic<Int>(0)
 
-    /// Makes SIGINT and SIGTERM raise the result, and ignores SIGPIPE. A second SIGINT ends the process with 130 at
-    /// once.
+    /// Makes SIGINT and SIGTERM raise the result, and ignores SIGPIPE. A second SIGINT ends the process with 130.
     ///
     /// What the handler touches is made here, before it can run, and is only atomics: it is safe in a signal handler.
     package static func install() -> Cancellation {

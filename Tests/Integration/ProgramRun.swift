@@ -20,7 +20,7 @@ struct RunResult {
 
 /// A directory with a repository's place, a password, and nothing else of the caller's environment but PATH.
 struct ProgramRun {
-    let directory = TemporaryDirectory()
+    var directory = TemporaryDirectory()
     var password: String? = "integration"
     var variables: [String: String] = [:]
 

@@ -10,6 +10,9 @@ final class PseudoTerminal {
     private static let unlock: UInt = 0x4004_5431
     private static let getNumber: UInt = 0x8004_5430
 
+    /// Milliseconds without a letter from the child.
+    private static let patience: Int32 = 60_000
+
     private let side: Int32
     private let process: pid_t
     /// All that the child showed so far.
@@ -49,6 +52,12 @@ final class PseudoTerminal {
     func waits(for text: String) -> Bool {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while !shown.contains(text) {
+            // A child that hangs fails its test instead of holding up all of them.
+            var watched = pollfd(fd: side, events: Int16(POLLIN), revents: 0)
+            if poll(&watched, 1, Self.patience) == 0 {
+                kill(process, SIGKILL)
+                return false
+            }
             let count = read(side, &buffer, buffer.count)
             guard count > 0 else { return false }
             shown += String(decoding: buffer[..<count], as: UTF8.self)

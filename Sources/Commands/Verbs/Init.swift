@@ -18,9 +18,9 @@ struct Init: ParsableCommand {
 
               holdfast --repo /mnt/backup init
 
-              HOLDFAST_PASSWORD_FILE=/etc/holdfast/password holdfast --repo /mnt/backup init --compression zstd:6
+              holdfast --repo /mnt/backup init --compression zstd:6
 
-              holdfast --repo /mnt/backup init --raw-key-file /root/holdfast.key
+              holdfast --repo /mnt/backup init --raw-key-file /etc/holdfast/key
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
