@@ -78,9 +78,11 @@ let package = Package(
                 "Primitives", "CLinux", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery",
                 "TestSupport",
             ]),
-        tests("CommandsTests", ["Primitives", "Commands", "TestSupport"]),
+        tests(
+            "CommandsTests",
+            ["Primitives", "ObjectStore", "Repository", "Commands", "TestSupport", argumentParser, logging]),
         tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
-        tests("Integration", ["Primitives", "CLinux", "TestSupport"]),
+        tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]
 )
