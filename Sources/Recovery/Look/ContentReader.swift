@@ -149,7 +149,7 @@ package final class ContentReader {
                 do throws(HoldfastError) {
                     plain = try stretches.read(location.pack, stretch)
                 } catch {
-                    guard error.isDamage else { throw error }
+                    guard error.leavesOtherCopies else { throw error }
                 }
             }
             for number in order[first..<end] {
@@ -175,7 +175,7 @@ package final class ContentReader {
                 let bytes = UnsafeRawBufferPointer(output)
                 if ChunkID(hash.digest(RawSpan(_unsafeBytes: bytes))) == slot.piece.id { return nil }
             } catch {
-                guard error.isDamage else { throw error }
+                guard error.leavesOtherCopies else { throw error }
             }
         }
         switch try single.rescue(slot.piece.id, from: slot.location, in: index, hash: hash) {

@@ -24,10 +24,11 @@ extension ChunkReader {
                         .corruptObject, "chunk \(id) in pack \(copy.pack) decodes to other bytes",
                         hint: "Run `holdfast check --read-data`, and restore the pack from a mirror.")
             } catch {
-                guard error.isDamage else { throw error }
+                guard error.leavesOtherCopies else { throw error }
                 failure = failure ?? error
             }
         }
+        if let failure, failure.code == .notPermitted { throw failure }
         return .failure(failure ?? Self.missing(id))
     }
 }

@@ -84,7 +84,7 @@ final class RestoreWorker {
         do throws(HoldfastError) {
             plain = try stretches.read(pack, bytes)
         } catch {
-            guard error.isDamage else { throw error }
+            guard error.leavesOtherCopies else { throw error }
             return try salvage(wants[...])
         }
         var place = 0
@@ -229,7 +229,7 @@ final class RestoreWorker {
             do throws(HoldfastError) {
                 plain = try stretches.read(pack, stretch)
             } catch {
-                guard error.isDamage else { throw error }
+                guard error.leavesOtherCopies else { throw error }
             }
             for number in first..<end {
                 let range = bytes(number)

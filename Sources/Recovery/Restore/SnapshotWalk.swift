@@ -121,6 +121,9 @@ package struct SnapshotWalk {
 }
 
 extension HoldfastError {
+    /// Whether another copy of the same chunk may still be read: a pack of another writer may be closed to this key.
+    var leavesOtherCopies: Bool { isDamage || code == .notPermitted }
+
     /// Whether something stored is bad or gone, so that the rest can still be read; everything else ends the work.
     var isDamage: Bool {
         switch code {
