@@ -243,13 +243,15 @@ struct CollectionFaultTests {
         _ = kept
     }
 
-    @Test("a generation that comes while a writer opens finds its lease")
-    func generationDuringOpening() throws {
+    @Test(
+        "a collection that comes while a writer opens finds its lease, or is found by it",
+        arguments: [InterposedStore.Call.put("leases/"), .list("gc/"), .list("packs/"), .list("index/")])
+    func collectionDuringOpening(_ call: InterposedStore.Call) throws {
         let house = try SmallHouse()
         let old = try house.backup(["a": .whole(house.noise(1))])
         let store = InterposedStore(house.store)
         let repository = try house.open(through: store)
-        store.before(.list("packs/")) {
+        store.before(call) {
             do {
                 try house.forget(old)
                 try house.pruneFully()
