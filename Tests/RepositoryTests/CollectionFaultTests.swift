@@ -195,12 +195,104 @@ struct CollectionFaultTests {
         #expect(try house.names("gc/").isEmpty)
     }
 
-    @Test("junk that a stolen writer key lists under other chunks' ids makes no good copy go")
-    func junkOfStolenKey() throws {
+    @Test("a damaged index run stops the collection and is named")
+    func damagedRun() throws {
+        let (house, _) = try makeHouse()
+        let name = try #require(try house.names("index/").min())
+        house.store.damage(try #require(ObjectKey(name))) { $0[200] ^= 1 }
+        let error = #expect(throws: HoldfastError.self) { try house.prune() }
+        #expect(error?.message.contains(name) == true)
+        #expect(try house.names("gc/").isEmpty)
+    }
+
+    @Test("packs that a sweep names are not relied on, even while they are still there")
+    func doomedPacksAreAbsent() throws {
+        let house = try SmallHouse()
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        try house.forget(old)
+        _ = try house.prune()
+        house.clock.advance(by: LeaseTimes.grace + .seconds(1))
+        let faulty = FaultyStore(house.store, clock: house.clock)
+        faulty.add(
+            StoreFault(
+                .fail(HoldfastError(.storeUnavailable, "the power went", hint: "Wait.")), on: .delete, prefix: "packs/")
+        )
+        let repository = try house.open(through: faulty)
+        #expect(throws: HoldfastError.self) { try house.prune(repository) }
+        #expect(try house.names("gc/") == ["gc/1", "gc/1.sweep"])
+        let id = try house.backup(["a": .whole(house.noise(1))])
+        #expect(try house.prune().deletedPacks == 2)
+        #expect(try house.restoreAll() == [id: ["a": house.noise(1)]])
+    }
+
+    @Test("a sweep deletes nothing that its generation had not condemned")
+    func sweepBeyondItsGeneration() throws {
+        let house = try SmallHouse()
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        let kept = try house.backup(["b": .whole(house.noise(2))])
+        try house.forget(old)
+        _ = try house.prune()
+        let admin = house.repository
+        let object = CollectionObject(
+            kind: .sweep, repository: admin.id, generation: 1, slot: admin.keyring.slot, made: house.clock.now(),
+            packs: try admin.listPacks().keys.sorted(), runs: [])
+        let bytes = try object.encoded(signer: admin.keyring.signing)
+        try house.store.putIfAbsent(ObjectNames.sweep(1), bytes.span.bytes)
+        #expect(try house.prune().deletedPacks == 2)
+        #expect(try house.open().listPacks().count == 2)
+        _ = kept
+    }
+
+    @Test(
+        "a collection that comes while a writer opens finds its lease, or is found by it",
+        arguments: [InterposedStore.Call.put("leases/"), .list("gc/"), .list("packs/"), .list("index/")])
+    func collectionDuringOpening(_ call: InterposedStore.Call) throws {
+        let house = try SmallHouse()
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        let store = InterposedStore(house.store)
+        let repository = try house.open(through: store)
+        store.before(call) {
+            do {
+                try house.forget(old)
+                try house.pruneFully()
+            } catch { Issue.record(error) }
+        }
+        let writer = try SmallBackup(repository)
+        try writer.add("a", .whole(house.noise(1)))
+        let root = try writer.flush()
+        do {
+            try writer.commit(root)
+        } catch {
+            #expect((error as? HoldfastError)?.code == .leaseLost)
+            writer.session.close()
+        }
+        // Whatever is committed restores.
+        _ = try house.restoreAll()
+    }
+
+    @Test("packs of a writer at work are spared, whether or not a run names them")
+    func packsOfOpenLease() throws {
+        let house = try SmallHouse()
+        let writer = try SmallBackup(house.open())
+        try writer.add("a", .whole(house.noise(1)))
+        let root = try writer.flush()
+        for name in try house.names("index/") { try house.store.delete(try #require(ObjectKey(name))) }
+        let plan = try Collector(house.repository).plan()
+        #expect(plan.spared == 2 && plan.condemnable.isEmpty)
+        #expect(try house.prune().condemned == nil)
+        _ = root
+        writer.session.close()
+        #expect(try house.prune().condemned?.packs == 2)
+    }
+
+    @Test(
+        "junk that a stolen writer key lists under other chunks' ids makes no good copy go", arguments: [false, true])
+    func junkOfStolenKey(_ forgesOwner: Bool) throws {
         let house = try SmallHouse()
         let plain = house.noise(1)
-        let kept = try house.backup(["a": .whole(plain)])
+        try house.backup(["a": .whole(plain)])
         let good = try house.names("packs/")
+        house.clock.advance(by: .seconds(60))
         let thief = try house.add(.writer, 7)
         let session = try WriterSession(thief, tag: try thief.tag(ofSource: "home"))
         let id = ChunkID(KeyedHash(key: try thief.keyring.key(.dataID)).digest(plain.span.bytes))
@@ -210,9 +302,16 @@ struct CollectionFaultTests {
         }
         try session.flush()
         session.close()
+        if forgesOwner {
+            house.clock.advance(by: .seconds(60))
+            let run = try #require(try thief.loadIndex().index.runs.first { $0.run.slot == thief.keyring.slot })
+            var packs = run.run.packs
+            for place in packs.indices { packs[place].slot = house.repository.keyring.slot }
+            let entries = (0..<run.run.entryCount).map { (entry: run.entry($0), base: Bytes16()) }
+            _ = try thief.putRun(packs: packs, entries: entries, supersedes: [])
+        }
         try house.pruneFully()
         #expect(try house.names("packs/") == good)
-        #expect(try house.restoreAll() == [kept: ["a": plain]])
     }
 
     @Test("a writer that cannot be fenced on a store without create-if-absent blocks the sweep")

@@ -6,7 +6,7 @@ import Primitives
 /// Passes calls on, and runs the test's deed once, just before the first put or list that the test chose.
 final class InterposedStore: ObjectStore, @unchecked Sendable {
     // Sendable: deeds stand behind the monitor and run on the test's own thread.
-    enum Call: Hashable { case put(String), list(String), delete(String) }
+    enum Call: Hashable, Sendable { case put(String), list(String), delete(String) }
 
     private let base: any ObjectStore
     private let deeds = Monitor<[(call: Call, deed: () -> Void)]>([])

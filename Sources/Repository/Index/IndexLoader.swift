@@ -68,11 +68,16 @@ extension Repository {
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
         for (generation, kinds) in names where !kinds.contains(.done) {
+            // A sweep without its generation is void, and what it names beyond its generation is nobody's to delete.
+            guard kinds.contains(.condemned) else { continue }
+            let condemned = try readCollection(ObjectNames.condemned(generation), .condemned, generation)
             if kinds.contains(.sweep) {
-                state.doomed[generation] = try readCollection(ObjectNames.sweep(generation), .sweep, generation)
-            } else if kinds.contains(.condemned) {
-                state.condemned[generation] = try readCollection(
-                    ObjectNames.condemned(generation), .condemned, generation)
+                var sweep = try readCollection(ObjectNames.sweep(generation), .sweep, generation)
+                let named = Set(condemned.packs)
+                sweep.packs.removeAll { !named.contains($0) }
+                state.doomed[generation] = sweep
+            } else {
+                state.condemned[generation] = condemned
             }
         }
         return state
