@@ -27,7 +27,7 @@ package final class LocalStore: ObjectStore {
 
     /// What ``create(at:reserve:calls:entropy:logger:)`` makes; `packs` has one directory for each first byte besides.
     static let directories = [
-        "format", "epochs", "slots", "grants", "packs", "index", "snapshots", "leases", "gc", "holds",
+        "format", "slots", "grants", "packs", "index", "snapshots", "leases", "gc", "holds", "epochs",
         quarantineDirectory,
     ]
     static let quarantineDirectory = "quarantine"

@@ -126,8 +126,8 @@ extension Repository {
     private func loadRun(_ id: IndexRunID, cache: RunCache?) throws(HoldfastError) -> LoadedRun {
         let key = ObjectNames.indexRun(id)
         if let (clear, table) = cache?.load(id) {
-            let run = try IndexRunObject.readClear(clear, name: key.path)
-            return try LoadedRun(id: id, run: vouched(run), table: table)
+            let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
+            return try LoadedRun(id: id, run: run, table: table)
         }
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
@@ -138,20 +138,16 @@ extension Repository {
         try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
         let opened = try parsed.opened(indexKey: try keyring.indexKey(parsed.run.epoch), name: key.path)
         cache?.keep(id, clear: parsed.clear, table: opened.table)
-        return try LoadedRun(
-            id: id, run: vouched(parsed.run), table: cache?.load(id)?.table ?? RunTable(opened.table))
+        let run = attributed(parsed.run)
+        return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(opened.table))
     }
 
-    /// The run with the writers of its packs as far as its signer may vouch for them: everyone for the packs of its own
-    /// slot, those who merge runs for the packs of others.
-    ///
-    /// Otherwise the holder of one writer key could pass its packs off as the admin's, and others would rely on them.
-    private func vouched(_ run: IndexRunObject) -> IndexRunObject {
+    /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin
+    /// or a maintainer passes on what others said. A writer cannot put junk under another's name.
+    private func attributed(_ run: IndexRunObject) -> IndexRunObject {
         if keyring.roster[run.slot]?.mayCollect == true { return run }
         var run = run
-        for place in run.packs.indices where run.packs[place].slot != run.slot {
-            run.packs[place].slot = SlotID(Bytes16())
-        }
+        for place in run.packs.indices { run.packs[place].slot = run.slot }
         return run
     }
 }
