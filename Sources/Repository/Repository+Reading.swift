@@ -7,28 +7,37 @@ import Sealing
 
 extension Repository {
     /// The name of the highest format object, or nil when there is no repository.
-    static func newestFormatKey(in store: any ObjectStore) throws(HoldfastError) -> ObjectKey? {
+    static func newestFormatKey(
+        in store: any ObjectStore
+    ) throws(HoldfastError) -> (number: UInt32, key: ObjectKey)? {
         var newest: (number: UInt32, key: ObjectKey)?
         try store.list(ObjectNames.formats) { (info) throws(HoldfastError) in
             guard let number = UInt32(info.key.lastPart) else { return }
             if number > newest?.number ?? 0 { newest = (number, info.key) }
         }
-        return newest?.key
+        return newest
     }
 
-    /// Reads the highest format object whose signature holds.
+    /// Reads the format object of the highest number. When it is damaged or forged this fails, rather than going by an
+    /// older one.
     ///
     /// - Parameter trusted: The admin key, when it is known from a slot.
     package static func readFormat(
         in store: any ObjectStore, trusted: Bytes32?
     ) throws(HoldfastError) -> FormatObject {
-        guard let key = try newestFormatKey(in: store) else {
+        guard let (number, key) = try newestFormatKey(in: store) else {
             throw HoldfastError(
                 .repositoryNotFound, "there is no repository at \(store.location)",
                 hint: "Check --repo or HOLDFAST_REPO, or make one with `holdfast init`.")
         }
         let bytes = try store.get(key, limit: FormatObject.maximumSize)
         let format = try FormatObject(bytes, name: key.path, trusted: trusted)
+        // An old object under a new name would take back the features that the newer one asks for.
+        guard format.number == number else {
+            throw HoldfastError(
+                .rollbackDetected, "\(key) holds format object \(format.number)",
+                hint: "The store was tampered with; remove the copy, and compare `format/` with a mirror.")
+        }
         guard format.readFeatures == 0 else {
             throw HoldfastError(
                 .unsupportedFormat, "this repository needs features that this holdfast does not know",

@@ -89,7 +89,10 @@ package struct Content: Sendable, Hashable {
             var total: UInt64 = 0
             for _ in 0..<(try reader.count(each: 33, atMost: Self.maximumInline)) {
                 let piece = ContentPiece(id: ChunkID(try reader.bytes32()), length: try reader.varint())
-                total = total.addingReportingOverflow(piece.length).partialValue
+                guard piece.length <= size - total else {
+                    throw reader.corrupt("a file's pieces do not add up to its size")
+                }
+                total += piece.length
                 pieces.append(piece)
             }
             guard total == size else { throw reader.corrupt("a file's pieces do not add up to its size") }

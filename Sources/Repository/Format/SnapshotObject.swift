@@ -10,7 +10,8 @@ import Sealing
 /// u32, slot 16, salt 32, index runs (varint count, 32 each), envelope 256. Sealed record: AES-256-GCM under HKDF(seed,
 /// salt, "snapshot") with the clear part as associated data. The lease has the snapshot's own id.
 package struct SnapshotObject: Sendable {
-    package static let maximumSize = ByteCount.mebi(65)
+    /// The largest record with its padding, and the names of 65,536 runs.
+    package static let maximumSize = ByteCount.mebi(72)
     private static let kindForEnvelope = ObjectKind.snapshot.rawValue
 
     package var repository: RepositoryID
@@ -64,6 +65,12 @@ package struct SnapshotObject: Sendable {
         envelope.write(to: &clear)
         let key = try HKDF.derive(seed, salt: salt.array, info: Array("snapshot".utf8), count: 32)
         var plain = record.encoded
+        // What no reader would take must not be committed.
+        guard plain.count <= SnapshotRecord.maximumSize else {
+            throw HoldfastError(
+                .limitExceeded, "the record of the snapshot is over its limit of 64 MiB",
+                hint: "Take fewer directories into one snapshot; nothing was committed.")
+        }
         // The record is padded like all sealed objects; its reader knows where it ends.
         var framed = ByteWriter(reserving: plain.count + 16)
         framed.prefixed(plain)

@@ -90,15 +90,14 @@ extension Repository {
             let tombstone = try TombstoneObject(bytes, name: key.path)
             let (body, signature) = try SignedFrame.open(bytes, name: key.path)
             try keyring.verify(body, signature, by: tombstone.slot, name: key.path) { $0.mayCollect }
+            guard tombstone.repository == self.id, tombstone.tag == tag, tombstone.snapshot == id else {
+                throw Self.misnamed(key)
+            }
             return nil
         }
         let parsed = try SnapshotObject.parse(bytes, name: key.path)
         let object = parsed.object
-        guard object.repository == self.id, object.tag == tag, object.id == id else {
-            throw HoldfastError(
-                .corruptObject, "\(key) is not the snapshot that its name says",
-                hint: "It was copied from elsewhere; find out who put it.")
-        }
+        guard object.repository == self.id, object.tag == tag, object.id == id else { throw Self.misnamed(key) }
         try keyring.verify(parsed.body, parsed.signature, by: object.slot, name: key.path) {
             $0.maySignSnapshot(of: tag, in: object.epoch)
         }
@@ -107,5 +106,11 @@ extension Repository {
         return Snapshot(
             tag: tag, id: id, sequence: object.sequence, digest: parsed.digest, previousDigest: object.previous,
             epoch: object.epoch, slot: object.slot, runs: object.runs, stored: stored, record: record)
+    }
+
+    private static func misnamed(_ key: ObjectKey) -> HoldfastError {
+        HoldfastError(
+            .corruptObject, "\(key) is not the snapshot that its name says",
+            hint: "It was copied from elsewhere; find out who put it.")
     }
 }

@@ -184,19 +184,22 @@ package final class ContentCursor {
     private let tree: SnapshotTree
     private var leaf: [ContentPiece] = []
     private var place = 0
+    /// Bytes of the content that the pieces so far leave.
+    private var left: UInt64
     /// Nodes still to be read, the next one last.
     private var pending: [NodeReference] = []
 
     package init(_ content: Content, tree: SnapshotTree) {
         self.content = content
         self.tree = tree
+        left = content.size
         switch content.location {
         case .inline(let pieces): leaf = pieces
         case .tree(let root): pending = [root]
         }
     }
 
-    /// The next piece; nil at the end.
+    /// The next piece; nil at the end. All pieces together are never more than the content's size.
     package func next() throws(HoldfastError) -> ContentPiece? {
         while place == leaf.count {
             guard let reference = pending.popLast() else { return nil }
@@ -210,8 +213,15 @@ package final class ContentCursor {
                 }
             }
         }
-        defer { place += 1 }
-        return leaf[place]
+        let piece = leaf[place]
+        guard piece.length <= left else {
+            throw HoldfastError(
+                .corruptObject, "the pieces of a file add up to more than its \(content.size) bytes",
+                hint: "Run `holdfast check`.")
+        }
+        left -= piece.length
+        place += 1
+        return piece
     }
 }
 
