@@ -127,7 +127,7 @@ extension Repository {
         let key = ObjectNames.indexRun(id)
         if let (clear, table) = cache?.load(id) {
             let run = try IndexRunObject.readClear(clear, name: key.path)
-            return try LoadedRun(id: id, run: run, table: table)
+            return try LoadedRun(id: id, run: run.vouched(by: keyring.roster), table: table)
         }
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
@@ -138,6 +138,22 @@ extension Repository {
         try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
         let opened = try parsed.opened(indexKey: try keyring.indexKey(parsed.run.epoch), name: key.path)
         cache?.keep(id, clear: parsed.clear, table: opened.table)
-        return try LoadedRun(id: id, run: parsed.run, table: cache?.load(id)?.table ?? RunTable(opened.table))
+        return try LoadedRun(
+            id: id, run: parsed.run.vouched(by: keyring.roster),
+            table: cache?.load(id)?.table ?? RunTable(opened.table))
+    }
+}
+
+extension IndexRunObject {
+    /// The run with the writers of its packs as far as its signer can vouch for them: a writer for itself alone, so that
+    /// a stolen writer key cannot pass its own packs off as those of someone who is trusted.
+    func vouched(by roster: [SlotID: Member]) -> IndexRunObject {
+        let roles = roster[slot]?.roles.values.map { $0 } ?? []
+        if roles.contains(where: { $0 != .writer }) { return self }
+        var run = self
+        for place in run.packs.indices where run.packs[place].slot != slot {
+            run.packs[place].slot = SlotID(Bytes16())
+        }
+        return run
     }
 }
