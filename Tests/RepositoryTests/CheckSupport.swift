@@ -10,8 +10,10 @@ import TestSupport
 struct History {
     let small: SmallRepository
     let snapshots: [SnapshotID]
+    let seed: UInt64
 
     init(seed: UInt64) throws {
+        self.seed = seed
         small = try SmallRepository(seed: seed)
         let home = SmallWriter(repository: small.repository, source: "home")
         let base = try noise(3 * SmallWriter.blockSize, seed: seed &+ 1)

@@ -22,6 +22,12 @@ struct PackVerdict: Sendable {
     /// Nobody can tell which chunks are bad.
     var isGuess = false
     var badCopies: [CopyName] = []
+    /// The bytes do not match the name, twice.
+    var isRotten = false
+    /// Every chunk was decoded and is what its id says.
+    var isVerified = false
+    /// Runs whose entries for this pack are not those of its table of contents.
+    var differing: [IndexRunID] = []
 }
 
 /// The part of a check that looks at packs.
@@ -80,8 +86,10 @@ final class PackExaminer {
             if error.code == .objectMissing, try isGone(job.id) { return verdict }
             collector.add(error, about: key.path)
             verdict.isBad = true
+            verdict.isRotten = digestError != nil
             return verdict
         }
+        verdict.isRotten = digestError != nil
         let contents = contents(of: job, key, ends)
         if let contents { compare(contents, ends, job, &verdict) }
         if job.readsData {
@@ -172,11 +180,13 @@ final class PackExaminer {
             let run = runs[number]
             let name = ObjectNames.indexRun(run.id).path
             if run.run.packs[place].kind != ends.head.kind {
+                verdict.differing.append(run.id)
                 collector.add(.error, .indexDiffers, name, "it gives pack \(job.id) another kind than the pack's head")
             }
             let missing = contents.chunks.count { !Self.holds(run, place, $0) }
             let entries = PackEntries.entries(of: place, in: run)
             guard missing > 0 || entries.count != contents.chunks.count else { continue }
+            verdict.differing.append(run.id)
             let known = Set(contents.chunks.map(EntryShape.init))
             let wrong = entries.filter { !known.contains(EntryShape($0.entry, base: $0.base)) }
             verdict.badCopies += wrong.map { CopyName(pack: job.id, id: $0.entry.id) }
@@ -216,6 +226,7 @@ final class PackExaminer {
                 counts.plainBytesVerified += result.plainBytes
             }
             verdict.badCopies += result.bad
+            verdict.isVerified = digestError == nil && contents != nil && result.verified == UInt64(pieces.count)
             let own = result.bad.count(where: { $0.pack == job.id })
             if own == pieces.count, own > 0 { verdict.isBad = true }
             report(result, digestError, key, of: pieces.count)

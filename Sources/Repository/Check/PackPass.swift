@@ -11,6 +11,8 @@ struct PackPass {
     let runs: [CheckedRun]
     let keyring: Keyring?
     let entropy: any Entropy
+    /// Packs to be read from end to end, whatever the options say.
+    var chosen: Set<PackID>?
 
     /// What the packs are worth.
     struct Outcome: Sendable {
@@ -18,6 +20,18 @@ struct PackPass {
         var badCopies: Set<CopyName> = []
         /// Bad packs of which nobody can tell which chunks are bad.
         var guessed: Set<PackID> = []
+        var rotten: Set<PackID> = []
+        var verified: Set<PackID> = []
+        var differing: Set<IndexRunID> = []
+
+        mutating func add(_ verdict: PackVerdict, of pack: PackID) {
+            if verdict.isBad { badPacks.insert(pack) }
+            if verdict.isGuess { guessed.insert(pack) }
+            if verdict.isRotten { rotten.insert(pack) }
+            if verdict.isVerified { verified.insert(pack) }
+            badCopies.formUnion(verdict.badCopies)
+            differing.formUnion(verdict.differing)
+        }
     }
 
     func run() throws(HoldfastError) -> Outcome {
@@ -45,11 +59,7 @@ struct PackPass {
                     guard let number else { return }
                     try collector.cancellation.check()
                     let verdict = try examiner.examine(jobs[number])
-                    shared.withLock { state in
-                        if verdict.isBad { state.outcome.badPacks.insert(jobs[number].id) }
-                        if verdict.isGuess { state.outcome.guessed.insert(jobs[number].id) }
-                        state.outcome.badCopies.formUnion(verdict.badCopies)
-                    }
+                    shared.withLock { $0.outcome.add(verdict, of: jobs[number].id) }
                     collector.progress(phase, UInt64(number + 1), of: total)
                 }
             } catch {
@@ -111,7 +121,9 @@ struct PackPass {
         for (number, run) in loaded.enumerated() {
             for (place, pack) in run.run.packs.enumerated() { listed[pack.id, default: []].append((number, place)) }
         }
-        let selected = try PackSelection(collector.options.data).choose(from: objects.packs, entropy: entropy)
+        let selection = PackSelection(collector.options.data)
+        var selected = chosen ?? []
+        if chosen == nil { selected = try selection.choose(from: objects.packs, entropy: entropy) }
         return objects.packs.map { id, info in
             PackJob(
                 id: id, size: info.size, listed: absent.contains(id) ? [] : listed[id] ?? [],
