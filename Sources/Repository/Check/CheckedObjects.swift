@@ -6,6 +6,7 @@ import Primitives
 /// A snapshot object whose bytes and signature are good.
 struct CheckedSnapshot: Sendable {
     var key: ObjectKey
+    var size: UInt64
     var object: SnapshotObject
     var digest: Bytes32
     /// Nil when no key at hand opens it.
@@ -20,6 +21,8 @@ struct CheckedObjects: Sendable {
     var epochs: Set<Epoch> = []
     /// In order of source, sequence and id.
     var snapshots: [CheckedSnapshot] = []
+    /// Names that collectors closed.
+    var tombstones: [ObjectInfo] = []
     /// Names of index runs, and how long they are.
     var runs: [IndexRunID: UInt64] = [:]
     /// Names of packs, and how long they are.

@@ -221,13 +221,14 @@ struct ObjectCheck {
         let current = objects
         let name = info.key.path
         var good: CheckedSnapshot?
+        var isTombstone = false
         try examine(info, limit: SnapshotObject.maximumSize) { (bytes) throws(HoldfastError) in
             if bytes.count > 8, bytes[8] == ObjectKind.tombstone.rawValue {
                 let tombstone = try TombstoneObject(bytes, name: name)
                 try current.require(
                     tombstone.repository, tombstone.tag == named.tag && tombstone.snapshot == named.id, name: name)
                 try current.verify(bytes, by: tombstone.slot, name: name) { $0.mayCollect }
-                collector.count { $0.tombstones += 1 }
+                isTombstone = true
                 return
             }
             let parsed = try SnapshotObject.parse(bytes, name: name)
@@ -241,7 +242,12 @@ struct ObjectCheck {
                 record = try parsed.record(
                     with: keyring.openingKeys(structure: true, epoch: object.epoch), name: name)
             }
-            good = CheckedSnapshot(key: info.key, object: object, digest: parsed.digest, record: record)
+            good = CheckedSnapshot(
+                key: info.key, size: info.size, object: object, digest: parsed.digest, record: record)
+        }
+        if isTombstone {
+            collector.count { $0.tombstones += 1 }
+            objects.tombstones.append(info)
         }
         guard let good else { return }
         collector.count { $0.snapshots += 1 }

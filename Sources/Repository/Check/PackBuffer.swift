@@ -41,6 +41,11 @@ final class PackBuffer {
 
     var count: Int { bytes.count }
 
+    /// Runs `body` over the bytes as they were read.
+    func withBytes(_ body: (RawSpan) throws(HoldfastError) -> Void) throws(HoldfastError) {
+        try body(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes)))
+    }
+
     /// A copy of some of the bytes.
     func copy(_ range: Range<Int>) -> [UInt8] { [UInt8](UnsafeRawBufferPointer(rebasing: bytes[range])) }
 
