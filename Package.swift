@@ -58,7 +58,7 @@ let package = Package(
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
-        library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing"]),
+        library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [

@@ -35,7 +35,7 @@ extension Bench {
         }
     }
 
-    mutating func deltas(before: [UInt8], after: [UInt8], blocks: [Int]) throws(HoldfastError) {
+    mutating func deltas(before: [UInt8], after: [UInt8], blocks: [Int], rows: Int) throws(HoldfastError) {
         let size = BlockSize.bytes
         var output = [UInt8](repeating: 0, count: ChunkEncoder.bound(for: size))
         var plain = [UInt8](repeating: 0, count: size)
@@ -46,15 +46,15 @@ extension Bench {
                 let room = UnsafeMutableRawBufferPointer(buffer)
                 let back = UnsafeMutableRawBufferPointer(target)
                 for level in [1, 3] {
-                    try delta(level, before, after, blocks, room, back)
+                    try delta(level, rows, before, after, blocks, room, back)
                 }
             }
         }
     }
 
     private mutating func delta(
-        _ level: Int, _ before: [UInt8], _ after: [UInt8], _ blocks: [Int], _ room: UnsafeMutableRawBufferPointer,
-        _ back: UnsafeMutableRawBufferPointer
+        _ level: Int, _ rows: Int, _ before: [UInt8], _ after: [UInt8], _ blocks: [Int],
+        _ room: UnsafeMutableRawBufferPointer, _ back: UnsafeMutableRawBufferPointer
     ) throws(HoldfastError) {
         let size = BlockSize.bytes
         let encoder = try ChunkEncoder(.zstd(level: 3), deltaLevel: level)
@@ -70,7 +70,7 @@ extension Bench {
             stored.append(Array(room[..<(count ?? 0)]))
         }
         let note = "\(percent(total, of: bytes)), \(total / max(1, blocks.count)) bytes a block"
-        try measure("delta/encode/\(level)", bytes: bytes, note: note) { () throws(HoldfastError) in
+        try measure("delta/encode/\(level)/\(rows) rows", bytes: bytes, note: note) { () throws(HoldfastError) in
             for block in blocks {
                 let range = block * size..<(block + 1) * size
                 _ = try encoder.encodeDelta(
@@ -78,7 +78,7 @@ extension Bench {
                     limit: size)
             }
         }
-        try measure("delta/decode/\(level)", bytes: bytes) { () throws(HoldfastError) in
+        try measure("delta/decode/\(level)/\(rows) rows", bytes: bytes) { () throws(HoldfastError) in
             for (index, block) in blocks.enumerated() {
                 let range = block * size..<(block + 1) * size
                 let frame = stored[index]

@@ -23,6 +23,8 @@ struct Bench {
 
     func wants(_ name: String) -> Bool { filter.isEmpty || name.contains(filter) }
 
+    mutating func add(_ result: Measurement) { results.append(result) }
+
     /// Repeats `body`, which works through `bytes` bytes, and keeps the rate of its fastest run.
     mutating func measure(
         _ name: String, bytes: Int, note: String = "", _ body: () throws(HoldfastError) -> Void

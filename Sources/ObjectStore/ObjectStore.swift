@@ -62,7 +62,7 @@ package protocol ObjectStore: Sendable {
     /// The object's size and time, or nil when it is not there.
     func info(_ key: ObjectKey) throws(HoldfastError) -> ObjectInfo?
 
-    /// Every object whose name begins with `prefix` (a whole path part such as `packs/`, or empty for all), in any order.
+    /// Every object whose name begins with `prefix` (whole path parts as in `packs/`, or empty for all), in any order.
     ///
     /// Unfinished puts and names that are no ``ObjectKey`` are not shown.
     func list(_ prefix: String, _ visit: (ObjectInfo) throws(HoldfastError) -> Void) throws(HoldfastError)

@@ -1,5 +1,6 @@
 // An instant in UTC, and the clock seam.
 
+import CLinux
 import Glibc
 
 /// An instant: nanoseconds since 1970-01-01T00:00:00Z, without leap seconds.
@@ -13,9 +14,7 @@ package struct Timestamp: Hashable, Sendable, BitwiseCopyable, Comparable {
         self.nanoseconds = overflow ? (seconds < 0 ? .min : .max) : product &+ nanoseconds
     }
 
-    package var seconds: Int64 {
-        nanoseconds >= 0 ? nanoseconds / 1_000_000_000 : (nanoseconds - 999_999_999) / 1_000_000_000
-    }
+    package var seconds: Int64 { nanoseconds.floorDivided(by: 1_000_000_000) }
 
     package static func < (a: Timestamp, b: Timestamp) -> Bool { a.nanoseconds < b.nanoseconds }
 
@@ -59,7 +58,7 @@ extension Timestamp: CustomStringConvertible {
 extension Int64 {
     /// Division that rounds towards minus infinity; the divisor is positive.
     package func floorDivided(by divisor: Int64) -> Int64 {
-        self >= 0 ? self / divisor : (self - divisor + 1) / divisor
+        self >= 0 ? self / divisor : (self + 1) / divisor - 1
     }
 }
 

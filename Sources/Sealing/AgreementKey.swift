@@ -42,30 +42,3 @@ package struct AgreementKey: Sendable {
         return shared
     }
 }
-
-/// Owns a key object of libcrypto.
-final class KeyObject {
-    let pointer: OpaquePointer
-
-    init(_ type: Int32, private raw: SecretBytes) throws(HoldfastError) {
-        let made = raw.withBytes { EVP_PKEY_new_raw_private_key(type, nil, $0.start, $0.count) }
-        guard let made else { throw Libcrypto.failure("EVP_PKEY_new_raw_private_key") }
-        pointer = made
-    }
-
-    init(_ type: Int32, public raw: Bytes32) throws(HoldfastError) {
-        let made = raw.withBytes { EVP_PKEY_new_raw_public_key(type, nil, $0.start, $0.count) }
-        guard let made else { throw Libcrypto.failure("EVP_PKEY_new_raw_public_key") }
-        pointer = made
-    }
-
-    deinit { EVP_PKEY_free(pointer) }
-
-    func publicKey() throws(HoldfastError) -> Bytes32 {
-        var done: Int32 = 0
-        var count = 32
-        let key = withDigestBuffer { done = EVP_PKEY_get_raw_public_key(pointer, $0, &count) }
-        guard done == 1, count == 32 else { throw Libcrypto.failure("EVP_PKEY_get_raw_public_key") }
-        return key
-    }
-}

@@ -1,0 +1,5 @@
+// The program: everything is in Commands.
+
+import Commands
+
+Program.main()

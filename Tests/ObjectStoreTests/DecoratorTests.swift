@@ -58,12 +58,27 @@ struct DecoratorTests {
         #expect(try store.info(key("packs/lost")) == nil)
         #expect(try store.get("packs/lost") == [1])
         store.heal()
+        store.add(StoreFault(.hide, on: .list, prefix: "packs/lost", times: 1))
+        #expect(try store.names("index/") == [])
+        #expect(try store.names("packs/") == ["packs/torn"])
+        #expect(try store.names("packs/") == ["packs/lost", "packs/torn"])
+        store.heal()
         store.add(StoreFault(.fail(HoldfastError(.accessDenied, "locked")), on: .delete))
         #expect(code { try store.delete(key("packs/lost")) } == .accessDenied)
         let before = clock.now()
         store.add(StoreFault(.delay(.seconds(3)), on: .get, times: 1))
         _ = try store.get("packs/lost")
         #expect(clock.now().since(before) == .seconds(3))
+    }
+
+    @Test("another's deed can be placed between two calls")
+    func interleaving() throws {
+        let memory = MemoryStore()
+        let store = FaultyStore(memory)
+        try store.put("packs/a", [1])
+        store.add(StoreFault(.run { _ = failure { try memory.delete(key("packs/a")) } }, on: .get, times: 1))
+        #expect(try store.names() == ["packs/a"])
+        #expect(code { try store.get("packs/a") } == .objectMissing)
     }
 
     @Test("a full memory store refuses puts until something is removed")

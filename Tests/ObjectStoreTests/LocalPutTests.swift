@@ -56,6 +56,19 @@ struct LocalPutTests {
         #expect(synced == ["x", "packs/ab"])
     }
 
+    @Test("a delete is synced, also one that another did already")
+    func deleteSyncs() throws {
+        let calls = ScriptedFileCalls()
+        let store = try LocalStore.create(at: path, calls: calls)
+        try store.put("packs/ab/x", [1])
+        let before = calls.entries.count
+        try store.delete(key("packs/ab/x"))
+        try store.delete(key("packs/ab/x"))
+        let trace = calls.entries[before...].map { "\($0.call) \($0.name)" }
+        let once = ["open packs/ab", "unlink x", "sync packs/ab", "close packs/ab"]
+        #expect(trace == once + once)
+    }
+
     @Test("an object has mode 0400 whatever the process masks")
     func mode() throws {
         let store = try LocalStore.create(at: path)

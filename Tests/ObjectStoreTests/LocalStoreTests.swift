@@ -64,7 +64,8 @@ struct LocalStoreTests {
 
     @Test("files that are no objects are not shown, and no link leads outside")
     func foreignFiles() throws {
-        let store = try LocalStore.create(at: path)
+        let calls = ScriptedFileCalls()
+        let store = try LocalStore.create(at: path, calls: calls)
         try store.put("packs/ab/x", [1])
         let outside = directory.path + "/outside"
         mkdir(outside, 0o700)
@@ -84,6 +85,7 @@ struct LocalStoreTests {
         #expect(code { try store.get("leases/link/secret") } == .accessDenied)
         #expect(code { try store.put("leases/link/new", [1]) } == .accessDenied)
         #expect(code { try store.delete(key("leases/link/secret")) } == .accessDenied)
+        #expect(calls.openDescriptors == 0)
         #expect(access(outside + "/new", F_OK) != 0)
         #expect(access(outside + "/secret", F_OK) == 0)
     }
@@ -160,6 +162,20 @@ struct LocalStoreTests {
         #expect(aside.count == 2)
         #expect(Set(try aside.map { try store.get($0) }) == [[1], [2]])
         #expect(aside.contains { $0.hasPrefix("quarantine/object-packs_ab_x.") })
+    }
+
+    @Test("an object on a mount of its own is set aside where it is")
+    func quarantineAcrossMounts() throws {
+        let calls = ScriptedFileCalls { entry in
+            entry.call == .rename && entry.name.hasPrefix("object-") ? .fail(EXDEV) : .pass
+        }
+        let store = try LocalStore.create(at: path, reserve: ByteCount(0), calls: calls)
+        try store.put("packs/ab/x", [1])
+        try store.setAside(key("packs/ab/x"))
+        #expect(try store.names() == [])
+        let kept = dotFiles(below: path + "/packs/ab")
+        #expect(kept.count == 1)
+        #expect(kept.first?.hasPrefix(path + "/packs/ab/.object-packs_ab_x.") == true)
     }
 
     @Test("the reserve is really allocated, given back on request and filled again at the next opening")

@@ -104,6 +104,23 @@ struct CommandTests {
         #expect(error.message.contains("timeout"))
     }
 
+    @Test("a producer is asked to stop before it is killed")
+    func asked() throws {
+        let root = TemporaryDirectory()
+        var request = ProcessRequest(
+            [
+                "/bin/sh", "-c",
+                "trap 'echo bye > \(root.path)/bye; exit' TERM; echo ready; while :; do sleep 0.05; done",
+            ])
+        request.grace = .seconds(60)
+        let process = try SystemProcessRunner().start(request, cancellation: Cancellation())
+        var buffer = [UInt8](repeating: 0, count: 64)
+        #expect(try buffer.withUnsafeMutableBytes { try process.read(into: $0) } == 6)
+        process.terminate()
+        #expect(process.wait() == .terminated)
+        #expect(shell("[ -f bye ]", in: root.path) == 0)
+    }
+
     @Test("a producer that ignores SIGTERM is killed, and cancellation is what is reported")
     func cancellation() throws {
         let root = TemporaryDirectory()

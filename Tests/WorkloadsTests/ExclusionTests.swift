@@ -85,7 +85,7 @@ struct ExclusionTests {
                 """
                 mkdir -p cache/deep false a/build; touch cache/x a/y.o a/z a/build/w false/kept
                 printf 'Signature: 8a477f597d28d172789f06886806bc55 etc' > cache/CACHEDIR.TAG
-                printf 'Signature: 0' > false/CACHEDIR.TAG; cp cache/CACHEDIR.TAG .
+                printf 'Signature: 8a477f597d28d172789f06886806bc56 etc' > false/CACHEDIR.TAG; cp cache/CACHEDIR.TAG .
                 """, in: root.path) == 0)
         var options = TreeReaderOptions()
         options.exclusions.excludesCaches = true

@@ -78,6 +78,12 @@ extension LocalStore {
         let flat = key.path.split(separator: "/").joined(separator: "_").suffix(200)
         let name = "object-\(flat).\(Hex.encode(try entropy.bytes(8)))"
         let result = calls.rename(from, String(key.lastPart), to: to, name, replacing: true)
+        if result == -EXDEV {
+            // A mount below the root: the object stays in its directory under a name that is no object's.
+            let local = calls.rename(from, String(key.lastPart), to: from, ".\(name)", replacing: true)
+            if local < 0, local != -ENOENT { throw failure("rename", -local, on: key.path) }
+            return try sync(from, "the directory of \(key)")
+        }
         if result == -ENOENT { return }
         if result < 0 { throw failure("rename", -result, on: key.path) }
         // The new name first: a power cut in between leaves two names rather than none.

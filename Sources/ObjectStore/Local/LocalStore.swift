@@ -12,8 +12,8 @@ import Synchronization
 /// Names that begin with a dot are the store's own: unfinished puts, the reserve, the probes. Everything is reached
 /// below one descriptor that is opened once, and symbolic links inside the store are not followed.
 ///
-/// Reads open the file each time: below one descriptor that costs two microseconds, and no cached descriptor can
-/// show bytes that were healed or removed meanwhile.
+/// Reads open the file each time: below one descriptor that costs three microseconds (measured on ext4), and no cached
+/// descriptor can show bytes that were healed or removed meanwhile.
 package final class LocalStore: ObjectStore {
     /// How a finished file gets its name.
     package enum Naming: Sendable {

@@ -41,6 +41,12 @@ package struct SlotObject: Sendable {
         package var signing: SigningKey
         /// The pinned key of the admin: grants and formats that it did not sign do not exist for this slot.
         package var adminKey: Bytes32
+
+        package init(agreement: AgreementKey, signing: SigningKey, adminKey: Bytes32) {
+            self.agreement = agreement
+            self.signing = signing
+            self.adminKey = adminKey
+        }
     }
 
     /// The id that a pair of public keys has.

@@ -33,7 +33,8 @@ extension PackKind {
 ///
 /// Thread: one at a time; make one per thread.
 package final class ChunkReader {
-    private let index: Index
+    /// The view that locations are of. A session that grows its index sets the newer view here; runs keep their numbers.
+    package var index: Index
     private let packs: PackReader
     private let decoder: ChunkDecoder
     private let hashes: [ContentClass: KeyedHash]

@@ -112,12 +112,20 @@ package final class WriterSession: Sendable {
         }
     }
 
-    /// The copy of `id` that a delta may be made against, and relies on it.
-    package func base(_ id: ChunkID) -> ChunkLocation? {
+    /// The copy that a delta against `id` is made against, with the index that it stands in, and relies on it.
+    ///
+    /// That is the shallowest copy of `id`, or the root of its chain when a delta against it would be over eight deep.
+    package func base(_ id: ChunkID) -> (location: ChunkLocation, index: Index)? {
         placing.withLock { state in
-            guard let found = state.index.find(id.bytes.prefix, for: .reuse) else { return nil }
+            guard var found = state.index.find(id.bytes.prefix, for: .reuse) else { return nil }
+            if found.entry.depth >= PackContents.maximumDepth {
+                while found.entry.depth > 0 {
+                    guard let below = state.index.base(of: found, for: .reuse) else { return nil }
+                    found = below
+                }
+            }
             Self.rely(on: found, &state)
-            return found
+            return (found, state.index)
         }
     }
 

@@ -153,6 +153,22 @@ package final class SnapshotTree {
         return node
     }
 
+    /// The ids of the leaves of a content tree, in order.
+    package func leaves(of root: NodeReference, _ content: Content) throws(HoldfastError) -> [ChunkID] {
+        var leaves: [ChunkID] = []
+        var pending = [root]
+        while let reference = pending.popLast() {
+            if reference.level == 0 {
+                leaves.append(reference.id)
+                continue
+            }
+            for piece in try contentNode(reference, of: content).pieces.reversed() {
+                pending.append(NodeReference(id: piece.id, level: reference.level - 1))
+            }
+        }
+        return leaves
+    }
+
     private func wrongLevel(_ reference: NodeReference) -> HoldfastError {
         HoldfastError(
             .corruptObject, "node \(reference.id) is of another level than its parent says",
@@ -196,6 +212,37 @@ package final class ContentCursor {
         }
         defer { place += 1 }
         return leaf[place]
+    }
+}
+
+/// The entries of a directory one after another, a node of each level in memory at a time.
+///
+/// Thread: one at a time.
+package final class EntryCursor {
+    private let tree: SnapshotTree
+    private var entries: [Entry] = []
+    private var place = 0
+    private var pending: [NodeReference]
+
+    package init(_ root: NodeReference, tree: SnapshotTree) {
+        self.tree = tree
+        pending = [root]
+    }
+
+    /// The next entry in order of name; nil at the end.
+    package func next() throws(HoldfastError) -> Entry? {
+        while place == entries.count {
+            guard let reference = pending.popLast() else { return nil }
+            switch try tree.directoryNode(reference).items {
+            case .entries(let read):
+                entries = read
+                place = 0
+            case .children(let level, let children):
+                for child in children.reversed() { pending.append(NodeReference(id: child.id, level: level - 1)) }
+            }
+        }
+        defer { place += 1 }
+        return entries[place]
     }
 }
 

@@ -9,6 +9,8 @@ import Repository
 struct ArchiveEntryReader {
     private let entry: OpaquePointer
     private var notes: [String] = []
+    /// The mask of the access list, when there is one.
+    private var mask: UInt16?
 
     init(_ entry: OpaquePointer) { self.entry = entry }
 
@@ -49,6 +51,8 @@ struct ArchiveEntryReader {
             metadata.deviceNumber = UInt64(archive_entry_rdev(entry))
         }
         metadata.attributes = try attributes(of: parts)
+        // libarchive gives the owning group's rights as the mode's; the kernel shows the mask there.
+        if let mask { metadata.mode = metadata.mode & ~0o070 | UInt32(mask) << 3 }
         return ArchiveMember(parts: parts, metadata: metadata, hardLink: hardLink, notes: notes)
     }
 
@@ -86,13 +90,15 @@ struct ArchiveEntryReader {
                     hint: "Leave out `--unpack` to keep the stream as it is.",
                     context: [("member", parts.map { printablePath($0) }.joined(separator: "/"))])
             }
-            attributes.append(attribute)
+            // libarchive's own writer gives each twice, in two forms.
+            if !attributes.contains(where: { $0.name == attribute.name }) { attributes.append(attribute) }
         }
         for (type, name) in [
             (ARCHIVE_ENTRY_ACL_TYPE_ACCESS, PosixAccessList.accessName),
             (ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, PosixAccessList.defaultName),
         ] {
             guard let items = accessList(type), !items.isEmpty else { continue }
+            if type == ARCHIVE_ENTRY_ACL_TYPE_ACCESS { mask = items.first { $0.tag == 0x10 }?.permissions }
             attributes.append(ExtendedAttribute(name: name, value: PosixAccessList.encode(items)))
         }
         return attributes.sorted { $0.name.lexicographicallyPrecedes($1.name) }

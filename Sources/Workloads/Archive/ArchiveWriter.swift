@@ -7,7 +7,7 @@ import Repository
 
 /// The formats that a directory is dumped in.
 package enum ArchiveFormat: String, Sendable, CaseIterable {
-    /// Restricted pax: ustar headers, with pax ones where a name, a time or an attribute needs them.
+    /// Pax: times in nanoseconds, long names, attributes and access lists.
     case tar
     case zip
 }
@@ -43,8 +43,12 @@ package final class ArchiveWriter {
         let client = Unmanaged.passUnretained(output).toOpaque()
         var status =
             format == .tar
-            ? archive_write_set_format_pax_restricted(archive) : archive_write_set_format_zip(archive)
+            ? archive_write_set_format_pax(archive) : archive_write_set_format_zip(archive)
         if status == ARCHIVE_OK { status = archive_write_add_filter_none(archive) }
+        // Attributes once, in the form that GNU tar reads too.
+        if status == ARCHIVE_OK, format == .tar {
+            status = archive_write_set_options(archive, "xattrheader=SCHILY")
+        }
         archive_write_set_bytes_in_last_block(archive, 1)
         if status == ARCHIVE_OK {
             status = ArchiveLocale.use {
@@ -86,10 +90,16 @@ package final class ArchiveWriter {
         try TargetDirectories.validate(parts)
         guard let entry = archive_entry_new() else { throw HoldfastError(.inputOutput, "no memory", retry: .later) }
         defer { archive_entry_free(entry) }
-        try ArchiveLocale.use { () throws(HoldfastError) in
+        let header = { () throws(HoldfastError) in
             try Self.fill(entry, parts, metadata, hardLink)
-            let status = archive_write_header(archive, entry)
-            guard status == ARCHIVE_OK || status == ARCHIVE_WARN else { throw failure() }
+            let status = archive_write_header(self.archive, entry)
+            guard status == ARCHIVE_OK || status == ARCHIVE_WARN else { throw self.failure() }
+        }
+        if format == .zip, parts.contains(where: { String(validating: $0, as: UTF8.self) == nil }) {
+            // In the UTF-8 locale a zip would claim that the name is UTF-8, and readers would refuse the archive.
+            try header()
+        } else {
+            try ArchiveLocale.use(header)
         }
         missing = metadata.kind == .file && hardLink == nil ? metadata.size : 0
         return true

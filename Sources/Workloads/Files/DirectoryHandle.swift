@@ -188,7 +188,7 @@ package final class DirectoryHandle: Sendable {
             reading: descriptor.number, limit: options.maximumEntries,
             as: path.isEmpty ? "the source" : printablePath(path))
         let onlyTag = isTaggedCache(names)
-        var reader = EntryReader(directory: self)
+        let reader = EntryReader(directory: self)
         for item in names.items {
             let name = names.name(item)
             if onlyTag, name != CacheTag.name { continue }

@@ -19,39 +19,41 @@ struct EntryReader {
     }
 
     /// The entry, or what went wrong with it; nil when it is excluded, gone, or of a kind unknown.
-    mutating func read(_ name: [UInt8], type: UInt8) -> ListedEntry? {
-        let path = joinPath(directory.path, name)
+    func read(_ name: [UInt8], type: UInt8) -> ListedEntry? {
         let options = directory.tree.options
         let isTypeKnown = UInt32(type) != holdfast_dt_unknown
-        if isTypeKnown, !options.exclusions.isEmpty {
-            let isDirectory = UInt32(type) == holdfast_dt_directory
-            if options.exclusions.excludes(path, isDirectory: isDirectory) { return nil }
-        }
+        let hasPatterns = !options.exclusions.isEmpty
+        if isTypeKnown, hasPatterns, isExcluded(name, UInt32(type) == holdfast_dt_directory) { return nil }
         var status = stat()
         let number = withCString(name) { name in
             fstatat(directory.descriptor.number, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno
         }
         if number == ENOENT { return nil }
-        guard number == 0 else { return failure(path, "stat", number) }
+        guard number == 0 else { return failure(name, "stat", number) }
         guard var entry = EntryMetadata(name: name, status: status) else { return nil }
-        if !isTypeKnown, options.exclusions.excludes(path, isDirectory: entry.kind == .directory) { return nil }
+        if !isTypeKnown, hasPatterns, isExcluded(name, entry.kind == .directory) { return nil }
         if options.oneFileSystem, entry.device != device, entry.kind != .directory { return nil }
         entry.userName = directory.tree.owners.user(entry.user)
         entry.groupName = directory.tree.owners.group(entry.group)
         if entry.kind == .symbolicLink {
             let (target, number) = readLink(name)
-            guard number == 0 else { return number == ENOENT ? nil : failure(path, "read link", number) }
+            guard number == 0 else { return number == ENOENT ? nil : failure(name, "read link", number) }
             entry.linkTarget = target
         }
         let (attributes, attributeNumber) = attributes(of: name, kind: entry.kind)
         if attributeNumber == ENOENT { return nil }
-        guard attributeNumber == 0 else { return failure(path, "read attributes of", attributeNumber) }
+        guard attributeNumber == 0 else { return failure(name, "read attributes of", attributeNumber) }
         entry.attributes = attributes
         return .entry(entry)
     }
 
-    private func failure(_ path: [UInt8], _ call: String, _ number: Int32) -> ListedEntry {
-        .failure(EntryFailure(path: path, error: .systemCall(call, number, on: printablePath(path))))
+    private func isExcluded(_ name: [UInt8], _ isDirectory: Bool) -> Bool {
+        directory.tree.options.exclusions.excludes(joinPath(directory.path, name), isDirectory: isDirectory)
+    }
+
+    private func failure(_ name: [UInt8], _ call: String, _ number: Int32) -> ListedEntry {
+        let path = joinPath(directory.path, name)
+        return .failure(EntryFailure(path: path, error: .systemCall(call, number, on: printablePath(path))))
     }
 
     private func readLink(_ name: [UInt8]) -> (target: [UInt8], errorNumber: Int32) {

@@ -50,7 +50,7 @@ package final class FileTarget: Sendable {
         return filled
     }
 
-    /// Whether the file is open to its owner alone before foreign content goes into it.
+    /// Closes the file to all but its owner before foreign content goes into it.
     private func prepare() throws(HoldfastError) {
         if isPrepared.load(ordering: .acquiring) { return }
         guard fchmod(descriptor.number, 0o600) == 0 else {
@@ -59,7 +59,8 @@ package final class FileTarget: Sendable {
         isPrepared.store(true, ordering: .releasing)
     }
 
-    /// Writes `bytes` at `offset`. With the option `sparse`, whole zero blocks become holes.
+    /// Writes `bytes` at `offset`. With the option `sparse`, whole zero blocks become holes; call ``setSize(_:)`` first,
+    /// or every run of zeros at the end so far costs a block.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(HoldfastError) {
         guard offset <= UInt64(Int64.max) - UInt64(bytes.count) else { throw tooLarge() }
         try prepare()

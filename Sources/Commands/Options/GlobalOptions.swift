@@ -1,0 +1,91 @@
+// Options that every verb takes, before or after its name.
+
+import ArgumentParser
+import ObjectStore
+import Primitives
+
+/// Where the repository is and how the verb speaks.
+struct GlobalOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The repository: a path, dir:PATH or file:///PATH.",
+            discussion: "HOLDFAST_REPO where it is not given. A password inside a URL is refused.",
+            valueName: "location"))
+    var repo: String?
+
+    @Flag(name: .long, help: "Print one JSON object on standard output; progress and messages go to standard error.")
+    var json = false
+
+    @Flag(name: .shortAndLong, help: "Print no progress and no remarks; results and failures still show.")
+    var quiet = false
+
+    @Flag(name: .shortAndLong, help: "Print more remarks, and the causes of failures.")
+    var verbose = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where decrypted index runs are kept between commands.",
+            discussion: "HOLDFAST_CACHE_DIR where it is not given, else XDG_CACHE_HOME/holdfast or ~/.cache/holdfast.",
+            valueName: "directory"))
+    var cacheDir: String?
+
+    @Flag(name: .long, help: "Keep nothing between commands.")
+    var noCache = false
+
+    func validate() throws {
+        if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
+        if noCache && cacheDir != nil { throw ValidationError("--no-cache and --cache-dir exclude each other.") }
+    }
+
+    /// The location of the repository.
+    ///
+    /// - Throws: `.usage` when none is named, or when it holds a password.
+    func location(_ variables: Variables) throws(HoldfastError) -> String {
+        guard let text = repo ?? variables["HOLDFAST_REPO"] else {
+            throw HoldfastError(
+                .usage, "no repository is named", hint: "Give --repo LOCATION or set HOLDFAST_REPO.")
+        }
+        try LocationText.refusePassword(in: text)
+        return text
+    }
+
+    /// Where the cache is; nil for none.
+    func cacheDirectory(_ variables: Variables) -> String? {
+        if noCache { return nil }
+        if let cacheDir { return cacheDir }
+        if let own = variables["HOLDFAST_CACHE_DIR"] { return own }
+        // The XDG base directory specification: a relative path is to be ignored.
+        if let shared = variables["XDG_CACHE_HOME"], shared.hasPrefix("/") { return shared + "/holdfast" }
+        return variables["HOME"].map { $0 + "/.cache/holdfast" }
+    }
+}
+
+/// Environment variables as the command line reads them: an empty value counts as not set.
+struct Variables: Sendable {
+    private let read: @Sendable (String) -> String?
+
+    init(_ read: @escaping @Sendable (String) -> String?) { self.read = read }
+
+    subscript(name: String) -> String? {
+        guard let value = read(name), !value.isEmpty else { return nil }
+        return value
+    }
+
+    /// Those of this process.
+    static let process = Variables { ProcessEnvironment.value($0) }
+}
+
+/// Locations as operators type them.
+package enum LocationText {
+    /// - Throws: `.usage` for a URL with a password in it. The message does not repeat the URL.
+    package static func refusePassword(in text: String) throws(HoldfastError) {
+        guard let start = text.firstRange(of: "://")?.upperBound else { return }
+        let authority = text[start...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        guard let at = authority.lastIndex(of: "@"), authority[..<at].contains(":") else { return }
+        throw HoldfastError(
+            .usage, "a password inside a URL is refused, since others can see it in the list of processes",
+            hint: "Take the password out of the URL and give it by the source's own convention, or a file.")
+    }
+}

@@ -1,0 +1,172 @@
+// Where the password or key of a repository comes from.
+
+import Glibc
+import Primitives
+import Repository
+
+/// What opens a slot.
+struct SlotKey: Sendable {
+    let secret: SecretBytes
+    /// 32 random bytes rather than a password.
+    let isRaw: Bool
+}
+
+/// Finds the password or key: from exactly one of four variables, else from the terminal.
+struct SecretSource {
+    static let maximumPassword = 4096
+    static let rawKeySize = 32
+    private static let commandTimeout = Duration.seconds(120)
+
+    let variables: Variables
+    let inherited: SecretBytes?
+    let runner: any ProcessRunner
+    let cancellation: Cancellation
+    let warn: @Sendable (String) -> Void
+
+    init(_ context: CommandContext) {
+        let output = context.output
+        self.init(
+            variables: context.variables, inherited: context.inheritedPassword, runner: context.runner,
+            cancellation: context.cancellation, warn: { output.warning($0) })
+    }
+
+    init(
+        variables: Variables, inherited: SecretBytes?, runner: any ProcessRunner, cancellation: Cancellation,
+        warn: @escaping @Sendable (String) -> Void
+    ) {
+        self.variables = variables
+        self.inherited = inherited
+        self.runner = runner
+        self.cancellation = cancellation
+        self.warn = warn
+    }
+
+    /// - Parameter confirming: Ask twice on a terminal, for a password that is new.
+    /// - Throws: `.usage` when there is no source, or more than one; `.configuration` when the one named gives nothing.
+    func key(confirming: Bool) throws(HoldfastError) -> SlotKey {
+        let names = [
+            "HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_KEY_FILE",
+        ].filter { variables[$0] != nil }
+        let all = (inherited == nil ? [] : ["HOLDFAST_PASSWORD"]) + names
+        guard all.count <= 1 else {
+            throw HoldfastError(
+                .usage, "\(all.joined(separator: " and ")) are both set",
+                hint: "Unset all but one; a wrong guess between them could seal data under the wrong password.")
+        }
+        if let inherited { return SlotKey(secret: inherited, isRaw: false) }
+        if let path = variables["HOLDFAST_PASSWORD_FILE"] { return try password(fromFile: path) }
+        if let command = variables["HOLDFAST_PASSWORD_COMMAND"] { return try password(fromCommand: command) }
+        if let path = variables["HOLDFAST_KEY_FILE"] { return try rawKey(fromFile: path) }
+        return try askedPassword("password of the repository: ", confirming: confirming)
+    }
+
+    /// The first line of a file, without its end.
+    func password(fromFile path: String) throws(HoldfastError) -> SlotKey {
+        let file = try SecretFile.read(path, limit: Self.maximumPassword)
+        warnIfOpen(file, path)
+        return SlotKey(secret: try Self.firstLine(file.bytes, of: "the file \(path)"), isRaw: false)
+    }
+
+    /// A file of exactly 32 bytes.
+    func rawKey(fromFile path: String) throws(HoldfastError) -> SlotKey {
+        let file = try SecretFile.read(path, limit: Self.rawKeySize)
+        warnIfOpen(file, path)
+        guard !file.isLonger, file.bytes.count == Self.rawKeySize else {
+            throw HoldfastError(
+                .configuration, "the key file \(path) is not of \(Self.rawKeySize) bytes",
+                hint: "A raw key is 32 random bytes, as `holdfast init --raw-key-file` makes them.")
+        }
+        return SlotKey(secret: file.bytes, isRaw: true)
+    }
+
+    /// The raw key in a file, which is made with a fresh key when it is not there.
+    func madeRawKey(_ path: String, _ context: CommandContext) throws(HoldfastError) -> SlotKey {
+        let fresh = try context.environment.entropy.secret(Self.rawKeySize)
+        guard try SecretFile.create(path, fresh) else { return try rawKey(fromFile: path) }
+        context.output.remark("made the key file \(ShownText.name(path))")
+        return SlotKey(secret: fresh, isRaw: true)
+    }
+
+    func askedPassword(_ question: String, confirming: Bool) throws(HoldfastError) -> SlotKey {
+        guard let first = try ask(question) else {
+            throw HoldfastError(
+                .usage, "there is no password, and no terminal to ask for it",
+                hint: "Set HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND, HOLDFAST_PASSWORD or HOLDFAST_KEY_FILE.")
+        }
+        guard first.count > 0 else {
+            throw HoldfastError(.usage, "the password is empty", hint: "Choose a password of at least one letter.")
+        }
+        if confirming {
+            guard let second = try ask("the same again: "), first.equals(second) else {
+                throw HoldfastError(.usage, "the two passwords differ", hint: "Run the command again.")
+            }
+        }
+        return SlotKey(secret: first, isRaw: false)
+    }
+
+    private func ask(_ question: String) throws(HoldfastError) -> SecretBytes? {
+        try Terminal.ask(question, limit: Self.maximumPassword, cancellation: cancellation)
+    }
+
+    private func warnIfOpen(_ file: SecretFile, _ path: String) {
+        if file.isWorldReadable { warn("\(path) can be read by everybody; run `chmod 600` on it") }
+    }
+
+    // MARK: The command
+
+    /// The first line that a command prints. Its standard error goes to ours.
+    private func password(fromCommand text: String) throws(HoldfastError) -> SlotKey {
+        var request = ProcessRequest(try CommandWords.split(text, from: "HOLDFAST_PASSWORD_COMMAND"))
+        request.passesErrors = true
+        request.timeout = Self.commandTimeout
+        let process = try runner.start(request, cancellation: cancellation)
+        let output = SecretBytes(count: Self.maximumPassword)
+        var filled = 0
+        do throws(HoldfastError) {
+            filled = try output.withMutableBytes { (raw) throws(HoldfastError) in
+                var filled = 0
+                while filled < raw.count {
+                    let count = try process.read(into: UnsafeMutableRawBufferPointer(rebasing: raw[filled...]))
+                    if count == 0 { break }
+                    filled += count
+                }
+                return filled
+            }
+        } catch {
+            process.terminate()
+            _ = process.wait()
+            throw error
+        }
+        if filled == output.count { process.terminate() }
+        let result = process.wait()
+        guard result.isSuccess else {
+            throw HoldfastError(
+                .processFailed, "the command of HOLDFAST_PASSWORD_COMMAND failed: \(result)",
+                hint: "Run it by hand; it must print the password on standard output and exit 0.")
+        }
+        let printed = output.withBytes { raw in
+            SecretBytes(copying: RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: raw[..<filled])))
+        }
+        return SlotKey(secret: try Self.firstLine(printed, of: "the output of the command"), isRaw: false)
+    }
+
+    /// What stands before the first line feed, without a carriage return at its end.
+    static func firstLine(_ text: SecretBytes, of source: String) throws(HoldfastError) -> SecretBytes {
+        let line = text.withBytes { raw in
+            var line = raw.prefix { $0 != UInt8(ascii: "\n") }
+            if line.endIndex < raw.count, line.last == UInt8(ascii: "\r") { line.removeLast() }
+            return SecretBytes(copying: RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: line)))
+        }
+        guard line.count > 0 else {
+            throw HoldfastError(
+                .configuration, "\(source) holds no password in its first line",
+                hint: "Put the password into the first line.")
+        }
+        guard line.count < maximumPassword else {
+            throw HoldfastError(
+                .configuration, "the password in \(source) is over \(maximumPassword - 1) bytes",
+                hint: "Check that it is the right file.")
+        }
+        return line
+    }
+}

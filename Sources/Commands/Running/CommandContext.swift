@@ -1,0 +1,75 @@
+// What a verb gets to work with, and how its end becomes an exit status.
+
+import ArgumentParser
+import Glibc
+import Logging
+import ObjectStore
+import Primitives
+import Repository
+
+/// The surroundings of one run of a verb.
+struct CommandContext: Sendable {
+    let options: GlobalOptions
+    let output: Output
+    let environment: Environment
+    let variables: Variables
+    let runner: any ProcessRunner
+    /// Taken out of the process's environment at the start.
+    let inheritedPassword: SecretBytes?
+
+    var cancellation: Cancellation { environment.cancellation }
+    var clock: any Clock { environment.clock }
+
+    /// Opens the repository with whatever key the environment or the terminal gives.
+    func openRepository(_ transfer: TransferOptions? = nil) throws(HoldfastError) -> Repository {
+        let store = decorated(try StoreLocation.open(try options.location(variables)), transfer)
+        // A missing repository is told before anyone is asked for a password.
+        _ = try Repository.readFormat(in: store, trusted: nil)
+        let key = try SecretSource(self).key(confirming: false)
+        return try Repository.open(store, secret: key.secret, environment: environment)
+    }
+
+    /// `store` with retries, and with the limits of `transfer`.
+    func decorated(_ store: any ObjectStore, _ transfer: TransferOptions?) -> any ObjectStore {
+        let retrying = RetryingStore(
+            store, clock: clock, entropy: environment.entropy, cancellation: cancellation)
+        return transfer?.throttled(retrying, clock: clock, cancellation: cancellation) ?? retrying
+    }
+
+    /// Runs `body` while its progress is shown on standard error.
+    func withProgress<R>(_ body: (Progress) throws(HoldfastError) -> R) throws(HoldfastError) -> R {
+        let progress = Progress()
+        let shown = output.isQuiet ? nil : ProgressDisplay(progress, on: output.console, clock: clock)
+        defer { shown?.stop() }
+        return try body(progress)
+    }
+}
+
+extension GlobalOptions {
+    /// Runs the body of a verb: takes the password out of the environment, catches signals, and turns what comes out
+    /// into messages and an exit status.
+    func execute(_ body: (CommandContext) throws(HoldfastError) -> ExitStatus) throws {
+        // First of all, while this is the only thread.
+        let password = ProcessEnvironment.take("HOLDFAST_PASSWORD")
+        let cancellation = Signals.install()
+        let output = Output(isJSON: json, isQuiet: quiet)
+        let console = output.console
+        let level: Logger.Level = verbose ? .debug : quiet ? .error : .warning
+        let logger = Logger(label: "holdfast") { _ in ConsoleLog(console: console, logLevel: level) }
+        let variables = Variables.process
+        let environment = Environment(
+            logger: logger, cacheDirectory: cacheDirectory(variables), cancellation: cancellation)
+        let context = CommandContext(
+            options: self, output: output, environment: environment, variables: variables,
+            runner: SystemProcessRunner(), inheritedPassword: password)
+        var status = ExitStatus.success.rawValue
+        do throws(HoldfastError) {
+            status = try body(context).rawValue
+            try output.flush()
+        } catch {
+            if !output.isClosed { output.report(error, verbose: verbose) }
+            status = cancellation.isRaised ? ErrorCode.interrupted.exitStatus : error.code.exitStatus
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+}

@@ -1,0 +1,61 @@
+// What a backup is told, and what it tells.
+
+import Compression
+import Primitives
+import Repository
+import Workloads
+
+/// One thing to back up.
+package enum BackupSource: Sendable {
+    /// A directory with all below it.
+    case directory([UInt8])
+    /// A stream under a name, from an open descriptor or from a command.
+    case stream(name: String, StreamOrigin)
+
+    package enum StreamOrigin: Sendable {
+        case descriptor(Int32)
+        case command([String])
+    }
+}
+
+/// How to back up.
+package struct BackupOptions: Sendable {
+    /// What retention and "the previous snapshot" go by.
+    package var source: String
+    package var host: String
+    package var toolVersion: String
+    package var tags: [String: String] = [:]
+    package var exclusions = Exclusions()
+    package var oneFileSystem = false
+    /// Read files again whose size, times and inode did not change.
+    package var reread = false
+    /// Read and count, store nothing.
+    package var dryRun = false
+    /// Take a tar stream apart into its members.
+    package var unpack = false
+    /// A stream of fewer bytes is refused.
+    package var minimumSize = ByteCount(1)
+    package var compression: CompressionSetting
+    /// Worker threads; the reader has one of its own.
+    package var threads = 2
+    package var readLimit: ByteCount?
+    /// Decode each chunk before it goes into a pack, and compare.
+    package var verifies = true
+
+    package init(source: String, host: String, toolVersion: String, compression: CompressionSetting = .standard) {
+        self.source = source
+        self.host = host
+        self.toolVersion = toolVersion
+        self.compression = compression
+    }
+}
+
+/// What a backup did.
+package struct BackupSummary: Sendable {
+    /// Nil for a dry run.
+    package var snapshot: SnapshotID?
+    package var record: SnapshotRecord
+    package var duration: Duration
+    /// Whether some paths could not be read; the snapshot holds the rest.
+    package var isPartial: Bool { record.unreadableCount > 0 }
+}

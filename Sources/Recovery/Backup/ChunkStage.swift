@@ -1,0 +1,151 @@
+// The work on chunks: id, look-up, encoding plain or as a delta, proof by decoding, and the hand-over to a pack.
+
+import Chunking
+import Compression
+import Glibc
+import Logging
+import Primitives
+import Repository
+import Sealing
+
+/// Works on batches of chunks.
+///
+/// Thread: one at a time; each worker makes its own, with contexts and buffers of its own.
+final class ChunkStage {
+    /// A delta this many times smaller than its block is kept without asking how large the block would be alone.
+    private static let clearWin = 64
+
+    private let session: WriterSession
+    private let dataHash: KeyedHash
+    private let metaHash: KeyedHash
+    private let encoder: ChunkEncoder
+    private let decoder: ChunkDecoder
+    private let reader: ChunkReader
+    private let readsBases: Bool
+    private let verifies: Bool
+    private let whole: UnsafeMutableRawBufferPointer
+    private let delta: UnsafeMutableRawBufferPointer
+    private let proof: UnsafeMutableRawBufferPointer
+
+    init(_ session: WriterSession, setting: CompressionSetting, verifies: Bool) throws(HoldfastError) {
+        self.session = session
+        self.verifies = verifies
+        let keyring = session.repository.keyring
+        dataHash = KeyedHash(key: try keyring.key(.dataID))
+        metaHash = KeyedHash(key: try keyring.key(.metaID))
+        encoder = try ChunkEncoder(setting)
+        decoder = try ChunkDecoder()
+        reader = try ChunkReader(index: session.index, packs: session.packReader, keyring: keyring)
+        readsBases = keyring.canReadData || keyring.current.rights.contains(.readback)
+        whole = .allocate(byteCount: ChunkEncoder.bound(for: ContentJob.capacity), alignment: 64)
+        delta = .allocate(byteCount: ContentJob.capacity, alignment: 64)
+        proof = .allocate(byteCount: ContentJob.capacity, alignment: 64)
+    }
+
+    deinit {
+        whole.deallocate()
+        delta.deallocate()
+        proof.deallocate()
+    }
+
+    /// Gives every piece of the batch its id and stores those that the repository lacks.
+    func process(_ job: ContentJob) throws(HoldfastError) {
+        var ids: [ChunkID] = []
+        var places: [Int] = []
+        ids.reserveCapacity(job.pieces.count)
+        places.reserveCapacity(job.pieces.count)
+        for place in job.pieces.indices {
+            let bytes = RawSpan(_unsafeBytes: job.bytes(job.pieces[place]))
+            if isAllZero(bytes) { continue }
+            let id = ChunkID(dataHash.digest(bytes))
+            job.pieces[place].id = id
+            ids.append(id)
+            places.append(place)
+        }
+        let verdicts = try session.resolve(ids)
+        for (number, place) in places.enumerated() {
+            guard verdicts[number] == .wanted else {
+                job.tally.chunksReused += 1
+                continue
+            }
+            let piece = job.pieces[place]
+            let bytes = job.bytes(piece)
+            let isDelta =
+                piece.rule == .pages ? try storeDelta(piece.id, bytes, .delta, parent: piece.parent, .data) : false
+            if !isDelta { try storeWhole(piece.id, bytes, piece.rule == .pages ? .page : .data) }
+            job.tally.chunksNew += 1
+            job.tally.bytesNew += UInt64(bytes.count)
+            if isDelta { job.tally.deltas += 1 }
+        }
+    }
+
+    /// Stores a node of a tree, as a delta against the node at its place in the parent when that is smaller.
+    func storeNode(_ node: [UInt8], parent: ChunkID?) throws(HoldfastError) -> ChunkID {
+        let id = ChunkID(metaHash.digest(node.span.bytes))
+        guard try session.resolve([id]) == [.wanted] else { return id }
+        try node.span.bytes.withUnsafeBytes { (bytes) throws(HoldfastError) in
+            if let parent, try storeDelta(id, bytes, .meta, parent: parent, .meta) { return }
+            try storeWhole(id, bytes, .meta)
+        }
+        return id
+    }
+
+    private func storeWhole(_ id: ChunkID, _ bytes: UnsafeRawBufferPointer, _ kind: PackKind) throws(HoldfastError) {
+        let plain = RawSpan(_unsafeBytes: bytes)
+        let (codec, count) = try encoder.encode(plain, into: whole)
+        let encoded = UnsafeRawBufferPointer(rebasing: whole[..<count])
+        if codec != .stored { try prove(codec, encoded, base: nil, bytes) }
+        try session.append(kind, id: id, codec: codec, raw: bytes.count, encoded)
+    }
+
+    /// Stores the chunk as a delta against `parent`; false when there is no base or the delta is not worth it.
+    private func storeDelta(
+        _ id: ChunkID, _ bytes: UnsafeRawBufferPointer, _ kind: PackKind, parent: ChunkID, _ content: ContentClass
+    ) throws(HoldfastError) -> Bool {
+        guard parent != .zeros, parent != id, content == .meta || readsBases, encoder.setting != .none,
+            let (location, index) = session.base(parent), let base = readBase(location, index, content)
+        else { return false }
+        let plain = RawSpan(_unsafeBytes: bytes)
+        guard let count = try encoder.encodeDelta(plain, base: base.span.bytes, into: delta, limit: bytes.count / 2)
+        else { return false }
+        if count > bytes.count / Self.clearWin {
+            let (_, alone) = try encoder.encode(plain, into: whole)
+            guard count < alone / 2 else { return false }
+        }
+        let encoded = UnsafeRawBufferPointer(rebasing: delta[..<count])
+        try prove(.zstdDelta, encoded, base: base, bytes)
+        try session.append(
+            kind, id: id, codec: .zstdDelta, depth: location.entry.depth + 1, raw: bytes.count,
+            base: location.entry.id, encoded)
+        return true
+    }
+
+    /// The base's bytes, its id computed anew right before use; nil when it cannot be read or is not what it should be,
+    /// for then the block is stored whole and the damage is left to `check`.
+    private func readBase(_ location: ChunkLocation, _ index: Index, _ content: ContentClass) -> [UInt8]? {
+        reader.index = index
+        do throws(HoldfastError) {
+            let bytes = try reader.decode(location)
+            let hash = content == .meta ? metaHash : dataHash
+            return hash.digest(bytes.span.bytes).prefix == location.entry.id ? bytes : nil
+        } catch {
+            session.repository.logger.warning("a base cannot be read", metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+
+    /// Decodes what was encoded and compares, before it goes into a pack: this catches faults of memory and of codecs
+    /// while the source is still at hand.
+    private func prove(
+        _ codec: Codec, _ encoded: UnsafeRawBufferPointer, base: [UInt8]?, _ plain: UnsafeRawBufferPointer
+    ) throws(HoldfastError) {
+        guard verifies else { return }
+        let output = UnsafeMutableRawBufferPointer(rebasing: proof[..<plain.count])
+        try decoder.decode(codec, RawSpan(_unsafeBytes: encoded), base: base?.span.bytes, into: output)
+        guard let a = output.baseAddress, let b = plain.baseAddress, memcmp(a, b, plain.count) == 0 else {
+            throw HoldfastError(
+                .cryptography, "an encoded chunk does not decode to what it was made from",
+                hint: "Test the memory of this machine; nothing was committed.")
+        }
+    }
+}
