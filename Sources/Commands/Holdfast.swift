@@ -17,7 +17,9 @@ struct Holdfast: ParsableCommand {
             them a terminal is asked.
             """,
         version: "holdfast \(ToolVersion.current)",
-        subcommands: [Init.self, BackupVerb.self, Snapshots.self, Keys.self])
+        subcommands: [
+            Init.self, BackupVerb.self, Snapshots.self, Check.self, Repair.self, MirrorVerb.self, Keys.self,
+        ])
 
     // Options before the verb mean the same as after it.
     @OptionGroup(title: "Global Options") var global: GlobalOptions

@@ -116,7 +116,7 @@ struct SmallWriter {
             if file.isPaged, let old, start < old.bytes.count {
                 let base = Array(old.bytes[start..<min(old.bytes.count, start + size)])
                 let baseID = ChunkID(hash.digest(base.span.bytes))
-                if let location = session.base(baseID), location.entry.depth < 8 {
+                if let (location, _) = session.base(baseID), location.entry.depth < 8 {
                     var room = [UInt8](repeating: 0, count: plain.count + 64)
                     let size = try room.withUnsafeMutableBytes { raw in
                         try encoder.encodeDelta(

@@ -51,9 +51,7 @@ final class CheckCollector: Sendable {
         state.withLock { $0.transientReads.append(TransientRead(object: object, message: error.description)) }
     }
 
-    func progress(_ phase: CheckProgress.Phase, _ done: UInt64, of total: UInt64) {
-        options.progress?(CheckProgress(phase: phase, done: done, total: total))
-    }
+    var progress: Progress { options.progress }
 
     /// Runs `read`; when it fails, runs it once more, and notes a transient failure when that is good.
     ///

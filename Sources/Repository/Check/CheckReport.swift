@@ -170,14 +170,6 @@ package enum DataSelection: Sendable, Hashable {
     }
 }
 
-/// How far a check has come.
-package struct CheckProgress: Sendable, Hashable {
-    package enum Phase: String, Sendable { case objects, packs, data, trees, paths }
-    package var phase: Phase
-    package var done: UInt64
-    package var total: UInt64
-}
-
 /// What a check does.
 package struct CheckOptions: Sendable {
     package static let standardPaths = 100
@@ -187,8 +179,7 @@ package struct CheckOptions: Sendable {
     package var pathsPerObject = Self.standardPaths
     /// Threads that read packs; each holds one pack in memory, about 34 MiB.
     package var threads = 2
-    /// Called from the threads of the check, now and then.
-    package var progress: (@Sendable (CheckProgress) -> Void)?
+    package var progress = Progress()
 
     package init() {}
 }

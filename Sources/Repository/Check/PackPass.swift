@@ -43,8 +43,8 @@ struct PackPass {
         let index = Index(runs: loaded) { absent.contains($0.id) ? [] : .present }
         let packs = self.keyring.map { PackReader(store: self.collector.store, keyring: $0) }
         let shared = Mutex((next: 0, outcome: outcome, failure: HoldfastError?.none))
-        let total = UInt64(jobs.count)
-        let phase: CheckProgress.Phase = jobs.contains(where: { $0.readsData }) ? .data : .packs
+        let bytes = jobs.reduce(UInt64(0)) { $0 + ($1.readsData ? $1.size : 0) }
+        self.collector.progress.enter(.checking, bytesTotal: bytes, itemsTotal: UInt64(jobs.count))
         let (objects, collector, keyring) = (self.objects, self.collector, self.keyring)
         withThreads(max(1, min(self.collector.options.threads, jobs.count))) { _ in
             do throws(HoldfastError) {
@@ -60,7 +60,8 @@ struct PackPass {
                     try collector.cancellation.check()
                     let verdict = try examiner.examine(jobs[number])
                     shared.withLock { $0.outcome.add(verdict, of: jobs[number].id) }
-                    collector.progress(phase, UInt64(number + 1), of: total)
+                    collector.progress.add(items: 1)
+                    if jobs[number].readsData { collector.progress.add(bytes: Int(jobs[number].size)) }
                 }
             } catch {
                 shared.withLock { $0.failure = $0.failure ?? error }
@@ -107,7 +108,7 @@ struct PackPass {
             let bytes = ByteCount(loose.reduce(UInt64(0)) { $0 + $1.size })
             collector.add(
                 .info, .notIndexed, "packs",
-                "\(loose.count) packs are in no index run (\(bytes)): left by a broken-off backup, or just being written"
+                "\(loose.count) packs are in no index run (\(bytes)): left by a broken-off backup or just written"
             )
         }
         return indexed

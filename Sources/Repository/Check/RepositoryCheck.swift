@@ -7,8 +7,8 @@ import Primitives
 extension Repository {
     /// Checks everything that this key can check; damage is in the report, and never ends the work.
     ///
-    /// Memory: the index (mapped when there is a cache directory), sixteen bytes for each node of a tree, a pack for each
-    /// thread. Cancellation: between objects and pieces of packs.
+    /// Memory: the index (mapped when there is a cache directory), sixteen bytes for each node of a tree, a pack for
+    /// each thread. Cancellation: between objects and pieces of packs.
     ///
     /// - Throws: what listings throw, and `.interrupted`.
     package func check(_ options: CheckOptions = CheckOptions()) throws(HoldfastError) -> CheckReport {

@@ -6,8 +6,8 @@ import Sealing
 
 /// Every chunk that a snapshot needs is in the index, in a pack that is there, with its bases.
 ///
-/// The first pass visits each node once, whatever the number of snapshots, and remembers the nodes below which something
-/// is bad. The second goes, snapshot by snapshot, into those alone, and gathers paths.
+/// The first pass visits each node once, whatever the number of snapshots, and remembers the nodes below which
+/// something is bad. The second goes, snapshot by snapshot, into those alone, and gathers paths.
 ///
 /// Memory: sixteen bytes for each node. Thread: one at a time.
 final class TreeCheck {
@@ -47,19 +47,17 @@ final class TreeCheck {
 
     func run() throws(HoldfastError) {
         var bad: [CheckedSnapshot] = []
-        for (number, snapshot) in objects.snapshots.enumerated() {
+        collector.progress.enter(.checking, itemsTotal: UInt64(objects.snapshots.count))
+        for snapshot in objects.snapshots {
             guard let record = snapshot.record else { continue }
             var isBad = false
             for root in record.roots where try isDirty(root.entry, depth: 0) { isBad = true }
             if isBad { bad.append(snapshot) }
-            collector.progress(.trees, UInt64(number + 1), of: UInt64(objects.snapshots.count))
+            collector.progress.add(items: 1)
         }
         report()
         let paths = DamagePaths(self, limit: collector.options.pathsPerObject)
-        for (number, snapshot) in bad.enumerated() {
-            try paths.gather(snapshot)
-            collector.progress(.paths, UInt64(number + 1), of: UInt64(bad.count))
-        }
+        for snapshot in bad { try paths.gather(snapshot) }
         paths.attach(to: collector)
     }
 

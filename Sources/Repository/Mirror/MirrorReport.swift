@@ -8,18 +8,9 @@ package struct MirrorOptions: Sendable {
     package var isDryRun = false
     /// Threads that copy packs; each holds one in memory.
     package var threads = 2
-    /// Called from the threads of the mirror, after each object.
-    package var progress: (@Sendable (MirrorProgress) -> Void)?
+    package var progress = Progress()
 
     package init() {}
-}
-
-/// How far a mirror has come.
-package struct MirrorProgress: Sendable, Hashable {
-    package var objects: UInt64
-    package var bytes: UInt64
-    package var objectsTotal: UInt64
-    package var bytesTotal: UInt64
 }
 
 /// The outcome of a mirror.

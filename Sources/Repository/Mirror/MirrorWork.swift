@@ -20,7 +20,6 @@ final class MirrorWork: Sendable {
 
     private struct State: Sendable {
         var report = MirrorReport()
-        var progress = MirrorProgress(objects: 0, bytes: 0, objectsTotal: 0, bytesTotal: 0)
         /// Objects that are not at the target as they should be.
         var failed: Set<String> = []
         var failure: HoldfastError?
@@ -45,11 +44,10 @@ final class MirrorWork: Sendable {
         let packs = wanted(
             objects.packs.filter { !objects.sweptPacks.contains($0.key) }.map { ($0.value.key, $0.value.size) })
         let runs = wanted(objects.runs.map { (ObjectNames.indexRun($0.key), $0.value) })
-        state.withLock { state in
-            state.report.isDryRun = options.isDryRun
-            state.progress.objectsTotal = UInt64(packs.count + runs.count)
-            state.progress.bytesTotal = (packs + runs).reduce(0) { $0 + $1.size }
-        }
+        state.withLock { $0.report.isDryRun = options.isDryRun }
+        options.progress.enter(
+            .copying, bytesTotal: (packs + runs).reduce(0) { $0 + $1.size },
+            itemsTotal: UInt64(packs.count + runs.count))
         for prefix in [ObjectNames.formats, ObjectNames.epochs, ObjectNames.grants, ObjectNames.slots] {
             try copyAll(prefix)
         }
@@ -187,18 +185,16 @@ final class MirrorWork: Sendable {
     }
 
     private func copied(_ key: ObjectKey, _ count: UInt64) {
-        let progress = state.withLock { state in
+        state.withLock { state in
             state.report.objectsCopied += 1
             state.report.bytesCopied += count
             if key.path.hasPrefix(ObjectNames.packs) { state.report.packsCopied += 1 }
             if key.path.hasPrefix(ObjectNames.snapshots) { state.report.snapshotsCopied += 1 }
-            state.progress.objects += 1
-            state.progress.bytes += count
-            state.progress.objectsTotal = max(state.progress.objectsTotal, state.progress.objects)
-            state.progress.bytesTotal = max(state.progress.bytesTotal, state.progress.bytes)
-            return state.progress
         }
-        options.progress?(progress)
+        // Small objects are not part of the totals.
+        guard key.path.hasPrefix(ObjectNames.packs) || key.path.hasPrefix(ObjectNames.index) else { return }
+        options.progress.add(items: 1)
+        options.progress.add(bytes: Int(count))
     }
 
     // MARK: - Packs

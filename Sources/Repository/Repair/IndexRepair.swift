@@ -9,12 +9,12 @@ extension Repository {
     /// Puts new index runs for every pack that no good run covers, and replaces the runs that are damaged or list packs
     /// that are lost.
     ///
-    /// The index is a cache of what packs say of themselves, so that all of it can be lost. New runs are put first and the
-    /// last of them carries the names of those it replaces: a repair that is broken off leaves an index that is no worse,
-    /// and can be repeated.
+    /// The index is a cache of what packs say of themselves, so that all of it can be lost. New runs are put first and
+    /// the last of them carries the names of those it replaces: a repair that is broken off leaves an index that is no
+    /// worse, and can be repeated.
     ///
     /// Memory: the table of the index, and a pack for each thread.
-    /// - Throws: `.notPermitted` unless the role is admin or maintainer, what listings and puts throw, and `.interrupted`.
+    /// - Throws: `.notPermitted` unless the role is admin or maintainer, what listings and puts throw, `.interrupted`.
     package func repairIndex(_ options: RepairOptions = RepairOptions()) throws(HoldfastError) -> RepairReport {
         try keyring.require(.admin, .maintainer, toDo: "repair the index")
         try checkFormat()
@@ -123,7 +123,8 @@ struct IndexRepair {
         var packs: [IndexedPack] = []
         var entries: [(entry: IndexEntry, base: Bytes16)] = []
         let wanted = objects.packs.keys.filter { !covered.contains($0) && !objects.sweptPacks.contains($0) }.sorted()
-        for (number, id) in wanted.enumerated() {
+        collector.progress.enter(.rebuilding, itemsTotal: UInt64(wanted.count))
+        for id in wanted {
             try collector.cancellation.check()
             let name = ObjectNames.pack(id).path
             let size = objects.packs[id]?.size ?? 0
@@ -147,7 +148,7 @@ struct IndexRepair {
             entries += found.entries
             report.packsIndexed += 1
             report.chunksIndexed += found.entries.count
-            collector.progress(.packs, UInt64(number + 1), of: UInt64(wanted.count))
+            collector.progress.add(items: 1)
             if entries.count >= Self.entriesPerRun { close(&packs, &entries, &built) }
         }
         if !packs.isEmpty { close(&packs, &entries, &built) }

@@ -9,7 +9,7 @@ package struct RepairOptions: Sendable {
     /// Read every pack, and set those aside whose bytes do not match their names.
     package var readsData = false
     package var threads = 2
-    package var progress: (@Sendable (CheckProgress) -> Void)?
+    package var progress = Progress()
 
     package init() {}
 }
