@@ -74,10 +74,15 @@ let package = Package(
         tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport", system]),
         tests(
             "RecoveryTests",
-            ["Primitives", "CLinux", "Sealing", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
-        tests("CommandsTests", ["Primitives", "Commands", "TestSupport"]),
+            [
+                "Primitives", "CLinux", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery",
+                "TestSupport",
+            ]),
+        tests(
+            "CommandsTests",
+            ["Primitives", "ObjectStore", "Repository", "Commands", "TestSupport", argumentParser, logging]),
         tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
-        tests("Integration", ["Primitives", "CLinux", "TestSupport"]),
+        tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]
 )

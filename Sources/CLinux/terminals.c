@@ -31,7 +31,12 @@ int holdfast_catch_signal(int number, void (*handler)(int)) {
     sigemptyset(&action.sa_mask);
     action.sa_flags = 0;
     action.sa_handler = handler;
-    return sigaction(number, &action, 0);
+    if (sigaction(number, &action, 0) != 0) return -1;
+    // A parent may have left it blocked.
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    return sigprocmask(SIG_UNBLOCK, &one, 0);
 }
 
 void holdfast_ignore_signal(int number) { (void)signal(number, SIG_IGN); }

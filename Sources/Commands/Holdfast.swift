@@ -18,7 +18,8 @@ struct Holdfast: ParsableCommand {
             """,
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
-            Init.self, BackupVerb.self, Snapshots.self, Check.self, Repair.self, MirrorVerb.self, Keys.self,
+            Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
+            RestoreVerb.self, Check.self, Repair.self, Forget.self, Prune.self, MirrorVerb.self, Keys.self,
         ])
 
     // Options before the verb mean the same as after it.

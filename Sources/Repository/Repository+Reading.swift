@@ -56,6 +56,7 @@ extension Repository {
                 let slot = try SlotObject(try store.get(key, limit: SlotObject.maximumSize), name: key.path)
                 if slot.repository == format.repository { slots.append((slot, key)) }
             } catch {
+                guard Self.isOfObject(error) else { throw error }
                 logger.warning("a key slot cannot be read", metadata: ["slot": "\(key)", "error": "\(error)"])
             }
         }
@@ -77,10 +78,20 @@ extension Repository {
                 let grant = try GrantObject(bytes, name: key.path, adminKey: format.adminKey)
                 if grant.repository == format.repository { grants.append((grant, key.path)) }
             } catch {
+                guard Self.isOfObject(error) else { throw error }
                 logger.warning("a grant is ignored", metadata: ["grant": "\(key)", "error": "\(error)"])
             }
         }
         return grants
+    }
+
+    /// Whether a failure is the object's own. One of the store says nothing about who is a member, and is never
+    /// passed over.
+    private static func isOfObject(_ error: HoldfastError) -> Bool {
+        switch error.code {
+        case .corruptObject, .unsupportedFormat, .limitExceeded, .objectMissing, .cryptography: true
+        default: false
+        }
     }
 
     static func readEpochs(

@@ -27,7 +27,11 @@ struct LocalStoreTests {
     func createRefusals() throws {
         _ = try LocalStore.create(at: path)
         let again = try LocalStore.create(at: path)
+        for prefix in ["slots", "grants/a", "epochs"] { try again.put("\(prefix)/1", [1]) }
+        _ = try LocalStore.create(at: path)
         try again.put("format/1", [1])
+        #expect(code { try LocalStore.create(at: path) } == .repositoryExists)
+        plant(path + "/notes")
         #expect(code { try LocalStore.create(at: path) } == .repositoryExists)
         plant(directory.path + "/letters")
         #expect(code { try LocalStore.create(at: directory.path) } == .usage)

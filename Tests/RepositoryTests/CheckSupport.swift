@@ -8,26 +8,26 @@ import TestSupport
 
 /// Two sources, three snapshots, pages with deltas, more than one index run.
 struct History {
-    let small: SmallRepository
+    let small: HistoryRepository
     let snapshots: [SnapshotID]
     let seed: UInt64
 
     init(seed: UInt64) throws {
         self.seed = seed
-        small = try SmallRepository(seed: seed)
-        let home = SmallWriter(repository: small.repository, source: "home")
-        let base = try noise(3 * SmallWriter.blockSize, seed: seed &+ 1)
+        small = try HistoryRepository(seed: seed)
+        let home = HistoryWriter(repository: small.repository, source: "home")
+        let base = try noise(3 * HistoryWriter.blockSize, seed: seed &+ 1)
         var changed = base
-        changed[SmallWriter.blockSize + 5] ^= 1
-        let text = SmallFile(name: "text", bytes: try noise(200_000, seed: seed &+ 2))
-        let first = [text, SmallFile(name: "table", bytes: base, isPaged: true)]
-        let second = [text, SmallFile(name: "table", bytes: changed, isPaged: true)]
+        changed[HistoryWriter.blockSize + 5] ^= 1
+        let text = HistoryFile(name: "text", bytes: try noise(200_000, seed: seed &+ 2))
+        let first = [text, HistoryFile(name: "table", bytes: base, isPaged: true)]
+        let second = [text, HistoryFile(name: "table", bytes: changed, isPaged: true)]
         var ids = [try home.commit(first)]
         small.clock.advance(by: .seconds(3600))
         ids.append(try home.commit(second, parent: first))
         small.clock.advance(by: .seconds(3600))
-        let other = SmallWriter(repository: small.repository, source: "other")
-        ids.append(try other.commit([SmallFile(name: "alone", bytes: try noise(70_000, seed: seed &+ 3))]))
+        let other = HistoryWriter(repository: small.repository, source: "other")
+        ids.append(try other.commit([HistoryFile(name: "alone", bytes: try noise(70_000, seed: seed &+ 3))]))
         snapshots = ids
     }
 

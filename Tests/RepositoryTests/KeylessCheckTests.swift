@@ -94,8 +94,8 @@ import Testing
         let history = try History(seed: 25)
         _ = try history.small.repository.rotateEpoch()
         let repository = try history.small.opened(on: history.store)
-        let writer = SmallWriter(repository: repository, source: "home")
-        try writer.commit([SmallFile(name: "new", bytes: try noise(9_000, seed: 25))])
+        let writer = HistoryWriter(repository: repository, source: "home")
+        try writer.commit([HistoryFile(name: "new", bytes: try noise(9_000, seed: 25))])
         for report in [try check(history), try repository.check()] {
             #expect(!report.hasErrors && report.findings(.warning).isEmpty, "\(report.text)")
             #expect(report.counts.snapshots == 4)

@@ -49,8 +49,8 @@ import Testing
         let second = try mirror(history, to: counting)
         #expect(second.objectsCopied == 0 && second.objectsPresent == first.objectsCopied)
         #expect(counting.traffic.puts == 0)
-        try SmallWriter(repository: history.small.repository, source: "home")
-            .commit([SmallFile(name: "new", bytes: try noise(9_000, seed: 61))])
+        try HistoryWriter(repository: history.small.repository, source: "home")
+            .commit([HistoryFile(name: "new", bytes: try noise(9_000, seed: 61))])
         let third = try mirror(history, to: target)
         #expect(third.snapshotsCopied == 1 && third.packsCopied == 2 && third.objectsCopied == 4)
     }
@@ -174,8 +174,8 @@ import Testing
                 number += 1
                 do {
                     let bytes = try noise(30_000, seed: number)
-                    try SmallWriter(repository: repository, source: "busy")
-                        .commit([SmallFile(name: "file", bytes: bytes)])
+                    try HistoryWriter(repository: repository, source: "busy")
+                        .commit([HistoryFile(name: "file", bytes: bytes)])
                 } catch {
                     failure.withLock { $0 = "\(error)" }
                 }

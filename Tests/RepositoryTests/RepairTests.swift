@@ -133,9 +133,9 @@ import Testing
     /// Backs the two generations up once more.
     private func heal(_ history: History) throws {
         let repository = try history.small.opened(on: history.store)
-        let base = try noise(3 * SmallWriter.blockSize, seed: 1 &+ history.seed)
-        try SmallWriter(repository: repository, source: "home")
-            .commit([SmallFile(name: "table", bytes: base, isPaged: true)])
+        let base = try noise(3 * HistoryWriter.blockSize, seed: 1 &+ history.seed)
+        try HistoryWriter(repository: repository, source: "home")
+            .commit([HistoryFile(name: "table", bytes: base, isPaged: true)])
     }
 
     @Test("a pack whose table of contents is damaged is named and left")
@@ -157,7 +157,7 @@ import Testing
         let admin = history.small.repository
         _ = try admin.addKey(
             Repository.NewKey(
-                label: "m", role: .maintainer, secret: SmallRepository.secret("maintainer"),
+                label: "m", role: .maintainer, secret: HistoryRepository.secret("maintainer"),
                 derivation: .scrypt(logN: 10, p: 1)))
         for key in try history.keys("index/") { try history.store.delete(key) }
         let repository = try history.small.opened(on: history.store, secret: "maintainer")
@@ -178,7 +178,7 @@ import Testing
         let history = try History(seed: 48)
         _ = try history.small.repository.addKey(
             Repository.NewKey(
-                label: "w", role: .writer, secret: SmallRepository.secret("writer"),
+                label: "w", role: .writer, secret: HistoryRepository.secret("writer"),
                 derivation: .scrypt(logN: 10, p: 1)))
         let writer = try history.small.opened(on: history.store, secret: "writer")
         #expect(throws: HoldfastError.self) { try writer.repairIndex() }

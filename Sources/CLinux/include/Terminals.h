@@ -16,7 +16,7 @@ int holdfast_echo_off(int descriptor, struct holdfast_terminal_settings *before)
 // Puts the settings back; what was typed ahead is dropped.
 int holdfast_restore_terminal(int descriptor, const struct holdfast_terminal_settings *before);
 
-// Calls are interrupted by the signal instead of being started again.
+// Catches and unblocks a signal. Calls are interrupted by it instead of being started again.
 int holdfast_catch_signal(int number, void (*handler)(int));
 
 void holdfast_ignore_signal(int number);

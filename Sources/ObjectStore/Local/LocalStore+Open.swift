@@ -102,18 +102,19 @@ extension LocalStore {
                 throw HoldfastError.systemCall("readdir", failure.errorNumber, on: path, code: .storeUnavailable)
             }
         }
+        let format = calls.open(at: root, "format", O_RDONLY | O_DIRECTORY, mode: 0)
+        if format >= 0 {
+            defer { _ = calls.close(format) }
+            if try !names(format).isEmpty {
+                throw HoldfastError(
+                    .repositoryExists, "there is a repository at \(path) already",
+                    hint: "Use it, or choose another directory.")
+            }
+        }
         let foreign = try names(root).filter { !directories.contains($0) }.sorted()
         if let first = foreign.first {
             throw HoldfastError(
                 .usage, "\(path) is not empty: it holds \(first)", hint: "Choose a new or an empty directory.")
-        }
-        let format = calls.open(at: root, "format", O_RDONLY | O_DIRECTORY, mode: 0)
-        guard format >= 0 else { return }
-        defer { _ = calls.close(format) }
-        if try !names(format).isEmpty {
-            throw HoldfastError(
-                .repositoryExists, "there is a repository at \(path) already",
-                hint: "Use it, or choose another directory.")
         }
     }
 

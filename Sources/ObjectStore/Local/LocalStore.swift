@@ -27,7 +27,8 @@ package final class LocalStore: ObjectStore {
 
     /// What ``create(at:reserve:calls:entropy:logger:)`` makes; `packs` has one directory for each first byte besides.
     static let directories = [
-        "format", "slots", "grants", "packs", "index", "snapshots", "leases", "gc", "holds", quarantineDirectory,
+        "format", "slots", "grants", "packs", "index", "snapshots", "leases", "gc", "holds", "epochs",
+        quarantineDirectory,
     ]
     static let quarantineDirectory = "quarantine"
     static let reserveName = ".reserve"

@@ -43,7 +43,7 @@ package enum CheckProblem: String, Sendable, CaseIterable {
 }
 
 /// A path of a snapshot that a restore would miss.
-package struct DamagedPath: Sendable, Hashable {
+package struct HurtPath: Sendable, Hashable {
     package var snapshot: SnapshotID
     package var path: [UInt8]
 }
@@ -53,7 +53,7 @@ package struct CheckDamage: Sendable, Hashable {
     /// Every snapshot that loses something, in order of its id.
     package var snapshots: [SnapshotID] = []
     /// The first paths, at most as many as the options allow.
-    package var paths: [DamagedPath] = []
+    package var paths: [HurtPath] = []
     /// All paths, also those that are not listed.
     package var pathCount: UInt64 = 0
     /// Without keys nothing tells which part of the object a snapshot needs.

@@ -42,7 +42,7 @@ final class DamagePaths {
             let id = snapshot.object.id
             if hurt.snapshots.last != id { hurt.snapshots.append(id) }
             hurt.pathCount += 1
-            if hurt.paths.count < limit { hurt.paths.append(DamagedPath(snapshot: id, path: path)) }
+            if hurt.paths.count < limit { hurt.paths.append(HurtPath(snapshot: id, path: path)) }
             damage[object] = hurt
         }
     }

@@ -126,8 +126,8 @@ extension Repository {
     private func loadRun(_ id: IndexRunID, cache: RunCache?) throws(HoldfastError) -> LoadedRun {
         let key = ObjectNames.indexRun(id)
         if let (clear, table) = cache?.load(id) {
-            let run = try IndexRunObject.readClear(clear, name: key.path)
-            return try LoadedRun(id: id, run: run.vouched(by: keyring.roster), table: table)
+            let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
+            return try LoadedRun(id: id, run: run, table: table)
         }
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
@@ -138,22 +138,16 @@ extension Repository {
         try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
         let opened = try parsed.opened(indexKey: try keyring.indexKey(parsed.run.epoch), name: key.path)
         cache?.keep(id, clear: parsed.clear, table: opened.table)
-        return try LoadedRun(
-            id: id, run: parsed.run.vouched(by: keyring.roster),
-            table: cache?.load(id)?.table ?? RunTable(opened.table))
+        let run = attributed(parsed.run)
+        return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(opened.table))
     }
-}
 
-extension IndexRunObject {
-    /// The run with the writers of its packs as far as its signer can vouch for them: a writer for itself alone, so that
-    /// a stolen writer key cannot pass its own packs off as those of someone who is trusted.
-    func vouched(by roster: [SlotID: Member]) -> IndexRunObject {
-        let roles = roster[slot]?.roles.values.map { $0 } ?? []
-        if roles.contains(where: { $0 != .writer }) { return self }
-        var run = self
-        for place in run.packs.indices where run.packs[place].slot != slot {
-            run.packs[place].slot = SlotID(Bytes16())
-        }
+    /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin
+    /// or a maintainer passes on what others said. A writer cannot put junk under another's name.
+    func attributed(_ run: IndexRunObject) -> IndexRunObject {
+        if keyring.roster[run.slot]?.mayCollect == true { return run }
+        var run = run
+        for place in run.packs.indices { run.packs[place].slot = run.slot }
         return run
     }
 }

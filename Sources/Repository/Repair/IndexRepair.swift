@@ -197,7 +197,7 @@ struct IndexRepair {
     private func writers(_ runs: [CheckedRun]) -> [PackID: SlotID] {
         var writers: [PackID: SlotID] = [:]
         for run in runs {
-            let vouched = run.run.vouched(by: repository.keyring.roster)
+            let vouched = repository.attributed(run.run)
             for pack in vouched.packs where !pack.slot.bytes.isZero { writers[pack.id] = pack.slot }
         }
         return writers

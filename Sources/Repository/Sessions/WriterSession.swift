@@ -32,6 +32,8 @@ package final class WriterSession: Sendable {
     let placing: Mutex<PlacingState>
     let packWriter: PackWriter
     private let renewer: LeaseRenewer
+    /// When the session began, on the store's clock.
+    private let opened: Timestamp
 
     /// What look-ups and claims go by. One lock for a batch of chunks, not for each.
     struct PlacingState: Sendable {
@@ -54,6 +56,7 @@ package final class WriterSession: Sendable {
         self.lease = lease
         let state: IndexState
         do throws(HoldfastError) {
+            opened = try repository.store.time()
             try repository.checkFormat()
             state = try repository.loadIndex()
             try lease.renew(honouring: state.collections.newest)
@@ -160,6 +163,9 @@ package final class WriterSession: Sendable {
         }
     }
 
+    /// Renews the lease and honours a new collection at once, as the renewing thread does every five minutes.
+    package func renewNow() throws(HoldfastError) { try honourCollections(renewing: true) }
+
     /// Looks for a new collection and answers it: what was relied on is kept, the rest of its packs is absent from now.
     func honourCollections(renewing: Bool) throws(HoldfastError) {
         let collections = try repository.readCollections()
@@ -188,6 +194,12 @@ package final class WriterSession: Sendable {
     /// - Throws: `.leaseLost` when a collector fenced this writer off; nothing is committed then.
     package func commit(_ record: SnapshotRecord, previous: Snapshot?) throws(HoldfastError) -> SnapshotID {
         try repository.checkFormat()
+        // Tombstones do not stay for ever, so that a lease must not either.
+        guard try repository.store.time().since(opened) < LeaseTimes.maximumLife else {
+            throw HoldfastError(
+                .leaseLost, "this backup took longer than a lease lives",
+                hint: "Run the backup again; what was uploaded is reused.")
+        }
         try honourCollections(renewing: false)
         let keyring = repository.keyring
         let object = SnapshotObject(

@@ -18,6 +18,22 @@ package struct Snapshot: Sendable {
     package var stored: Timestamp
     /// Nil when this key may not read it, as with another writer's.
     package var record: SnapshotRecord?
+
+    package init(
+        tag: SourceTag, id: SnapshotID, sequence: UInt64, digest: Bytes32, previousDigest: Bytes32, epoch: Epoch,
+        slot: SlotID, runs: [IndexRunID], stored: Timestamp, record: SnapshotRecord?
+    ) {
+        self.tag = tag
+        self.id = id
+        self.sequence = sequence
+        self.digest = digest
+        self.previousDigest = previousDigest
+        self.epoch = epoch
+        self.slot = slot
+        self.runs = runs
+        self.stored = stored
+        self.record = record
+    }
 }
 
 /// A listing with what is wrong in it.

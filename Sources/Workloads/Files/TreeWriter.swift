@@ -33,6 +33,8 @@ package struct TreeWriterReport: Sendable {
     /// Things that stay with the caller since only root may give them away.
     package var ownersNotSet = 0
     package var socketsSkipped = 0
+
+    package init() {}
 }
 
 /// A restore target.

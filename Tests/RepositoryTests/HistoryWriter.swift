@@ -21,7 +21,7 @@ struct HandClock: Clock {
 }
 
 /// A repository in memory with a clock and randomness of its own.
-struct SmallRepository {
+struct HistoryRepository {
     static let password = "correct horse"
     let store: MemoryStore
     let clock: HandClock
@@ -50,7 +50,7 @@ struct SmallRepository {
 }
 
 /// A file of a small snapshot.
-struct SmallFile {
+struct HistoryFile {
     var name: String
     var bytes: [UInt8]
     /// Stored as page blocks of 128 KiB, as deltas against the parent's where there is one.
@@ -58,14 +58,14 @@ struct SmallFile {
 }
 
 /// Writes snapshots of flat directories.
-struct SmallWriter {
+struct HistoryWriter {
     let repository: Repository
     let source: String
     static let blockSize = 1 << 17
 
     /// Commits a snapshot of `files` in order of their names; deltas are made against `parent`.
     @discardableResult
-    func commit(_ files: [SmallFile], parent: [SmallFile] = [], closing: Bool = true) throws -> SnapshotID {
+    func commit(_ files: [HistoryFile], parent: [HistoryFile] = [], closing: Bool = true) throws -> SnapshotID {
         let tag = try repository.tag(ofSource: source)
         let previous = try repository.snapshots(of: tag).latest(of: tag)
         let session = try WriterSession(repository, tag: tag)
@@ -104,7 +104,7 @@ struct SmallWriter {
     }
 
     private func store(
-        _ file: SmallFile, _ old: SmallFile?, _ session: WriterSession, _ hash: KeyedHash, _ encoder: ChunkEncoder
+        _ file: HistoryFile, _ old: HistoryFile?, _ session: WriterSession, _ hash: KeyedHash, _ encoder: ChunkEncoder
     ) throws -> [ContentPiece] {
         var pieces: [ContentPiece] = []
         let size = file.isPaged ? Self.blockSize : max(1, (file.bytes.count + 7) / 8)

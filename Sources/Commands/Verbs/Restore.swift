@@ -1,0 +1,162 @@
+// holdfast restore: what a snapshot holds, back into a directory.
+
+import ArgumentParser
+import Primitives
+import Recovery
+import Repository
+import Workloads
+
+struct RestoreVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore",
+        abstract: "Restore a snapshot into a directory.",
+        discussion: """
+            SNAPSHOT is the beginning of an id, latest, or latest:SOURCE. A snapshot of one directory puts its \
+            contents straight into the target; one of several puts each under its own name; a stream becomes a file \
+            of its name.
+
+            Where the target holds something already, it is compared piece by piece and only what differs is \
+            fetched, so a restore that was broken off goes on when it is run again. Files that are not in the \
+            snapshot stay. Nothing is written outside of the target. Every chunk is checked: what is damaged is \
+            named with its bytes, which read as zeros, everything else is restored, and the exit status is 1.
+
+            Examples:
+
+              holdfast restore latest --to dir:/srv/restored
+
+              holdfast restore latest:web --to dir:/tmp/look --include '/conf/*.yaml' --dry-run
+            """)
+
+    @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
+
+    @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
+    var snapshot: String
+
+    @Option(name: .long, help: ArgumentHelp("Where to: dir:PATH. The parent of PATH must exist.", valueName: "url"))
+    var to: TargetArgument
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Restore only what matches the pattern, with all below it; may be given again.",
+            discussion: "As in .gitignore: * ? [a-z] **, a leading / anchors at the root of the snapshot.",
+            valueName: "pattern"))
+    var include: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Leave out what matches the pattern; may be given again.", valueName: "pattern"))
+    var exclude: [String] = []
+
+    @Flag(name: .long, help: "Say what would be fetched and how long it would take, and write nothing.")
+    var dryRun = false
+
+    @Flag(name: .long, help: "Let all that is restored belong to the caller, also as root.")
+    var noOwnership = false
+
+    func run() throws {
+        try global.execute { (context) throws(HoldfastError) in
+            let selector = try SnapshotSelector(snapshot)
+            let filter = try PathFilter(
+                include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
+            let repository = try context.openRepository(transfer)
+            let session = try RestoreSession(repository, takesLease: !dryRun) {
+                (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
+            }
+            defer { session.close() }
+            let threads = min(Restorer.maximumThreads, transfer.threads ?? Host.processors)
+            if dryRun {
+                let plan = try context.withProgress { (progress) throws(HoldfastError) in
+                    progress.enter(.planning)
+                    return try session.plan(filter: filter, comparing: to.path)
+                }
+                try report(plan, threads: threads, to: context.output)
+                return plan.missing == 0 ? .success : .failed
+            }
+            let started = context.clock.uptime()
+            let result = try context.withProgress { (progress) throws(HoldfastError) in
+                progress.enter(.planning)
+                let plan = try session.plan(filter: filter)
+                let options = Restorer.writerOptions(ownership: !noOwnership)
+                let writer = try TreeWriter(target: to.path, options: options)
+                return try session.run(plan, target: writer, threads: threads, progress: progress)
+            }
+            try report(result, session, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
+            return result.isComplete ? .success : .failed
+        }
+    }
+
+    private func report(_ plan: RestorePlan, threads: Int, to output: Output) throws(HoldfastError) {
+        let expected = plan.expectedTime(threads: threads)
+        try output.line("snapshot  \(plan.snapshot)")
+        try output.line("files     \(plan.files), directories \(plan.directories), others \(plan.others)")
+        try output.line("content   \(ByteCount(plan.bytes)), of it \(ByteCount(plan.zeroBytes)) zeros")
+        try output.line("there     \(ByteCount(plan.bytesAlreadyThere))")
+        try output.line("to write  \(ByteCount(plan.bytesToWrite))")
+        try output.line(
+            "to fetch  \(ByteCount(plan.bytesToFetch)) in \(plan.chunks) chunks of \(plan.packs.count) packs")
+        if let expected { try output.line("expected  \(RestoreTime.text(expected.inSeconds))") }
+        if plan.missing > 0 { output.warning("\(plan.missing) pieces are in no pack, or their lists are damaged") }
+        try output.line("dry run: nothing was written")
+        try output.json(RestorePlanReport(plan, expected: expected?.inSeconds))
+    }
+
+    private func report(
+        _ result: RestoreResult, _ session: RestoreSession, seconds: Double, to output: Output
+    ) throws(HoldfastError) {
+        for damaged in result.damaged.prefix(100) {
+            let parts = damaged.parts.prefix(8).map { part in
+                let pack = part.pack.map { ", pack \($0)" } ?? ""
+                return "bytes \(part.range.lowerBound)-\(part.range.upperBound - 1)\(pack)"
+            }
+            let more = damaged.parts.count > 8 ? ["and \(damaged.parts.count - 8) more ranges"] : []
+            let ranges = parts.isEmpty ? "" : " [" + (parts + more).joined(separator: "; ") + "]"
+            output.warning(
+                "\(ShownText.path(damaged.path)) is damaged: \(ShownText.line(damaged.error.message))\(ranges)")
+        }
+        for failure in result.failures.prefix(100) {
+            output.warning("\(ShownText.path(failure.path)): \(ShownText.line(failure.error.message))")
+        }
+        for warning in result.report.warnings.prefix(100) {
+            output.warning("\(ShownText.path(warning.path)): \(ShownText.line(warning.message))")
+        }
+        for note in result.notes { output.remark("holdfast: note: \(ShownText.line(note))") }
+        let owners = result.report.ownersNotSet
+        if owners > 0, !noOwnership { output.remark("holdfast: note: \(owners) owners were not set, only root may") }
+        let others = result.others + result.hardLinks
+        try output.line("snapshot  \(session.snapshot.id)")
+        try output.line("files     \(result.files), directories \(result.directories), others \(others)")
+        try output.line("written   \(ByteCount(result.bytesWritten))")
+        try output.line("there     \(ByteCount(result.bytesAlreadyThere))")
+        try output.line("fetched   \(ByteCount(result.bytesFetched))")
+        try output.line("time      \(RestoreTime.text(seconds))")
+        if result.damagedCount > 0 { try output.line("damaged   \(result.damagedCount) paths") }
+        if result.failureCount > 0 { try output.line("failed    \(result.failureCount) paths") }
+        try output.json(RestoreReport(result, snapshot: session.snapshot.id, seconds: seconds))
+    }
+}
+
+/// A restore target as it is typed.
+struct TargetArgument: ExpressibleByArgument, Sendable {
+    let path: [UInt8]
+
+    init?(argument: String) {
+        guard argument.hasPrefix("dir:"), argument.utf8.count > 4 else { return nil }
+        path = Array(Host.absolutePath(String(argument.dropFirst(4))).utf8)
+    }
+}
+
+enum RestoreTime {
+    /// Seconds with two decimals, and minutes where there are any.
+    static func text(_ seconds: Double) -> String {
+        let rounded = Double((seconds * 100).rounded()) / 100
+        guard rounded >= 60 else { return "\(rounded) s" }
+        let whole = Int(min(seconds, 1e15))
+        return "\(whole / 60) min \(whole % 60) s"
+    }
+}
+
+extension Duration {
+    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}

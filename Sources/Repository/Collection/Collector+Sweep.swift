@@ -1,0 +1,114 @@
+// The sweep: who honours, who is fenced, the second mark, and the deletes that follow.
+
+import Logging
+import ObjectStore
+import Primitives
+
+extension Collector {
+    /// Sweeps generation n if its grace is over and nobody stands in the way; else says who does.
+    ///
+    /// In this order: leases are listed and each honours n or is fenced; snapshots are listed; marked again;
+    /// gc/n.sweep is put. Whoever commits after the listing had honoured n, and its kept packs are spared.
+    func sweep(_ open: Generations.Open) throws(HoldfastError) {
+        let number = open.object.generation
+        let now = try store.time()
+        let leases = try repository.surveyLeases()
+        let waiting = try describe(open, leases)
+        let isRipe = options.isExclusive || now >= waiting.sweepableFrom
+        guard isRipe, waiting.waitingFor.isEmpty else {
+            report.waiting = waiting
+            if options.isExclusive { throw Self.busy(waiting.waitingFor) }
+            return
+        }
+        progress("sweeping generation \(number)")
+        var kept: Set<PackID> = []
+        for lease in leases.open {
+            // One that honoured and then was silent for a whole grace is lost as well.
+            let isLost =
+                lease.isExpired(at: now) && (!lease.honours(number) || now.since(lease.renewed) > LeaseTimes.grace)
+            if isLost, lease.mayCommit {
+                try repository.fence(lease, generation: number)
+                report.fencedLeases += 1
+            }
+            if lease.honours(number) { kept.formUnion(lease.object?.kept ?? []) }
+        }
+        let listing = try repository.snapshots()
+        let state = try repository.loadIndex()
+        let marking = try repository.mark(listing, state, condemned: Set(open.object.packs))
+        let packs = open.object.packs.filter { marking.livePacks[$0] == nil && !kept.contains($0) }
+        let runs = open.object.runs.filter { state.superseded.contains($0) }
+        try repository.environment.cancellation.check()
+        let object = CollectionObject(
+            kind: .sweep, repository: repository.id, generation: number, slot: repository.keyring.slot,
+            made: repository.clock.now(), packs: packs, runs: runs)
+        // When another collector was first, its sweep is the one that counts, and deleteDoomed reads it.
+        _ = try put(object, at: ObjectNames.sweep(number))
+        try deleteDoomed()
+    }
+
+    /// Deletes what sweeps name, and only that. What the store refuses to delete waits for a later prune.
+    func deleteDoomed() throws(HoldfastError) {
+        for generation in try Generations(repository).swept {
+            let number = generation.condemned.generation
+            let condemned = Set(generation.condemned.packs)
+            let condemnedRuns = Set(generation.condemned.runs)
+            let present = try repository.listPacks()
+            var refused = 0
+            for pack in generation.sweep.packs where condemned.contains(pack) {
+                guard let info = present[pack] else { continue }
+                if try delete(ObjectNames.pack(pack)) {
+                    report.deletedPacks += 1
+                    report.deletedBytes += info.size
+                } else {
+                    report.refused.append(pack)
+                    refused += 1
+                }
+            }
+            for run in generation.sweep.runs where condemnedRuns.contains(run) {
+                if try !delete(ObjectNames.indexRun(run)) { refused += 1 }
+            }
+            guard refused == 0 else { continue }
+            let object = CollectionObject(
+                kind: .done, repository: repository.id, generation: number, slot: repository.keyring.slot,
+                made: repository.clock.now(), packs: [], runs: [])
+            _ = try put(object, at: ObjectNames.done(number))
+            progress("generation \(number) is done")
+        }
+    }
+
+    /// - Returns: false when the store refuses, as one with object lock does.
+    func delete(_ key: ObjectKey) throws(HoldfastError) -> Bool {
+        try repository.environment.cancellation.check()
+        do throws(HoldfastError) {
+            try store.delete(key)
+            return true
+        } catch {
+            guard error.code == .accessDenied else { throw error }
+            repository.logger.debug("a delete was refused", metadata: ["object": "\(key)"])
+            return false
+        }
+    }
+
+    /// Makes room on a full disk, and refuses while anyone is at work. Leases that nobody renewed are fenced, so that
+    /// what their writers left goes at once.
+    func beginExclusive() throws(HoldfastError) {
+        let now = try store.time()
+        let leases = try repository.surveyLeases().open
+        let live = leases.filter { $0.object == nil || !$0.isExpired(at: now) }
+        guard live.isEmpty else { throw Self.busy(live) }
+        try store.releaseReserve()
+        for lease in leases where lease.mayCommit {
+            try repository.fence(lease, generation: 0)
+            report.fencedLeases += 1
+        }
+    }
+
+    static func busy(_ leases: [OpenLease]) -> HoldfastError {
+        let names = leases.prefix(3).map { "\($0.id) of \($0.label), renewed \($0.renewed)" }.joined(separator: "; ")
+        return HoldfastError(
+            .busy, "\(leases.count) leases are open: \(names)",
+            hint:
+                "Wait for the backups and restores to end, or prune without `--exclusive`; a lease that is not renewed "
+                + "counts for nothing after 30 minutes.")
+    }
+}

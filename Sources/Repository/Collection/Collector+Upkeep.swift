@@ -1,0 +1,52 @@
+// What collections leave behind: steps of old generations, leases of lost writers, tombstones past their time.
+
+import ObjectStore
+import Primitives
+import Sealing
+
+extension Collector {
+    /// How long the name of a fenced writer stays taken. A lease lives no longer than a third of it.
+    package static let tombstoneLife = Duration.seconds(90 * 86_400)
+
+    /// Removes what no one needs any more. Whatever the store refuses to delete stays.
+    func removeRemains() throws(HoldfastError) {
+        try removeOldSteps()
+        try removeLostLeases()
+        try removeOldTombstones()
+    }
+
+    /// gc/n and gc/n.sweep of generations that are done, but for the two newest. The `.done` objects stay: they make
+    /// every late step of their generation void.
+    private func removeOldSteps() throws(HoldfastError) {
+        let generations = try Generations(repository)
+        for key in generations.leftovers {
+            guard let (number, _) = ObjectNames.collection(key), number + 2 <= generations.newest else { continue }
+            _ = try delete(key)
+        }
+    }
+
+    /// Leases that were not renewed for long and that can commit nothing: fenced, committed, or of a reader.
+    private func removeLostLeases() throws(HoldfastError) {
+        let now = try store.time()
+        let survey = try repository.surveyLeases()
+        let lost = survey.settled + survey.open.filter { $0.object != nil && !$0.mayCommit }
+        for lease in lost where lease.isExpired(at: now) {
+            var keys: [(number: UInt32, key: ObjectKey)] = []
+            try store.list(ObjectNames.leases(of: lease.id)) { (info) throws(HoldfastError) in
+                if let name = ObjectNames.leaseNumber(info.key) { keys.append((name.number, info.key)) }
+            }
+            for (_, key) in keys.sorted(by: { $0.number > $1.number }) {
+                guard try delete(key) else { break }
+            }
+        }
+    }
+
+    private func removeOldTombstones() throws(HoldfastError) {
+        let now = try store.time()
+        for (tag, id) in try repository.snapshots().tombstones {
+            let key = ObjectNames.snapshot(tag, id)
+            guard let info = try store.info(key), now.since(info.modified) > Self.tombstoneLife else { continue }
+            _ = try delete(key)
+        }
+    }
+}

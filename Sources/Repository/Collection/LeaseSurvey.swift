@@ -1,0 +1,116 @@
+// What open work the store shows: every lease, its newest renewal, and whether its snapshot's name is taken.
+
+import ObjectStore
+import Primitives
+import Sealing
+
+/// A lease that stands in the way of deleting, until it honours a generation or is fenced.
+package struct OpenLease: Sendable {
+    package var id: LeaseID
+    /// The newest renewal that bears a member's signature, else the newest that can be read; nil when none can.
+    package var object: LeaseObject?
+    /// Whether the signature of `object` is that of a member. What others say counts for nothing.
+    package var isVerified: Bool
+    /// Whose it is, as the admin labelled the slot.
+    package var label: String
+    /// Store time of the oldest and of the newest renewal.
+    package var opened: Timestamp
+    package var renewed: Timestamp
+
+    /// Whether the holder said that it treats the packs of `generation` as absent.
+    package func honours(_ generation: UInt32) -> Bool {
+        isVerified && object.map { $0.honoured >= generation } ?? false
+    }
+
+    /// Whether the lease may be fenced at `now` on the store's clock. Age triggers the fence; the fence makes it safe.
+    package func isExpired(at now: Timestamp) -> Bool {
+        now.since(renewed) > LeaseTimes.expiry || now.since(opened) > LeaseTimes.maximumLife
+    }
+
+    /// Whether a commit may follow: readers and repacks have none.
+    package var mayCommit: Bool { object?.purpose == .write }
+}
+
+/// All leases of the store.
+package struct LeaseSurvey: Sendable {
+    /// Leases that are not closed and whose snapshot is neither committed nor fenced off.
+    package var open: [OpenLease] = []
+    /// Leases whose snapshot's name is taken, or that say that they are closed.
+    package var settled: [OpenLease] = []
+}
+
+extension Repository {
+    /// Lists the leases, reads the newest renewal of each, then asks for the name of its snapshot.
+    ///
+    /// The roster is read after the listing, so that a member who was added a moment ago is known.
+    package func surveyLeases() throws(HoldfastError) -> LeaseSurvey {
+        var found: [LeaseID: [(number: UInt32, modified: Timestamp)]] = [:]
+        try store.list(ObjectNames.leases) { (info) throws(HoldfastError) in
+            guard let name = ObjectNames.leaseNumber(info.key) else { return }
+            found[name.id, default: []].append((name.number, info.modified))
+        }
+        var survey = LeaseSurvey()
+        if found.isEmpty { return survey }
+        let roster = Keyring.roster(of: try grants().map(\.grant))
+        for (id, renewals) in found.sorted(by: { $0.key < $1.key }) {
+            guard let lease = try newestRenewal(of: id, renewals, roster) else { continue }
+            var isSettled = lease.isVerified && lease.object?.isClosed == true
+            if let object = lease.object, object.purpose == .write, !isSettled {
+                isSettled = try store.info(ObjectNames.snapshot(object.tag, id)) != nil
+            }
+            if isSettled { survey.settled.append(lease) } else { survey.open.append(lease) }
+        }
+        return survey
+    }
+
+    /// The newest renewal that tells something; nil when the lease was closed while it was read.
+    private func newestRenewal(
+        of id: LeaseID, _ renewals: [(number: UInt32, modified: Timestamp)], _ roster: [SlotID: Member]
+    ) throws(HoldfastError) -> OpenLease? {
+        let times = renewals.map(\.modified)
+        var lease = OpenLease(
+            id: id, object: nil, isVerified: false, label: "unknown",
+            opened: times.min() ?? Timestamp(nanoseconds: 0), renewed: times.max() ?? Timestamp(nanoseconds: 0))
+        var isDamaged = false
+        for (number, _) in renewals.sorted(by: { $0.number > $1.number }) {
+            let key = ObjectNames.lease(id, number)
+            do throws(HoldfastError) {
+                let bytes = try store.get(key, limit: LeaseObject.maximumSize)
+                let object = try LeaseObject(bytes, name: key.path)
+                guard object.repository == self.id, object.lease == id, object.number == number else { continue }
+                let (body, signature) = try SignedFrame.open(bytes, name: key.path)
+                let member = roster[object.slot]
+                let isVerified = member.map {
+                    SigningKey.verify(signature.span.bytes, body.span.bytes, publicKey: $0.signingKey)
+                }
+                if lease.object == nil || isVerified == true { lease.object = object }
+                guard isVerified == true else { continue }
+                lease.isVerified = true
+                lease.label = member?.label ?? lease.label
+                return lease
+            } catch {
+                switch error.code {
+                case .objectMissing: continue
+                case .corruptObject, .unsupportedFormat, .limitExceeded: isDamaged = true
+                default: throw error
+                }
+            }
+        }
+        return lease.object != nil || isDamaged ? lease : nil
+    }
+
+    /// Takes the name of a lost writer's snapshot, so that its late commit fails. Success when the name is taken
+    /// already: then it committed, or another collector was here.
+    func fence(_ lease: OpenLease, generation: UInt32) throws(HoldfastError) {
+        guard let tag = lease.object?.tag else { return }
+        let tombstone = TombstoneObject(
+            repository: id, tag: tag, snapshot: lease.id, slot: keyring.slot, generation: generation,
+            made: clock.now())
+        let bytes = try tombstone.encoded(signer: keyring.signing)
+        do throws(HoldfastError) {
+            try store.putIfAbsent(ObjectNames.snapshot(tag, lease.id), bytes.span.bytes)
+        } catch {
+            guard error.code == .objectExists else { throw error }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// What the command line takes and refuses.
+
+import ArgumentParser
+import Primitives
+import Repository
+import Testing
+
+@testable import Commands
+
+/// Variables from a table.
+func variables(_ values: [String: String]) -> Variables { Variables { values[$0] } }
+
+/// The code of the failure that `body` throws.
+func code(_ body: () throws -> Void) -> ErrorCode? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return (error as? HoldfastError)?.code
+    }
+}
+
+@Suite("Options")
+struct OptionTests {
+    private func snapshots(_ arguments: String...) throws -> Snapshots {
+        try #require(try Holdfast.parseAsRoot(arguments) as? Snapshots)
+    }
+
+    @Test("global options mean the same before and after the verb")
+    func places() throws {
+        for verb in [
+            try snapshots("--repo", "/a", "--json", "snapshots"), try snapshots("snapshots", "--json", "--repo", "/a"),
+            try snapshots("--json", "snapshots", "--repo", "/a"),
+        ] {
+            #expect(verb.global.repo == "/a")
+            #expect(verb.global.json)
+            #expect(!verb.global.quiet)
+        }
+        let nested = try #require(try Holdfast.parseAsRoot(["-q", "keys", "list", "--repo", "/b"]) as? KeysList)
+        #expect(nested.global.repo == "/b")
+        #expect(nested.global.quiet)
+    }
+
+    @Test(
+        "what cannot be meant is a usage error",
+        arguments: [
+            ["nope"], ["snapshots", "--nope"], ["snapshots", "--latest", "0"], ["snapshots", "-q", "-v"],
+            ["snapshots", "--no-cache", "--cache-dir", "/a"], ["init", "--compression", "zstd:20"],
+            ["init", "--compression", "zlib:0"], ["init", "--compression", "lz4"], ["init", "--label", ""],
+            ["keys", "add", "--label", "a"], ["keys", "add", "--role", "revoked", "--label", "a"],
+            ["keys", "add", "--role", "restorer", "--label", "a", "--readback"],
+            ["keys", "add", "--role", "maintainer", "--label", "a", "--source", "b"],
+            ["keys", "add", "--role", "writer", "--label", "a", "--new-key-file", "k", "--new-password-file", "p"],
+            ["keys", "rotate", "--new-key-file", "k"], ["keys", "remove"],
+        ])
+    func refused(arguments: [String]) {
+        let error = #expect(throws: (any Error).self) { try Holdfast.parseAsRoot(arguments) }
+        #expect(error.map { Holdfast.exitCode(for: $0).rawValue } == 64)
+    }
+
+    @Test("verbs take what their help says")
+    func accepted() throws {
+        let add = try #require(
+            try Holdfast.parseAsRoot([
+                "keys", "add", "--role", "writer", "--label", "web", "--readback", "--source", "a", "--source", "b",
+            ]) as? KeysAdd)
+        #expect(add.role == .writer)
+        #expect(add.sources == ["a", "b"])
+        #expect(add.readback)
+        let initial = try #require(try Holdfast.parseAsRoot(["init", "--compression", "auto"]) as? Init)
+        #expect("\(initial.compression)" == "auto:3")
+        let tagged = try snapshots("snapshots", "--tag", "a=b=c", "--tag", "d")
+        #expect(tagged.tags.map(\.key) == ["a", "d"])
+        #expect(tagged.tags.map(\.value) == ["b=c", nil])
+    }
+
+    @Test("the repository is the option, else the variable, else an error")
+    func repository() throws {
+        var options = try GlobalOptions.parse([])
+        #expect(try options.location(variables(["HOLDFAST_REPO": "/b"])) == "/b")
+        #expect(code { _ = try options.location(variables(["HOLDFAST_REPO": ""])) } == .usage)
+        options.repo = "/a"
+        #expect(try options.location(variables(["HOLDFAST_REPO": "/b"])) == "/a")
+    }
+
+    @Test(
+        "a password inside a URL is refused and not repeated",
+        arguments: [
+            "sftp://user:hunter2@host/path", "https://:hunter2@host", "s3://a:hunter2@b@c/d", "x://u:hunter2@h?q",
+        ])
+    func passwordInURL(text: String) throws {
+        let options = try GlobalOptions.parse(["--repo", text])
+        let error = #expect(throws: HoldfastError.self) { try options.location(variables([:])) }
+        #expect(error?.code == .usage)
+        #expect(error.map { ErrorText.lines($0, verbose: true).joined().contains("hunter2") } == false)
+    }
+
+    @Test(
+        "other locations pass",
+        arguments: ["/a:b@c", "dir:/a://x", "file:///a:b@c", "ssh://user@host/a:b@c", "x://host:22/a@b", "a@b:c"])
+    func withoutPassword(text: String) throws { try LocationText.refusePassword(in: text) }
+
+    @Test("the cache is where the nearest word says")
+    func cache() throws {
+        let none = try GlobalOptions.parse([])
+        let all = [
+            "HOLDFAST_CACHE_DIR": "/own", "XDG_CACHE_HOME": "/xdg", "HOME": "/home/a",
+        ]
+        #expect(none.cacheDirectory(variables(all)) == "/own")
+        #expect(none.cacheDirectory(variables(["XDG_CACHE_HOME": "/xdg", "HOME": "/h"])) == "/xdg/holdfast")
+        #expect(none.cacheDirectory(variables(["XDG_CACHE_HOME": "xdg", "HOME": "/h"])) == "/h/.cache/holdfast")
+        #expect(none.cacheDirectory(variables([:])) == nil)
+        #expect(try GlobalOptions.parse(["--cache-dir", "/o"]).cacheDirectory(variables(all)) == "/o")
+        #expect(try GlobalOptions.parse(["--no-cache"]).cacheDirectory(variables(all)) == nil)
+    }
+
+    @Test("limits are sizes, threads a number in bounds")
+    func transfer() throws {
+        let options = try TransferOptions.parse(["--limit-read", "10M", "--limit-write", "1.5K", "--threads", "3"])
+        #expect(options.limitRead == .mebi(10))
+        #expect(options.limitWrite == ByteCount(1536))
+        #expect(options.threads == 3)
+        for wrong in [["--limit-read", "0"], ["--limit-write", "ten"], ["--threads", "0"], ["--threads", "257"]] {
+            #expect(throws: (any Error).self) { try TransferOptions.parse(wrong) }
+        }
+    }
+
+    @Test("the identity of a source has whole tags, each once")
+    func identity() throws {
+        let identity = try SourceIdentity.parse(["--source", "web", "--host", "h", "--tag", "a=1", "--tag", "b="])
+        #expect(identity.source == "web")
+        #expect(identity.tagsByKey == ["a": "1", "b": ""])
+        for wrong in [["--tag", "a"], ["--tag", "=a"], ["--tag", "a=1", "--tag", "a=2"], ["--source", ""]] {
+            #expect(throws: (any Error).self, "\(wrong)") { try SourceIdentity.parse(wrong) }
+        }
+    }
+}

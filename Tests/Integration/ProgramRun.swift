@@ -1,0 +1,70 @@
+// Runs the built program as a user does.
+
+import Foundation
+import TestSupport
+import Testing
+
+/// What a run left behind.
+struct RunResult {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// The one object that `--json` prints.
+    func json() throws -> [String: Any] {
+        #expect(output.split(separator: "\n").count == 1, "\(output)")
+        let value = try JSONSerialization.jsonObject(with: Data(output.utf8))
+        return try #require(value as? [String: Any])
+    }
+}
+
+/// A directory with a repository's place, a password, and nothing else of the caller's environment but PATH.
+struct ProgramRun {
+    let directory = TemporaryDirectory()
+    var password: String? = "integration"
+    var variables: [String: String] = [:]
+
+    var repository: String { directory.path + "/repository" }
+
+    /// - Parameter naming: Whether HOLDFAST_REPO names the repository.
+    func callAsFunction(_ arguments: String..., naming: Bool = true) throws -> RunResult {
+        var environment = variables
+        environment["PATH"] = ProcessInfo.processInfo.environment["PATH"]
+        environment["HOME"] = directory.path
+        if naming { environment["HOLDFAST_REPO"] = repository }
+        if let password { environment["HOLDFAST_PASSWORD"] = password }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: ProductBinary.path)
+        process.arguments = arguments
+        process.environment = environment
+        process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+        process.standardInput = FileHandle.nullDevice
+        // Files, since two pipes that are read one after the other could fill and block.
+        let output = try sink("output")
+        let errors = try sink("errors")
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        return RunResult(
+            status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
+    }
+
+    func file(_ name: String, _ text: String) throws -> String {
+        let path = directory.path + "/" + name
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        return path
+    }
+
+    private func sink(_ name: String) throws -> FileHandle {
+        let path = directory.path + "/\(name)-\(UUID().uuidString)"
+        try Data().write(to: URL(fileURLWithPath: path))
+        return try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    }
+
+    private func text(of file: FileHandle) throws -> String {
+        try file.seek(toOffset: 0)
+        return String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
+    }
+}
