@@ -1,5 +1,6 @@
 // The check with a key: clean repositories are clean, and all damage is named with what it hurts.
 
+import Compression
 import ObjectStore
 import Primitives
 import Repository
@@ -165,5 +166,42 @@ import Testing
         try history.store.putIfAbsent(key, bytes.span.bytes)
         let report = try history.check()
         #expect(!report.hasErrors && report.findings(.warning).map(\.object) == ["packs/zz"])
+    }
+}
+
+@Suite struct ForgedIndexTests {
+    /// Puts a run of deltas: each item is a chunk, its base and the depth that the run claims.
+    private func forge(_ history: History, _ deltas: [(id: UInt64, base: UInt64, depth: UInt8)]) throws -> CheckReport {
+        let key = try #require(try history.packs(.delta).first)
+        let size = UInt64(try history.store.get(key, limit: .mebi(64)).count)
+        let pack = IndexedPack(
+            id: try #require(ObjectNames.packID(key)), length: size, kind: .delta,
+            slot: history.small.repository.keyring.slot)
+        let entries = deltas.map { item in
+            (
+                entry: IndexEntry(
+                    id: Bytes16(w0: item.id), pack: 0, offset: 0, stored: 1, codec: .zstdDelta, depth: item.depth,
+                    raw: 1),
+                base: Bytes16(w0: item.base)
+            )
+        }
+        _ = try history.small.repository.putRun(packs: [pack], entries: entries, supersedes: [])
+        return try history.check()
+    }
+
+    @Test("a run with a cycle of deltas ends as entries that fit no pack, and resolves nothing")
+    func cycle() throws {
+        let history = try History(seed: 12)
+        let report = try forge(history, [(1, 2, 3), (2, 1, 3), (3, 3, 1)])
+        #expect(report.findings(.error).map(\.problem) == [.indexDiffers], "\(report.text)")
+        let index = try history.small.opened(on: history.store).loadIndex().index
+        for id in 1...3 { #expect(index.find(Bytes16(w0: UInt64(id)), for: .reading) == nil) }
+    }
+
+    @Test("a run with a delta that is too deep is refused as a whole")
+    func tooDeep() throws {
+        let history = try History(seed: 13)
+        let report = try forge(history, [(1, 2, 9)])
+        #expect(report.findings(.error).map(\.problem) == [.damaged], "\(report.text)")
     }
 }
