@@ -6,7 +6,8 @@ import Primitives
 /// Compares every snapshot with the one before it.
 ///
 /// A predecessor that is not there was forgotten, which anyone with the right may do. Two snapshots with one number
-/// were made at once by two clients. A number without its predecessor's digest among those that are there was rewritten.
+/// were made at once by two clients. A number without its predecessor's digest among those that are there was
+/// rewritten.
 struct SnapshotChains {
     private let snapshots: [CheckedSnapshot]
 

@@ -10,8 +10,8 @@ import Synchronization
 ///
 /// The source is listed as readers do, snapshots first, so that under running writers everything that a listed snapshot
 /// needs is listed too. Objects are put in the order of commits: the target is a whole repository after every call,
-/// with some snapshots still to come. Each object is verified before it is put: names against bytes, digests, signatures of
-/// the small ones. Nothing is deleted or replaced at the target.
+/// with some snapshots still to come. Each object is verified before it is put: names against bytes, digests,
+/// signatures of the small ones. Nothing is deleted or replaced at the target.
 package struct Mirror {
     private let source: any ObjectStore
     private let target: any ObjectStore
