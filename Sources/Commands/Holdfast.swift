@@ -19,7 +19,7 @@ struct Holdfast: ParsableCommand {
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
-            RestoreVerb.self, Forget.self, Prune.self, Keys.self,
+            RestoreVerb.self, Check.self, Repair.self, Forget.self, Prune.self, MirrorVerb.self, Keys.self,
         ])
 
     // Options before the verb mean the same as after it.

@@ -77,7 +77,7 @@ package struct PackContents: Sendable {
             let raw = try reader.varint()
             let base = codec == .zstdDelta ? try reader.bytes16() : Bytes16()
             guard depth <= Self.maximumDepth, (depth > 0) == (codec == .zstdDelta), raw <= UInt64(Self.maximumRaw),
-                stored <= UInt64(bodyCapacity - offset)
+                stored <= UInt64(Self.maximumRaw), stored <= UInt64(bodyCapacity - offset)
             else { throw reader.corrupt("a chunk is over its limits") }
             chunks.append(
                 ChunkRecord(

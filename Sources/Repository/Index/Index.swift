@@ -95,7 +95,8 @@ package final class Index: Sendable {
         location.entry.depth > 0 ? runs[location.run].base(of: location.place) : nil
     }
 
-    private func find(_ id: Bytes16, for purpose: LookupPurpose, below limit: UInt8) -> ChunkLocation? {
+    /// The shallowest copy of less depth than `limit`.
+    func find(_ id: Bytes16, for purpose: LookupPurpose, below limit: UInt8) -> ChunkLocation? {
         var best: ChunkLocation?
         for (number, run) in runs.enumerated() {
             for place in run.places(of: id) {

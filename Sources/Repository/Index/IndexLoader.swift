@@ -149,7 +149,7 @@ extension Repository {
 
     /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin
     /// or a maintainer passes on what others said. A writer cannot put junk under another's name.
-    private func attributed(_ run: IndexRunObject) -> IndexRunObject {
+    func attributed(_ run: IndexRunObject) -> IndexRunObject {
         if keyring.roster[run.slot]?.mayCollect == true { return run }
         var run = run
         for place in run.packs.indices { run.packs[place].slot = run.slot }

@@ -49,6 +49,11 @@ package final class PackReader: Sendable {
     package func open(_ id: PackID) throws(HoldfastError) -> OpenedPack {
         if let known = opened.withLock({ $0[id] }) { return known }
         let (head, bytes) = try head(id)
+        return try open(id, head: head, bytes: bytes)
+    }
+
+    /// The same from a head that was read already, with its 512 bytes.
+    package func open(_ id: PackID, head: PackHead, bytes: [UInt8]) throws(HoldfastError) -> OpenedPack {
         let name = ObjectNames.pack(id).path
         let keys = keyring.openingKeys(structure: head.kind.isStructure, epoch: head.epoch)
         guard let seed = try head.envelope.open(with: keys, binding: head.binding) else {

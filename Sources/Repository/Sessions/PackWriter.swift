@@ -205,9 +205,15 @@ extension Repository {
     package func putRun(
         packs: [IndexedPack], entries: [(entry: IndexEntry, base: Bytes16)], supersedes: [IndexRunID]
     ) throws(HoldfastError) -> (loaded: LoadedRun, length: UInt64) {
-        let run = IndexRunObject(
-            repository: id, epoch: keyring.current.epoch, slot: keyring.slot, made: clock.now(),
-            supersedes: supersedes, packs: packs, entries: entries)
+        try putRun(
+            IndexRunObject(
+                repository: id, epoch: keyring.current.epoch, slot: keyring.slot, made: clock.now(),
+                supersedes: supersedes, packs: packs, entries: entries))
+    }
+
+    /// Seals and puts a run that was put together already; its signer is this client and its epoch the current one.
+    package func putRun(_ run: IndexRunObject) throws(HoldfastError) -> (loaded: LoadedRun, length: UInt64) {
+        precondition(run.slot == keyring.slot && run.epoch == keyring.current.epoch, "a client signs its own runs")
         let bytes = try run.encoded(
             indexKey: try keyring.indexKey(keyring.current.epoch), signer: keyring.signing, entropy: entropy)
         let runID = IndexRunID(SHA256.digest(bytes.span.bytes))
