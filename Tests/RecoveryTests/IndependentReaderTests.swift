@@ -1,5 +1,6 @@
 // The reader in Tests/Fixtures/reader, which was written from docs/format.md alone, against repositories of the engine.
 
+import CLinux
 import Compression
 import Foundation
 import Glibc

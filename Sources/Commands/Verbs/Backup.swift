@@ -34,13 +34,20 @@ struct BackupVerb: ParsableCommand {
     @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
     @OptionGroup(title: "Snapshot Options") var identity: SourceIdentity
 
-    @Argument(help: ArgumentHelp("dir:PATH, again for more, or stdin:NAME.", valueName: "source"))
-    var sources: [SourceArgument]
-
+    // One list for both, since the parser allows nothing after a list: behind stdin:NAME stands its command.
     @Argument(
-        parsing: .postTerminator,
-        help: ArgumentHelp("After --: the command whose output is backed up, and its arguments.", valueName: "command"))
-    var command: [String] = []
+        help: ArgumentHelp(
+            "dir:PATH, again for more; or stdin:NAME, and after -- the command whose output is backed up.",
+            valueName: "source"))
+    var arguments: [String]
+
+    private var sources: [SourceArgument] {
+        guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else { return [] }
+        return first.isStream ? [first] : arguments.compactMap(SourceArgument.init(argument:))
+    }
+
+    /// What stands behind stdin:NAME.
+    private var command: [String] { sources.first?.isStream == true ? Array(arguments.dropFirst()) : [] }
 
     @Option(
         name: .long,
@@ -82,11 +89,23 @@ struct BackupVerb: ParsableCommand {
     var compression: CompressionSetting?
 
     func validate() throws {
-        let streams = sources.filter(\.isStream).count
-        if streams > 0, sources.count > 1 { throw ValidationError("stdin:NAME is backed up alone.") }
-        if streams == 0, !command.isEmpty { throw ValidationError("A command after -- goes with stdin:NAME.") }
-        if streams == 0, unpack { throw ValidationError("--unpack goes with stdin:NAME.") }
-        if streams == 1, dryRun { throw ValidationError("--dry-run cannot look into a stream.") }
+        guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else {
+            throw ValidationError("A source is dir:PATH or stdin:NAME, not \(arguments.first ?? "nothing").")
+        }
+        if first.isStream {
+            if let other = command.first, SourceArgument(argument: other) != nil {
+                throw ValidationError("stdin:NAME is backed up alone; a command goes after --.")
+            }
+            if dryRun { throw ValidationError("--dry-run cannot look into a stream.") }
+            return
+        }
+        for argument in arguments {
+            guard let source = SourceArgument(argument: argument) else {
+                throw ValidationError("A source is dir:PATH or stdin:NAME, not \(argument).")
+            }
+            if source.isStream { throw ValidationError("stdin:NAME is backed up alone.") }
+        }
+        if unpack { throw ValidationError("--unpack goes with stdin:NAME.") }
     }
 
     func run() throws {
@@ -153,7 +172,7 @@ struct BackupVerb: ParsableCommand {
 }
 
 /// A source as it is typed.
-struct SourceArgument: ExpressibleByArgument, Sendable {
+struct SourceArgument: Sendable {
     private enum Kind: Sendable {
         case directory(String)
         case stream(String)
