@@ -34,13 +34,22 @@ struct BackupVerb: ParsableCommand {
     @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
     @OptionGroup(title: "Snapshot Options") var identity: SourceIdentity
 
-    @Argument(help: ArgumentHelp("dir:PATH, again for more, or stdin:NAME.", valueName: "source"))
-    var sources: [SourceArgument]
-
     @Argument(
-        parsing: .postTerminator,
-        help: ArgumentHelp("After --: the command whose output is backed up, and its arguments.", valueName: "command"))
-    var command: [String] = []
+        help: ArgumentHelp(
+            "dir:PATH, again for more, or stdin:NAME; after --, the command whose output is backed up.",
+            valueName: "source"))
+    var words: [String]
+
+    /// How many of ``words`` stand after `--`. The parser has no two lists of words, and drops the mark between them.
+    private var commandCount: Int {
+        let arguments = CommandLine.arguments
+        return arguments.firstIndex(of: "--").map { min(words.count, arguments.count - $0 - 1) } ?? 0
+    }
+
+    private var command: [String] { Array(words.suffix(commandCount)) }
+    private var sources: [SourceArgument] {
+        words.dropLast(commandCount).compactMap { SourceArgument(argument: $0) }
+    }
 
     @Option(
         name: .long,
@@ -82,6 +91,9 @@ struct BackupVerb: ParsableCommand {
     var compression: CompressionSetting?
 
     func validate() throws {
+        guard !sources.isEmpty, sources.count + commandCount == words.count else {
+            throw ValidationError("A source is dir:PATH or stdin:NAME.")
+        }
         let streams = sources.filter(\.isStream).count
         if streams > 0, sources.count > 1 { throw ValidationError("stdin:NAME is backed up alone.") }
         if streams == 0, !command.isEmpty { throw ValidationError("A command after -- goes with stdin:NAME.") }
