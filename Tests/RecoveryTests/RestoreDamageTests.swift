@@ -128,7 +128,8 @@ struct RestoreDamageTests {
         let mine = try #require(try own.snapshots().snapshots.first { $0.id == second })
         // There is a copy of the other writer's as well, who did not let it be read back.
         #expect(try restore(own, mine, to: target.path).isComplete)
-        #expect(throws: HoldfastError.self) { try restore(own, snapshot, to: target.path) }
+        let theirs = try #require(try own.snapshots().snapshots.first { $0.id == id })
+        #expect(throws: HoldfastError.self) { try restore(own, theirs, to: target.path) }
     }
 }
 

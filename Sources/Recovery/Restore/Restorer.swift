@@ -10,8 +10,8 @@ import Workloads
 ///
 /// Memory, whatever the size: two batches of at most ``maximumPieces`` pieces (32 MiB), a queue of ``queued`` units
 /// that belong to them, and for each of at most ``maximumThreads`` threads a stretch and a chunk (4 MiB each, at most
-/// 8) and the window of delta chains (64 MiB for all threads together, at least 16 each): under 256 MiB. What grows
-/// with the snapshot is one record for each hard link whose other names are still to come, and what
+/// 8) and the window of delta chains (64 MiB for all threads together, at least 16 each): under 256 MiB.
+/// What grows with the snapshot is one record for each hard link whose other names are still to come, and what
 /// ``TreeWriter`` keeps for each directory.
 package struct Restorer: Sendable {
     package static let maximumThreads = 8

@@ -55,9 +55,10 @@ package final class ChunkReader {
 
     deinit { segments.deallocate() }
 
-    /// Reads a chunk and checks it against its id.
+    /// Reads a chunk and checks it against its id; from another copy when the shallowest is damaged or closed to this
+    /// key, as another writer's is.
     ///
-    /// - Throws: `.objectMissing` when no usable copy is indexed, `.corruptObject` when the shallowest copy is damaged,
+    /// - Throws: `.objectMissing` when no usable copy is indexed, `.corruptObject` when all copies are damaged,
     ///   `.notPermitted` when this client may not read it.
     package func read(_ id: ChunkID, _ content: ContentClass) throws(HoldfastError) -> [UInt8] {
         guard let hash = hashes[content] else {
@@ -66,6 +67,34 @@ package final class ChunkReader {
                 hint: "Use a key whose role may read.")
         }
         guard let location = index.find(id.bytes.prefix, for: .reading) else { throw Self.missing(id) }
+        let first: HoldfastError
+        do throws(HoldfastError) {
+            return try read(id, location, hash)
+        } catch {
+            first = error
+        }
+        guard Self.mayDiffer(first) else { throw first }
+        for other in index.copies(of: id.bytes.prefix) where other != location {
+            do throws(HoldfastError) {
+                return try read(id, other, hash)
+            } catch {
+                guard Self.mayDiffer(error) else { throw error }
+            }
+        }
+        throw first
+    }
+
+    /// Whether another copy may be read where one failed with `error`.
+    private static func mayDiffer(_ error: HoldfastError) -> Bool {
+        switch error.code {
+        case .corruptObject, .objectMissing, .unsupportedFormat, .limitExceeded, .notPermitted: true
+        default: false
+        }
+    }
+
+    private func read(
+        _ id: ChunkID, _ location: ChunkLocation, _ hash: KeyedHash
+    ) throws(HoldfastError) -> [UInt8] {
         let plain = try decode(location)
         guard ChunkID(hash.digest(plain.span.bytes)) == id else {
             throw HoldfastError(
