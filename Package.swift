@@ -41,7 +41,7 @@ let package = Package(
         library("Compression", ["Primitives", "CZstd", "CZlib"]),
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
-        library("Repository", ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
+        library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
         library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository", system]),
         library(
             "Recovery",

@@ -32,11 +32,27 @@ package struct ObjectInfo: Sendable, Hashable {
     }
 }
 
+/// What a store offers beside its objects: its clock, its spare room, and a place for damaged objects.
+package protocol StoreUpkeep: Sendable {
+    /// The store's own time, on the clock that ``ObjectInfo/modified`` is read from.
+    func time() throws(HoldfastError) -> Timestamp
+
+    /// Gives back the space that is kept so that objects can be removed when the store is full; refilled at the next
+    /// chance. Does nothing on a store that needs none.
+    func releaseReserve() throws(HoldfastError)
+
+    /// Takes a damaged object out of the namespace, so that a good one can be put at `key`; success when none is there.
+    ///
+    /// A store that can keep the damaged bytes for inspection does so; the others delete.
+    /// - Throws: as ``delete(_:)``.
+    func setAside(_ key: ObjectKey) throws(HoldfastError)
+}
+
 /// Write-once objects under names. Implementations pass the suite in Tests/Conformance.
 ///
 /// Thread: every method may be called from any thread, at the same time. Calls block; none runs on the cooperative
 /// pool. Cancellation: a call under way completes; callers look at their `Cancellation` between calls.
-package protocol ObjectStore: Sendable {
+package protocol ObjectStore: StoreUpkeep {
     var capabilities: StoreCapabilities { get }
 
     /// Where the store is, for messages; holds no credential.
@@ -71,21 +87,8 @@ package protocol ObjectStore: Sendable {
     ///
     /// - Throws: `.accessDenied` when the store refuses, as one with object lock does.
     func delete(_ key: ObjectKey) throws(HoldfastError)
-
-    /// The store's own time, on the clock that ``ObjectInfo/modified`` is read from.
-    func time() throws(HoldfastError) -> Timestamp
-
-    /// Gives back the space that is kept so that objects can be removed when the store is full; refilled at the next
-    /// chance. Does nothing on a store that needs none.
-    func releaseReserve() throws(HoldfastError)
-
-    /// Takes a damaged object out of the namespace, so that a good one can be put at `key`; success when none is there.
-    ///
-    /// A store that can keep the damaged bytes for inspection does so; the others delete.
-    /// - Throws: as ``delete(_:)``.
-    func setAside(_ key: ObjectKey) throws(HoldfastError)
 }
 
-extension ObjectStore {
+extension StoreUpkeep where Self: ObjectStore {
     package func setAside(_ key: ObjectKey) throws(HoldfastError) { try delete(key) }
 }

@@ -10,7 +10,8 @@ package enum PasswordKey {
 
     /// A key of 32 bytes. Takes `128 · r · (2^logN + p)` bytes of memory while it runs.
     ///
-    /// - Throws: `.limitExceeded`, before anything is allocated, unless r is 8, logN 10…20, p 1…4 and the memory 1 GiB at most.
+    /// - Throws: `.limitExceeded`, before anything is allocated, unless r is 8, logN 10…20, p 1…4
+    ///   and the memory 1 GiB at most.
     package static func scrypt(
         _ password: SecretBytes, salt: [UInt8], logN: UInt8, r: UInt32, p: UInt32
     ) throws(HoldfastError) -> SecretBytes {

@@ -1,3 +1,5 @@
+// Where content is cut: golden cuts, sizes, and resynchronisation after insertions.
+
 import Chunking
 import Primitives
 import TestSupport

@@ -1,3 +1,5 @@
+// Which files are taken for page files, and which are not.
+
 import Chunking
 import Primitives
 import TestSupport

@@ -1,3 +1,5 @@
+// Round trips through every codec and setting.
+
 import Compression
 import Primitives
 import TestSupport

@@ -1,3 +1,5 @@
+// Damaged and hostile frames.
+
 import Compression
 import Primitives
 import TestSupport

@@ -1,3 +1,5 @@
+// Deltas of page blocks.
+
 import Compression
 import Primitives
 import TestSupport

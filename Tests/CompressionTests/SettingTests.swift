@@ -1,3 +1,5 @@
+// Compression settings as they are typed.
+
 import Compression
 import Testing
 

@@ -1,3 +1,5 @@
+// Digests, keyed digests and derivations against published vectors.
+
 import Primitives
 import Sealing
 import TestSupport

@@ -1,3 +1,5 @@
+// Agreement and signatures against published vectors, and hostile keys.
+
 import Primitives
 import Sealing
 import TestSupport

@@ -1,3 +1,5 @@
+// AES-256-GCM against published vectors, and tampering.
+
 import Primitives
 import Sealing
 import TestSupport

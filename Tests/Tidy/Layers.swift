@@ -9,7 +9,7 @@ enum Layers {
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],
-        "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging"],
+        "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
             "Logging", "SystemPackage",

@@ -10,8 +10,8 @@ struct KeysRotate: ParsableCommand {
         abstract: "Start a new epoch of keys, or change the password of this slot.",
         discussion: """
             A new epoch has fresh keys for all that is written from now on; every slot that is left gets its share, \
-            and no data moves. Only an admin may start one. With --password this slot is wrapped under a new password or \
-            key instead, which every role may do for itself.
+            and no data moves. Only an admin may start one. With --password this slot is wrapped under a new password \
+            or key instead, which every role may do for itself.
 
             Examples:
 

@@ -26,8 +26,10 @@ package struct FileStatus: Sendable, Hashable {
 ///
 /// Names are relative to the directory descriptor and no symbolic link is followed on the way. Calls that a signal
 /// interrupts are made again inside. A call is not split or repeated otherwise: `write` may write less than asked.
-package protocol FileCalls: Sendable {
-    func open(at directory: Int32, _ name: String, _ flags: Int32, mode: UInt32) -> Int32
+package typealias FileCalls = DescriptorCalls & DirectoryCalls
+
+/// Calls on an open file or directory.
+package protocol DescriptorCalls: Sendable {
     func close(_ descriptor: Int32) -> Int32
     func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int
     func read(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) -> Int
@@ -35,6 +37,13 @@ package protocol FileCalls: Sendable {
     func sync(_ descriptor: Int32) -> Int32
     func allocate(_ descriptor: Int32, _ length: UInt64) -> Int32
     func status(_ descriptor: Int32) -> Result<FileStatus, SystemFailure>
+    /// Bytes that are free to this user on the file system of the descriptor.
+    func freeSpace(_ descriptor: Int32) -> Result<UInt64, SystemFailure>
+}
+
+/// Calls on names below an open directory.
+package protocol DirectoryCalls: Sendable {
+    func open(at directory: Int32, _ name: String, _ flags: Int32, mode: UInt32) -> Int32
     func status(at directory: Int32, _ name: String) -> Result<FileStatus, SystemFailure>
     func link(at directory: Int32, _ name: String, to newName: String) -> Int32
     func rename(_ directory: Int32, _ name: String, to newDirectory: Int32, _ newName: String, replacing: Bool) -> Int32
@@ -42,8 +51,6 @@ package protocol FileCalls: Sendable {
     func makeDirectory(at directory: Int32, _ name: String, mode: UInt32) -> Int32
     /// The names in the directory, without `.` and `..`.
     func names(in directory: Int32) -> Result<[String], SystemFailure>
-    /// Bytes that are free to this user on the file system of the descriptor.
-    func freeSpace(_ descriptor: Int32) -> Result<UInt64, SystemFailure>
 }
 
 /// The error number of a call that returns more than a number.

@@ -8,7 +8,7 @@ import Sealing
 /// | offset | bytes | what |
 /// |---|---|---|
 /// | 0 | 32 | ephemeral X25519 public key |
-/// | 32 | 4 × 56 | recipients: first 8 bytes of SHA-256(public key), then seed under AES-256-GCM (32 + 16); zero when unused |
+/// | 32 | 4 × 56 | recipients: 8 bytes of SHA-256(public key), seed under AES-256-GCM (32 + 16); zero when unused |
 ///
 /// kek = HKDF-SHA256(X25519(ephemeral, recipient), salt, "envelope" ‖ repository ‖ kind ‖ epoch ‖ ephemeral ‖
 /// recipient). The kek seals one message, so the nonce is zero.

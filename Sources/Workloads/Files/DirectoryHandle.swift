@@ -111,7 +111,8 @@ package final class DirectoryHandle: Sendable {
 
     /// Opens the directory `listed`.
     ///
-    /// - Throws: `.sourceIncomplete` when another thing stands in its place now, `.limitExceeded` past the maximum depth.
+    /// - Throws: `.sourceIncomplete` when another thing stands in its place now, `.limitExceeded` past the
+    ///   maximum depth.
     package func directory(_ listed: EntryMetadata) throws(HoldfastError) -> DirectoryHandle {
         let path = joinPath(self.path, listed.name)
         guard depth < tree.options.maximumDepth else {
