@@ -131,4 +131,17 @@ struct BindingTests {
         }
         #expect(error?.code == .limitExceeded)
     }
+
+    @Test("of two grants for one slot and epoch the one issued last rules, in whatever order they are read")
+    func lastGrant() throws {
+        func grant(_ role: Role, issued: Int64) -> GrantObject {
+            GrantObject(
+                repository: RepositoryID(Bytes16(w0: 1)), sealingKey: Bytes32(w0: 1), signingKey: Bytes32(w0: 2),
+                epoch: 1, role: role, rights: [], issued: Timestamp(seconds: issued), label: "", sources: [])
+        }
+        let (old, new) = (grant(.admin, issued: 1), grant(.writer, issued: 2))
+        for grants in [[old, new], [new, old]] {
+            #expect(Keyring.roster(of: grants)[old.slot]?.roles == [1: .writer])
+        }
+    }
 }

@@ -130,7 +130,8 @@ package struct Keyring: Sendable {
     /// Everyone with a grant among `grants`, all of which bear the admin's signature.
     package static func roster(of grants: [GrantObject]) -> [SlotID: Member] {
         var roster: [SlotID: Member] = [:]
-        for grant in grants {
+        // Of several grants for one epoch the one issued last rules, for others as for oneself.
+        for grant in grants.sorted(by: { $0.issued < $1.issued }) {
             var member =
                 roster[grant.slot]
                 ?? Member(
