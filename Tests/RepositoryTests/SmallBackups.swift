@@ -162,14 +162,17 @@ final class SmallBackup {
         return true
     }
 
-    /// Writes the directory and puts everything into the store; nothing is committed.
-    func flush() throws -> Entry {
-        let node = DirectoryNode(
-            .entries(entries.sorted { $0.metadata.name.lexicographicallyPrecedes($1.metadata.name) })
-        )
-        .encoded
+    /// Stores a directory of entries that are in order.
+    func addNode(_ entries: [Entry]) throws -> ChunkID {
+        let node = DirectoryNode(.entries(entries)).encoded
         let id = ChunkID(KeyedHash(key: try repository.keyring.key(.metaID)).digest(node.span.bytes))
         _ = try store(id, .meta, .whole(node))
+        return id
+    }
+
+    /// Writes the directory and puts everything into the store; nothing is committed.
+    func flush() throws -> Entry {
+        let id = try addNode(entries.sorted { $0.metadata.name.lexicographicallyPrecedes($1.metadata.name) })
         try session.flush()
         return Entry(EntryMetadata(name: [], kind: .directory), tree: NodeReference(id: id, level: 0))
     }

@@ -1,5 +1,6 @@
 // Putting the index together from the store: collections, packs and runs, listed in that order.
 
+import Logging
 import ObjectStore
 import Primitives
 import Sealing
@@ -67,9 +68,10 @@ extension Repository {
         }
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
-        for (generation, kinds) in names where !kinds.contains(.done) {
+        for (generation, kinds) in names {
             // A sweep without its generation is void, and what it names beyond its generation is nobody's to delete.
             guard kinds.contains(.condemned) else { continue }
+            if kinds.contains(.done), try isDone(generation) { continue }
             let condemned = try readCollection(ObjectNames.condemned(generation), .condemned, generation)
             if kinds.contains(.sweep) {
                 var sweep = try readCollection(ObjectNames.sweep(generation), .sweep, generation)
@@ -81,6 +83,22 @@ extension Repository {
             }
         }
         return state
+    }
+
+    /// Whether gc/n.done is what it should be. One that someone without the right put there must not make packs that
+    /// are being deleted look good again; it is passed over, and the deletes are done once more.
+    func isDone(_ generation: UInt32) throws(HoldfastError) -> Bool {
+        do throws(HoldfastError) {
+            _ = try readCollection(ObjectNames.done(generation), .done, generation)
+            return true
+        } catch {
+            switch error.code {
+            case .corruptObject, .unsupportedFormat, .limitExceeded: break
+            default: throw error
+            }
+            logger.warning("the end of a collection is ignored", metadata: ["error": "\(error)"])
+            return false
+        }
     }
 
     package func readCollection(
