@@ -149,8 +149,13 @@ extension Repository {
     private func loadRun(_ id: IndexRunID, cache: RunCache?) throws(HoldfastError) -> LoadedRun {
         let key = ObjectNames.indexRun(id)
         if let (clear, table) = cache?.load(id) {
-            let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
-            return try LoadedRun(id: id, run: run, table: table)
+            do throws(HoldfastError) {
+                let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
+                return try LoadedRun(id: id, run: run, table: table)
+            } catch {
+                // The cache is no authority: the store has the run.
+                logger.debug("a cached index run is passed over", metadata: ["error": "\(error)"])
+            }
         }
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
