@@ -136,7 +136,8 @@ extension Repository {
                 switch error.code {
                 // A run that went between the listing and the read was superseded: its heir was listed or will be.
                 case .objectMissing: continue
-                case .storeUnavailable, .accessDenied, .notPermitted: throw error
+                case .storeUnavailable, .accessDenied: throw error
+                // Of an epoch that this key was not granted, as well: whoever signs a run names its epoch.
                 default: damaged.append((id, error))
                 }
             }
