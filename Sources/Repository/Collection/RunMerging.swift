@@ -21,8 +21,9 @@ enum RunLimits {
 extension Collector {
     /// Rewrites runs of which too much is gone, and small ones when there are many.
     ///
-    /// Each new run supersedes those that it was merged from, and what these had superseded before, so that a failure in between loses nothing. The
-    /// old runs are condemned and deleted with the next generation, for readers that listed them.
+    /// Each new run supersedes those that it was merged from, and what these had superseded before, so that a failure
+    /// in between loses nothing. The old runs are condemned and deleted with the next generation, for readers that
+    /// listed them.
     func mergeRuns() throws(HoldfastError) {
         let state = try repository.loadIndex()
         // Listed after the runs: a pack that a loaded run names and that is missing here is gone, not new.

@@ -53,9 +53,9 @@ package final class RunTable: @unchecked Sendable {
 /// | 16 | 32 | id of the run |
 /// | 48 | … | clear part, then the table |
 ///
-/// Checksum and id guard against a torn or rotten file and one under another's name: a wrong entry here would make a backup lean on a chunk that does
-/// not exist. Whoever can write here as this user could change the program as well, so there is no stronger seal. The
-/// files hold halves of chunk ids and sizes, no content; their mode is 0600.
+/// Checksum and id guard against a torn or rotten file and one under another's name: a wrong entry here would make a
+/// backup lean on a chunk that does not exist. Whoever can write here as this user could change the program as well, so
+/// there is no stronger seal. The files hold halves of chunk ids and sizes, no content; their mode is 0600.
 package struct RunCache: Sendable {
     private static let magic: [UInt8] = Array("HFRUNC02".utf8)
     private static let headSize = 48
