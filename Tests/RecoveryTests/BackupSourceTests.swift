@@ -65,4 +65,34 @@ struct BackupSourceTests {
         let files = try contents(repository, try #require(summary.snapshot))
         #expect(files == ["/whole": [1]])
     }
+
+    @Test("stream that is taken apart pays its limit for the bytes that came, not for the room they had")
+    func unpackingWithinLimits() throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/members.tar"
+        let file = open(path, O_RDWR | O_CREAT, 0o600)
+        defer { close(file) }
+        let writer = try ArchiveWriter(.tar) { (bytes) throws(HoldfastError) in
+            if write(file, bytes.baseAddress, bytes.count) != bytes.count {
+                throw HoldfastError.systemCall("write", errno, on: path)
+            }
+        }
+        for number in 0..<50 {
+            var metadata = EntryMetadata(name: Array("\(number)".utf8), kind: .file)
+            metadata.size = 10
+            #expect(try writer.add([Array("\(number)".utf8)], metadata, hardLink: nil))
+            let content = [UInt8](repeating: 1, count: 10)
+            try content.withUnsafeBytes { try writer.write($0) }
+        }
+        try writer.finish()
+        lseek(file, 0, SEEK_SET)
+        let clock = ActingClock()
+        let repository = try makeRepository(clock)
+        var options = BackupOptions(source: "tar", host: "host", toolVersion: "test")
+        options.unpack = true
+        options.readLimit = .mebi(1)
+        let summary = try Backup(repository, options: options).run([.stream(name: "tar", .descriptor(file))])
+        #expect(summary.record.counts.files == 50)
+        #expect(clock.slept < .seconds(1), "slept \(clock.slept)")
+    }
 }
