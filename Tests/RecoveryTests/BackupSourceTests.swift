@@ -95,4 +95,14 @@ struct BackupSourceTests {
         #expect(summary.record.counts.files == 50)
         #expect(clock.slept < .seconds(1), "slept \(clock.slept)")
     }
+
+    @Test("directory is consistent as of the start of its reading, since later changes may be missing")
+    func consistency() throws {
+        let tree = SourceTree()
+        try tree.write("a", [UInt8](repeating: 7, count: 4096))
+        let repository = try makeRepository(ActingClock())
+        let record = try backUp(repository, tree) { $0.readLimit = ByteCount(1024) }.record
+        #expect(record.finished > record.started)
+        #expect(record.consistentAsOf == record.started)
+    }
 }

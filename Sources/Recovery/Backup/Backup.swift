@@ -116,8 +116,7 @@ package struct Backup: Sendable {
         record.unreadable = failures.kept
         record.unreadableCount = failures.count
         if failures.count > 0 { record.flags.append("partial") }
-        // Files are read one after another, so that the whole is consistent as of the end of reading at best.
-        record.consistentAsOf = repository.clock.now()
+        // `consistentAsOf` stays the start: what changed while files were read one after another may be missing.
         return record
     }
 
