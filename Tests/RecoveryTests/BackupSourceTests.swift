@@ -105,4 +105,22 @@ struct BackupSourceTests {
         #expect(record.finished > record.started)
         #expect(record.consistentAsOf == record.started)
     }
+
+    @Test("that is missing is named by a dry run, which counts the others; interrupted, it ends")
+    func estimate() throws {
+        let tree = SourceTree()
+        try tree.write("a", [1, 2, 3])
+        let test = try TestRepository()
+        var options = BackupOptions(source: "test", host: "host", toolVersion: "test")
+        options.dryRun = true
+        let missing = Array("/nonexistent/source".utf8)
+        let backup = Backup(test.repository, options: options)
+        let summary = try backup.run([.directory(missing), .directory(tree.path)])
+        #expect(summary.record.unreadable.map(\.path) == [missing])
+        #expect(summary.record.counts.files == 1)
+        #expect(throws: HoldfastError.self) { try backup.run([.directory(missing)]) }
+        test.environment.cancellation.raise()
+        let error = #expect(throws: HoldfastError.self) { try backup.run([.directory(tree.path)]) }
+        #expect(error?.code == .interrupted)
+    }
 }
