@@ -1,6 +1,7 @@
 // Runs the built program as a user does.
 
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -28,10 +29,15 @@ struct ProgramRun {
 
     /// - Parameter naming: Whether HOLDFAST_REPO names the repository.
     func callAsFunction(_ arguments: String..., naming: Bool = true) throws -> RunResult {
+        try start(arguments, naming: naming).finish()
+    }
+
+    /// Starts the program and does not wait for it.
+    func start(_ arguments: [String], naming: Bool = true) throws -> StartedProgram {
         var environment = variables
         environment["PATH"] = ProcessInfo.processInfo.environment["PATH"]
         environment["HOME"] = directory.path
-        if naming { environment["HOLDFAST_REPO"] = repository }
+        if naming, environment["HOLDFAST_REPO"] == nil { environment["HOLDFAST_REPO"] = repository }
         if let password { environment["HOLDFAST_PASSWORD"] = password }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: ProductBinary.path)
@@ -45,9 +51,7 @@ struct ProgramRun {
         process.standardOutput = output
         process.standardError = errors
         try process.run()
-        process.waitUntilExit()
-        return RunResult(
-            status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
+        return StartedProgram(process: process, output: output, errors: errors)
     }
 
     func file(_ name: String, _ text: String) throws -> String {
@@ -61,6 +65,22 @@ struct ProgramRun {
         let path = directory.path + "/\(name)-\(UUID().uuidString)"
         try Data().write(to: URL(fileURLWithPath: path))
         return try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    }
+}
+
+/// A run under way.
+struct StartedProgram {
+    let process: Process
+    let output: FileHandle
+    let errors: FileHandle
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Waits for its end; the status of a process that a signal ended is the signal's number.
+    func finish() throws -> RunResult {
+        process.waitUntilExit()
+        return RunResult(
+            status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
     }
 
     private func text(of file: FileHandle) throws -> String {

@@ -183,7 +183,7 @@ struct SourceArgument: Sendable {
     init?(argument: String) {
         if argument.hasPrefix("dir:"), argument.count > 4 {
             kind = .directory(Host.absolutePath(String(argument.dropFirst(4))))
-        } else if argument.hasPrefix("stdin:"), argument.count > 6, !argument.contains("/") {
+        } else if argument.hasPrefix("stdin:"), isSafeName(Array(argument.utf8.dropFirst(6))) {
             kind = .stream(String(argument.dropFirst(6)))
         } else {
             return nil
