@@ -5,7 +5,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite("After", .serialized)
+@Suite("After")
 struct CrashTests {
     @Test("an interruption the status is 130, nothing is committed, and the next run reuses what was put")
     func interrupted() throws {
@@ -25,6 +25,33 @@ struct CrashTests {
         #expect(again["chunksReused"] as? Int ?? 0 > 0)
         #expect(again["bytesNew"] as? Int ?? .max < 40 << 20)
         #expect(try run("check").status == 0)
+    }
+
+    @Test("an interruption of any verb that takes long the status is 130, and a restore goes on when it is run again")
+    func interruptedVerbs() throws {
+        let run = ProgramRun()
+        try run.makeDirectory("source")
+        // More than the window that a dump decodes at once.
+        try run.randomFile("source/a", 20 << 20, seed: 9)
+        #expect(try run("init").status == 0)
+        #expect(try run("backup", "dir:source", "--compression", "none").status == 0)
+        let verbs = [
+            ["restore", "latest", "--to", "dir:out"], ["dump", "latest", "a"], ["check", "--read-data"],
+            ["mirror", "--to", "copy"], ["backup", "dir:source", "--reread"],
+            ["backup", "stdin:x", "--", "sleep", "60"],
+        ]
+        for verb in verbs {
+            let words = verb.firstIndex(of: "--") ?? verb.endIndex
+            let started = try run.start(verb[..<words] + ["--limit-read", "200K"] + verb[words...])
+            started.waitUntilItCatches(SIGINT)
+            // Opening takes a fifth of a second, reading more than a minute.
+            usleep(500_000)
+            started.send(SIGINT)
+            let result = try started.finish()
+            #expect(result.status == 130, "\(verb): \(result.status) \(result.errors)")
+        }
+        #expect(try run.snapshotIDs().count == 1)
+        #expect(try run.restoresLatest(as: "source", into: "out"))
     }
 
     @Test("kills at any moment of a backup, a prune and a rotation of keys the repository is whole")
@@ -67,7 +94,7 @@ struct CrashTests {
         try run.makeDirectory("source")
         try run.randomFile("source/large", 40 << 20, seed: 7)
         #expect(try run("init").status == 0)
-        let failed = try run("backup", "dir:source", "--source", "web", "--json")
+        let failed = try run("backup", "dir:source", "--source", "web", "--compression", "none", "--json")
         #expect(failed.status == 1, "\(failed.errors)")
         #expect(try failed.json()["code"] as? String == "no-space")
         #expect(try run.snapshotIDs().isEmpty)

@@ -76,6 +76,18 @@ struct StartedProgram {
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
+    /// Waits until the program has a handler of its own for `signal`, or is over.
+    func waitUntilItCatches(_ signal: Int32) {
+        let path = "/proc/\(process.processIdentifier)/status"
+        while process.isRunning {
+            let status = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            let caught = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }
+            let mask = caught.flatMap { UInt64($0.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16) } ?? 0
+            if mask >> UInt64(signal - 1) & 1 == 1 { return }
+            usleep(10_000)
+        }
+    }
+
     /// Waits for its end; the status of a process that a signal ended is the signal's number.
     func finish() throws -> RunResult {
         process.waitUntilExit()

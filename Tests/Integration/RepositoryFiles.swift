@@ -13,18 +13,19 @@ extension ProgramRun {
             atPath: directory.path + "/" + name, withIntermediateDirectories: true)
     }
 
-    /// A file of random bytes from a seed, which neither shrinks nor repeats.
+    /// A file that neither shrinks nor repeats: a random mebibyte from a seed, again and again, with a number of its own
+    /// in each 4 KiB.
     func randomFile(_ name: String, _ count: Int, seed: UInt64) throws {
         let entropy = SeededEntropy(seed: seed)
-        var words = [UInt64]()
-        words.reserveCapacity(count / 8 + 1)
-        for _ in 0...count / 8 { words.append(entropy.next()) }
-        let bytes = words.withUnsafeBytes { Data($0.prefix(count)) }
+        var words = (0..<min(count / 8 + 1, 1 << 17)).map { _ in entropy.next() }
+        var bytes = Data(capacity: count)
+        while bytes.count < count {
+            for place in stride(from: 0, to: words.count, by: 512) {
+                words[place] = seed << 40 | UInt64(bytes.count + place)
+            }
+            words.withUnsafeBytes { bytes.append(contentsOf: $0.prefix(count - bytes.count)) }
+        }
         try bytes.write(to: URL(fileURLWithPath: directory.path + "/" + name))
-    }
-
-    func bytes(_ name: String) throws -> Data {
-        try Data(contentsOf: URL(fileURLWithPath: directory.path + "/" + name))
     }
 
     /// Files of the repository below `folder` that are objects, by size, the largest first.
