@@ -15,7 +15,7 @@ struct CrashTests {
         try run.randomFile("source/a", 48 << 20, seed: 5)
         #expect(try run("init").status == 0)
         let backup = try run.start(["backup", "dir:source", "--compression", "none", "--limit-read", "16M", "--json"])
-        while run.objects("packs").isEmpty, backup.process.isRunning { usleep(20_000) }
+        while run.objects("packs").isEmpty, backup.process.isRunning { pause(.milliseconds(20)) }
         backup.send(SIGINT)
         let result = try backup.finish()
         #expect(result.status == 130, "\(result.errors)")
@@ -45,7 +45,7 @@ struct CrashTests {
             let started = try run.start(verb[..<words] + ["--limit-read", "200K"] + verb[words...])
             started.waitUntilItCatches(SIGINT)
             // Opening takes a fifth of a second, reading more than a minute.
-            usleep(500_000)
+            pause(.milliseconds(500))
             started.send(SIGINT)
             let result = try started.finish()
             #expect(result.status == 130, "\(verb): \(result.status) \(result.errors)")
@@ -69,8 +69,8 @@ struct CrashTests {
             let verb = verbs[round % verbs.count]
             let started = try run.start(verb)
             // Opening takes a fifth of a second, and each of the verbs about as long again.
-            let delay = UInt32(150 + entropy.next() % 500)
-            usleep(delay * 1000)
+            let delay = Int64(150 + entropy.next() % 500)
+            pause(.milliseconds(delay))
             started.send(SIGKILL)
             _ = try started.finish()
             let check = try run("check")

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Primitives
 import TestSupport
 import Testing
 
@@ -84,7 +85,7 @@ struct StartedProgram {
             let caught = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }
             let mask = caught.flatMap { UInt64($0.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16) } ?? 0
             if mask >> UInt64(signal - 1) & 1 == 1 { return }
-            usleep(10_000)
+            pause(.milliseconds(10))
         }
     }
 
@@ -100,3 +101,6 @@ struct StartedProgram {
         return String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
     }
 }
+
+/// Lets the program under test go on for a while.
+func pause(_ duration: Duration) { SystemClock().sleep(for: duration, unless: Cancellation()) }

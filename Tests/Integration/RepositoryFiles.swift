@@ -13,8 +13,8 @@ extension ProgramRun {
             atPath: directory.path + "/" + name, withIntermediateDirectories: true)
     }
 
-    /// A file that neither shrinks nor repeats: a random mebibyte from a seed, again and again, with a number of its own
-    /// in each 4 KiB.
+    /// A file that neither shrinks nor repeats: a random mebibyte from a seed, again and again, with a number of its
+    /// own in each 4 KiB.
     func randomFile(_ name: String, _ count: Int, seed: UInt64) throws {
         let entropy = SeededEntropy(seed: seed)
         var words = (0..<min(count / 8 + 1, 1 << 17)).map { _ in entropy.next() }
