@@ -142,6 +142,24 @@ struct VerbTests {
         #expect(access(copy, R_OK) == 0)
     }
 
+    @Test("a dump into a file replaces it whole, leaves it alone when it fails, and a directory comes as a tar")
+    func dumping() throws {
+        let run = try prepared()
+        let target = try run.file("dumped", "old")
+        let failed = try run("dump", "latest", "absent", "--output", "dumped", "--json")
+        #expect(failed.status == 1)
+        #expect(try String(contentsOfFile: target, encoding: .utf8) == "old")
+        let made = try run("dump", "latest", "first", "--output", "dumped", "--json")
+        #expect(made.status == 0, "\(made.errors)")
+        #expect(try made.json()["bytes"] as? Int == 300_000)
+        #expect(FileManager.default.contentsEqual(atPath: target, andPath: run.directory.path + "/source/first"))
+        #expect(try run("dump", "latest", "sub", "--output", "sub.tar").status == 0)
+        let archive = try Data(contentsOf: URL(fileURLWithPath: run.directory.path + "/sub.tar"))
+        #expect(archive.dropFirst(257).prefix(5) == Data("ustar".utf8))
+        let names = try FileManager.default.contentsOfDirectory(atPath: run.directory.path)
+        #expect(!names.contains { $0.hasSuffix(".part") }, "\(names)")
+    }
+
     @Test("a quiet verb says nothing on standard error, and an unreadable source makes the status 3")
     func quietAndPartial() throws {
         let run = try prepared()
