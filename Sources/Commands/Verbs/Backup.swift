@@ -97,6 +97,9 @@ struct BackupVerb: ParsableCommand {
                 throw ValidationError("stdin:NAME is backed up alone; a command goes after --.")
             }
             if dryRun { throw ValidationError("--dry-run cannot look into a stream.") }
+            if !exclude.isEmpty || !excludeFile.isEmpty || excludeCaches || oneFileSystem || reread {
+                throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
+            }
             return
         }
         for argument in arguments {
@@ -106,6 +109,9 @@ struct BackupVerb: ParsableCommand {
             if source.isStream { throw ValidationError("stdin:NAME is backed up alone.") }
         }
         if unpack { throw ValidationError("--unpack goes with stdin:NAME.") }
+        if minSize != ByteCount(1) { throw ValidationError("--min-size goes with stdin:NAME.") }
+        let names = sources.map(\.canonical)
+        if Set(names).count < names.count { throw ValidationError("Each directory can be given once.") }
     }
 
     func run() throws {
@@ -183,7 +189,7 @@ struct SourceArgument: Sendable {
     init?(argument: String) {
         if argument.hasPrefix("dir:"), argument.count > 4 {
             kind = .directory(Host.absolutePath(String(argument.dropFirst(4))))
-        } else if argument.hasPrefix("stdin:"), argument.count > 6, !argument.contains("/") {
+        } else if argument.hasPrefix("stdin:"), isSafeName(Array(argument.utf8.dropFirst(6))) {
             kind = .stream(String(argument.dropFirst(6)))
         } else {
             return nil
