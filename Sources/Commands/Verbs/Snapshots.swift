@@ -75,7 +75,7 @@ struct Snapshots: ParsableCommand {
 
     /// The same snapshots in order of the names of their sources; those of one source stay in the order given.
     ///
-    /// The listing goes by tags, whose order means nothing to a reader. Snapshots that are sealed to this key come last.
+    /// The listing goes by tags, whose order means nothing to a reader. What is sealed to this key comes last.
     static func orderedBySource(_ snapshots: [Snapshot]) -> [Snapshot] {
         let named = snapshots.enumerated().map { place, snapshot in
             (isSealed: snapshot.record == nil, name: snapshot.record?.source ?? "", place: place, snapshot: snapshot)
