@@ -6,8 +6,8 @@ import Testing
 
 /// The commands of one document.
 ///
-/// Run are the lines of ```` ```sh ```` blocks, and of ```` ```console ```` blocks those after `$ `. A line that ends in
-/// a backslash goes on in the next. `# exits N` at the end of a command says that another status than 0 is right.
+/// Run are all lines of fenced blocks of the language sh, and those after `$ ` in blocks of the language console. What
+/// ends in a backslash goes on in the next line. `# exits N` at a command's end says that N is the right status.
 struct DocumentedCommands {
     struct Command: Equatable {
         let line: Int
