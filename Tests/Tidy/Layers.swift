@@ -4,7 +4,7 @@
 enum Layers {
     static let allowed: [String: Set<String>] = [
         "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CLinux": [],
-        "Primitives": ["CLinux", "SystemPackage"],
+        "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "COpenSSL"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
@@ -12,15 +12,15 @@ enum Layers {
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
-            "Logging", "SystemPackage",
+            "Logging",
         ],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "CLinux",
-            "CArchive", "Logging", "SystemPackage",
+            "CArchive", "Logging",
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
-            "ArgumentParser", "Logging", "SystemPackage",
+            "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],

@@ -112,8 +112,9 @@ package final class Collector {
     /// Of two collectors one puts it, and the other goes on with what is there.
     private func condemn(_ plan: PrunePlan, _ generations: Generations) throws(HoldfastError) {
         guard generations.open == nil else { return }
-        let packs = plan.condemnable.keys.sorted()
+        let packs = Array(plan.condemnable.keys.sorted().prefix(CollectionObject.maximumPacks))
         let runs = try supersededRuns(plan.state).subtracting(generations.doomedRuns).sorted()
+            .prefix(CollectionObject.maximumRuns)
         guard !packs.isEmpty || !runs.isEmpty else { return }
         try repository.environment.cancellation.check()
         guard generations.newest < UInt32.max else {
@@ -124,7 +125,7 @@ package final class Collector {
         let number = generations.newest + 1
         let object = CollectionObject(
             kind: .condemned, repository: repository.id, generation: number, slot: repository.keyring.slot,
-            made: repository.clock.now(), packs: packs, runs: runs)
+            made: repository.clock.now(), packs: packs, runs: Array(runs))
         guard try put(object, at: ObjectNames.condemned(number)) else { return }
         progress("condemned \(packs.count) packs as generation \(number)")
         report.condemned = (number, packs.count, plan.condemnableBytes)

@@ -44,9 +44,10 @@ extension Repository {
         let own = keyring.slot
         let index = Index(runs: runs) { pack in
             guard let info = packs[pack.id], info.size == pack.length else { return [] }
-            let isTrusted =
-                pack.slot == own || roster[pack.slot].map { $0.role == .admin || $0.role == .restorer } ?? false
-            return isTrusted && !unwanted.contains(pack.id) ? [.present, .reusable] : .present
+            let isVouched = roster[pack.slot].map { $0.role == .admin || $0.role == .restorer } ?? false
+            var standing: PackStanding = isVouched ? [.present, .vouched] : .present
+            if isVouched || pack.slot == own, !unwanted.contains(pack.id) { standing.insert(.reusable) }
+            return standing
         }
         return IndexState(
             collections: collections, packs: packs, index: index, superseded: superseded, damaged: damaged)
