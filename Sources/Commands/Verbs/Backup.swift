@@ -90,7 +90,7 @@ struct BackupVerb: ParsableCommand {
 
     func validate() throws {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else {
-            throw ValidationError("A source is dir:PATH or stdin:NAME, not \(arguments.first ?? "nothing").")
+            throw ValidationError(SourceArgument.refusal(of: arguments.first ?? ""))
         }
         if first.isStream {
             if let other = command.first, SourceArgument(argument: other) != nil {
@@ -104,7 +104,7 @@ struct BackupVerb: ParsableCommand {
         }
         for argument in arguments {
             guard let source = SourceArgument(argument: argument) else {
-                throw ValidationError("A source is dir:PATH or stdin:NAME, not \(argument).")
+                throw ValidationError(SourceArgument.refusal(of: argument))
             }
             if source.isStream { throw ValidationError("stdin:NAME is backed up alone.") }
         }
@@ -194,6 +194,12 @@ struct SourceArgument: Sendable {
         } else {
             return nil
         }
+    }
+
+    /// Why `argument` is no source, and what may have been meant.
+    static func refusal(of argument: String) -> String {
+        let text = "A source is dir:PATH or stdin:NAME, not \(argument.isEmpty ? "nothing" : argument)."
+        return argument.isEmpty || argument.contains(":") ? text : text + " For a directory write dir:\(argument)."
     }
 
     var isStream: Bool { if case .stream = kind { true } else { false } }

@@ -152,7 +152,8 @@ struct Forget: ParsableCommand {
                 output.warning("\(ShownText.name(source.name)) is left alone: \(ShownText.line(obstacle.message))")
             }
             for (snapshot, reasons) in source.kept {
-                try output.line("  keep  \(snapshot.id)  \(snapshot.stored)  \(reasons.joined(separator: ", "))")
+                let reason = reasons.isEmpty ? "" : "  " + reasons.joined(separator: ", ")
+                try output.line("  keep  \(snapshot.id)  \(snapshot.stored)\(reason)")
             }
             for snapshot in source.dropped { try output.line("  drop  \(snapshot.id)  \(snapshot.stored)") }
         }

@@ -17,10 +17,26 @@ extension Collector {
 
     /// gc/n and gc/n.sweep of generations that are done, but for the two newest. The `.done` objects stay: they make
     /// every late step of their generation void.
+    ///
+    /// A sweep stays for as long as a run lists one of its packs: to whoever checks or mirrors, it is the only thing
+    /// that tells a pack that was swept from one that was lost.
     private func removeOldSteps() throws(HoldfastError) {
         let generations = try Generations(repository)
-        for key in generations.leftovers {
-            guard let (number, _) = ObjectNames.collection(key), number + 2 <= generations.newest else { continue }
+        let old = generations.leftovers.filter { key in
+            ObjectNames.collection(key).map { generations.newest - $0.generation >= 2 } ?? false
+        }
+        guard !old.isEmpty else { return }
+        var listed: Set<PackID> = []
+        for run in try repository.loadIndex().index.runs { listed.formUnion(run.run.packs.map(\.id)) }
+        var needed: Set<UInt32> = []
+        for key in old {
+            guard let (number, kind) = ObjectNames.collection(key), kind == .sweep else { continue }
+            if try !listed.isDisjoint(with: repository.readCollection(key, .sweep, number).packs) {
+                needed.insert(number)
+            }
+        }
+        for key in old {
+            guard let (number, _) = ObjectNames.collection(key), !needed.contains(number) else { continue }
             _ = try delete(key)
         }
     }

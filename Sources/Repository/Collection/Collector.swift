@@ -116,6 +116,11 @@ package final class Collector {
         let runs = try supersededRuns(plan.state).subtracting(generations.doomedRuns).sorted()
         guard !packs.isEmpty || !runs.isEmpty else { return }
         try repository.environment.cancellation.check()
+        guard generations.newest < UInt32.max else {
+            throw HoldfastError(
+                .limitExceeded, "`gc/` holds a step of generation \(generations.newest), the last that there can be",
+                hint: "Someone put it there; remove it, and find out who can write to the store.")
+        }
         let number = generations.newest + 1
         let object = CollectionObject(
             kind: .condemned, repository: repository.id, generation: number, slot: repository.keyring.slot,

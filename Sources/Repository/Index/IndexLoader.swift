@@ -1,5 +1,6 @@
 // Putting the index together from the store: collections, packs and runs, listed in that order.
 
+import Logging
 import ObjectStore
 import Primitives
 import Sealing
@@ -67,9 +68,10 @@ extension Repository {
         }
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
-        for (generation, kinds) in names where !kinds.contains(.done) {
+        for (generation, kinds) in names {
             // A sweep without its generation is void, and what it names beyond its generation is nobody's to delete.
             guard kinds.contains(.condemned) else { continue }
+            if kinds.contains(.done), try isDone(generation) { continue }
             let condemned = try readCollection(ObjectNames.condemned(generation), .condemned, generation)
             if kinds.contains(.sweep) {
                 var sweep = try readCollection(ObjectNames.sweep(generation), .sweep, generation)
@@ -81,6 +83,22 @@ extension Repository {
             }
         }
         return state
+    }
+
+    /// Whether gc/n.done is what it should be. One that someone without the right put there must not make packs that
+    /// are being deleted look good again; it is passed over, and the deletes are done once more.
+    func isDone(_ generation: UInt32) throws(HoldfastError) -> Bool {
+        do throws(HoldfastError) {
+            _ = try readCollection(ObjectNames.done(generation), .done, generation)
+            return true
+        } catch {
+            switch error.code {
+            case .corruptObject, .unsupportedFormat, .limitExceeded: break
+            default: throw error
+            }
+            logger.warning("the end of a collection is ignored", metadata: ["error": "\(error)"])
+            return false
+        }
     }
 
     package func readCollection(
@@ -118,7 +136,8 @@ extension Repository {
                 switch error.code {
                 // A run that went between the listing and the read was superseded: its heir was listed or will be.
                 case .objectMissing: continue
-                case .storeUnavailable, .accessDenied, .notPermitted: throw error
+                case .storeUnavailable, .accessDenied: throw error
+                // Of an epoch that this key was not granted, as well: whoever signs a run names its epoch.
                 default: damaged.append((id, error))
                 }
             }
@@ -131,8 +150,13 @@ extension Repository {
     private func loadRun(_ id: IndexRunID, cache: RunCache?) throws(HoldfastError) -> LoadedRun {
         let key = ObjectNames.indexRun(id)
         if let (clear, table) = cache?.load(id) {
-            let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
-            return try LoadedRun(id: id, run: run, table: table)
+            do throws(HoldfastError) {
+                let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
+                return try LoadedRun(id: id, run: run, table: table)
+            } catch {
+                // The cache is no authority: the store has the run.
+                logger.debug("a cached index run is passed over", metadata: ["error": "\(error)"])
+            }
         }
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
