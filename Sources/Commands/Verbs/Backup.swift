@@ -146,7 +146,7 @@ struct BackupVerb: ParsableCommand {
         options.dryRun = dryRun
         options.unpack = unpack
         options.minimumSize = minSize
-        options.threads = transfer.threads ?? Host.processors
+        options.threads = transfer.threads ?? min(Host.processors, BackupOptions.mostThreadsByDefault)
         options.readLimit = transfer.limitRead
         return options
     }
