@@ -35,7 +35,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux"),
         library("Primitives", ["CLinux"]),
-        library("Sealing", ["Primitives", "COpenSSL"]),
+        library("Sealing", ["Primitives", "CLinux", "COpenSSL"]),
         library("Compression", ["Primitives", "CZstd", "CZlib"]),
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),

@@ -5,7 +5,7 @@ enum Layers {
     static let allowed: [String: Set<String>] = [
         "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CLinux": [],
         "Primitives": ["CLinux"],
-        "Sealing": ["Primitives", "COpenSSL"],
+        "Sealing": ["Primitives", "CLinux", "COpenSSL"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],
