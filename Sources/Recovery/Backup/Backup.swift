@@ -143,9 +143,9 @@ package struct Backup: Sendable {
         return true
     }
 
-    private var readLimit: ReadLimit? {
+    private var readLimit: ByteRateLimit? {
         options.readLimit.map {
-            ReadLimit(perSecond: $0, clock: repository.clock, cancellation: repository.environment.cancellation)
+            ByteRateLimit($0, clock: repository.clock, cancellation: repository.environment.cancellation)
         }
     }
 

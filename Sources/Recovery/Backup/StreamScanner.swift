@@ -11,9 +11,9 @@ import Workloads
 final class StreamScanner {
     private let filler: BatchFiller
     private let clock: any Clock
-    private let limit: ReadLimit?
+    private let limit: ByteRateLimit?
 
-    init(filler: BatchFiller, clock: any Clock, limit: ReadLimit?) {
+    init(filler: BatchFiller, clock: any Clock, limit: ByteRateLimit?) {
         self.filler = filler
         self.clock = clock
         self.limit = limit
@@ -36,7 +36,7 @@ final class StreamScanner {
             let count = try filler.fill(atMost: ContentJob.capacity / 2) { (buffer) throws(HoldfastError) in
                 let count = try read(buffer)
                 // Paid for afterwards: how much comes is not known before.
-                limit?.take(count)
+                limit?.take(ByteCount(count))
                 return count
             }
             try filler.cutContent(isFinal: count == 0)

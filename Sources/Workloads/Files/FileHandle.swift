@@ -34,7 +34,7 @@ package final class FileHandle: Sendable {
     /// Blocks for the read limit, when there is one. Safe to repeat.
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int {
         guard offset <= UInt64(Int64.max) - UInt64(buffer.count) else { return 0 }
-        directory.tree.options.readLimit?.take(buffer.count)
+        directory.tree.options.readLimit?.take(ByteCount(buffer.count))
         var filled = 0
         while filled < buffer.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
