@@ -68,7 +68,7 @@ package final class WriterSession: Sendable {
         packReader = PackReader(store: repository.store, keyring: repository.keyring)
         placing = Mutex(PlacingState(index: state.index))
         packWriter = PackWriter(repository, lease: lease.id)
-        renewer = LeaseRenewer(clock: repository.clock)
+        renewer = LeaseRenewer(repository.environment)
         packWriter.start { [weak self] run in self?.runWasPut(run) }
         renewer.start { [weak self] in
             do throws(HoldfastError) {
@@ -227,36 +227,5 @@ package final class WriterSession: Sendable {
         packWriter.close()
         renewer.stop()
         lease.close()
-    }
-}
-
-/// The thread that renews a lease.
-final class LeaseRenewer: Sendable {
-    private let clock: any Clock
-    private let over = Cancellation()
-    private let thread = Mutex<JoinableThread?>(nil)
-
-    init(clock: any Clock) { self.clock = clock }
-
-    func start(_ renew: @escaping @Sendable () -> Void) {
-        let clock = clock
-        let over = over
-        let started = JoinableThread {
-            while true {
-                clock.sleep(for: LeaseTimes.renewal, unless: over)
-                if over.isRaised { return }
-                renew()
-            }
-        }
-        thread.withLock { $0 = started }
-    }
-
-    func stop() {
-        over.raise()
-        let running = thread.withLock { thread -> JoinableThread? in
-            defer { thread = nil }
-            return thread
-        }
-        running?.join()
     }
 }
