@@ -23,9 +23,7 @@ extension Collector {
         progress("sweeping generation \(number)")
         var kept: Set<PackID> = []
         for lease in leases.open {
-            // One that honoured and then was silent for a whole grace is lost as well.
-            let isLost =
-                lease.isExpired(at: now) && (!lease.honours(number) || now.since(lease.renewed) > LeaseTimes.grace)
+            let isLost = lease.isLost(at: now) || lease.isExpired(at: now) && !lease.honours(number)
             if isLost, lease.mayCommit {
                 try repository.fence(lease, generation: number)
                 report.fencedLeases += 1
@@ -87,6 +85,24 @@ extension Collector {
             repository.logger.debug("a delete was refused", metadata: ["object": "\(key)"])
             return false
         }
+    }
+
+    /// Fences writers that nobody heard of for a whole grace, so that what they left can be condemned. Without this it
+    /// would be spared until a generation is swept for another reason.
+    ///
+    /// - Returns: whether there were any.
+    func fenceLostWriters() throws(HoldfastError) -> Bool {
+        // Where a fence does not hold, a lost writer cannot be told from a late one.
+        guard store.capabilities.createsIfAbsent else { return false }
+        let now = try store.time()
+        let lost = try repository.surveyLeases().open.filter { $0.mayCommit && $0.isLost(at: now) }
+        if lost.isEmpty { return false }
+        let generation = try Generations(repository).newest
+        for lease in lost {
+            try repository.fence(lease, generation: generation)
+            report.fencedLeases += 1
+        }
+        return true
     }
 
     /// Makes room on a full disk, and refuses while anyone is at work. Leases that nobody renewed are fenced, so that

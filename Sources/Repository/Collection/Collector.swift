@@ -66,6 +66,7 @@ package final class Collector {
         report = PruneReport()
         if options.isExclusive { try beginExclusive() }
         try deleteDoomed()
+        let hasFenced = try fenceLostWriters()
         var generations = try Generations(repository)
         if let open = generations.open {
             try sweep(open)
@@ -73,8 +74,8 @@ package final class Collector {
         }
         if generations.open == nil {
             let repacked = try repack(plan)
-            // What was swept or copied is known by a fresh look only.
-            let plan = repacked || options.isExclusive ? try self.plan() : plan
+            // What was swept, copied or left by lost writers is known by a fresh look only.
+            let plan = repacked || hasFenced || options.isExclusive ? try self.plan() : plan
             try condemn(plan, generations)
             if options.isExclusive, let open = try Generations(repository).open { try sweep(open) }
         }

@@ -83,7 +83,15 @@ extension Collector {
                 entries.append((entry, entry.depth > 0 ? run.base(of: place) ?? Bytes16() : Bytes16()))
             }
         }
-        _ = try repository.putRun(packs: packs, entries: entries, supersedes: runs.map(\.id))
+        _ = try repository.putRun(packs: packs, entries: entries, supersedes: Self.superseded(by: runs))
         report.mergedRuns += runs.count
+    }
+
+    /// What a run merged from `runs` replaces: these, and all that they had replaced. A snapshot may name a run long
+    /// after it and its heirs are gone, and a check must know that it is not missing.
+    private static func superseded(by runs: [LoadedRun]) -> [IndexRunID] {
+        var seen: Set<IndexRunID> = []
+        let all = (runs.map(\.id) + runs.flatMap(\.run.supersedes)).filter { seen.insert($0).inserted }
+        return Array(all.prefix(IndexRunObject.maximumSuperseded))
     }
 }

@@ -83,6 +83,7 @@ package struct IndexEntry: Sendable, Hashable, BitwiseCopyable {
 package struct IndexRunObject: Sendable {
     package static let maximumSize = ByteCount.mebi(1024)
     package static let maximumEntries = 1 << 24
+    package static let maximumSuperseded = 1 << 16
 
     package var repository: RepositoryID
     package var epoch: Epoch
@@ -214,7 +215,7 @@ package struct IndexRunObject: Sendable {
         made = Timestamp(nanoseconds: try reader.i64())
         salt = try reader.bytes32()
         supersedes = []
-        for _ in 0..<(try reader.count(each: 32, atMost: 1 << 16)) {
+        for _ in 0..<(try reader.count(each: 32, atMost: Self.maximumSuperseded)) {
             supersedes.append(IndexRunID(try reader.bytes32()))
         }
         packs = []
