@@ -74,7 +74,7 @@ extension Stage {
         store.wait(.seconds((hours ?? 0) * 3600 + world.random.below(1800)))
         let read: [String: [UInt8]]
         do throws(HoldfastError) {
-            read = try draft.read(repository, state.index, packs)
+            read = try readOrLookAgain(draft, repository, state.index, packs)
         } catch {
             guard error.code == .objectMissing || error.code == .corruptObject else { throw error }
             // A lease protects while its holder is awake, the grace for a day, and neither from an exclusive prune.
@@ -90,6 +90,18 @@ extension Stage {
         }
         if read != world.truth.files[snapshot.id] {
             world.truth.violations.append("\(actor.name) read other bytes of snapshot \(snapshot.id)")
+        }
+    }
+
+    /// What is not found is looked for again in a fresh index before a reader gives up.
+    private func readOrLookAgain(
+        _ draft: RestoreDraft, _ repository: Repository, _ index: Index, _ packs: PackReader
+    ) throws(HoldfastError) -> [String: [UInt8]] {
+        do throws(HoldfastError) {
+            return try draft.read(repository, index, packs)
+        } catch {
+            guard error.code == .objectMissing else { throw error }
+            return try draft.read(repository, try repository.loadIndex().index, packs)
         }
     }
 }

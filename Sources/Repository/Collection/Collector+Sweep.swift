@@ -28,9 +28,16 @@ extension Collector {
                 try repository.fence(lease, generation: number)
                 report.fencedLeases += 1
             }
-            if lease.honours(number) { kept.formUnion(lease.object?.kept ?? []) }
+        }
+        // Of settled leases too: their snapshots may be forgotten since, and are perhaps being read.
+        for lease in leases.open + leases.settled where lease.honours(number) {
+            kept.formUnion(lease.object?.kept ?? [])
         }
         let listing = try repository.snapshots()
+        guard try !isBehind(listing, leases) else {
+            report.waiting = waiting
+            return
+        }
         let state = try repository.loadIndex()
         let marking = try repository.mark(listing, state, condemned: Set(open.object.packs))
         let packs = open.object.packs.filter { marking.livePacks[$0] == nil && !kept.contains($0) }
@@ -42,6 +49,23 @@ extension Collector {
         // When another collector was first, its sweep is the one that counts, and deleteDoomed reads it.
         _ = try put(object, at: ObjectNames.sweep(number))
         try deleteDoomed()
+    }
+
+    /// Whether the listing lacks a snapshot that is there by its name: then it cannot be trusted with the others either,
+    /// and the sweep waits for the next prune.
+    private func isBehind(_ listing: SnapshotListing, _ leases: LeaseSurvey) throws(HoldfastError) -> Bool {
+        var seen = Set(listing.snapshots.map { ObjectNames.snapshot($0.tag, $0.id) })
+        seen.formUnion(listing.tombstones.map { ObjectNames.snapshot($0.tag, $0.id) })
+        seen.formUnion(listing.damaged.map(\.key))
+        for lease in leases.open + leases.settled where lease.mayCommit {
+            guard let tag = lease.object?.tag else { continue }
+            let key = ObjectNames.snapshot(tag, lease.id)
+            if !seen.contains(key), try store.info(key) != nil {
+                progress("the store does not list \(key) yet")
+                return true
+            }
+        }
+        return false
     }
 
     /// Deletes what sweeps name, and only that. What the store refuses to delete waits for a later prune.
@@ -65,13 +89,27 @@ extension Collector {
             for run in generation.sweep.runs where condemnedRuns.contains(run) {
                 if try !delete(ObjectNames.indexRun(run)) { refused += 1 }
             }
-            guard refused == 0 else { continue }
+            // Some stores acknowledge a delete before it shows. While anything shows, writers must treat it as absent.
+            if refused > 0 { continue }
+            if try isAnythingLeft(of: generation) { continue }
             let object = CollectionObject(
                 kind: .done, repository: repository.id, generation: number, slot: repository.keyring.slot,
                 made: repository.clock.now(), packs: [], runs: [])
             _ = try put(object, at: ObjectNames.done(number))
             progress("generation \(number) is done")
         }
+    }
+
+    /// Whether a listing still shows what a sweep names.
+    private func isAnythingLeft(of generation: Generations.Swept) throws(HoldfastError) -> Bool {
+        let packs = Set(generation.sweep.packs).intersection(generation.condemned.packs)
+        if try !packs.isDisjoint(with: repository.listPacks().keys) { return true }
+        let runs = Set(generation.sweep.runs).intersection(generation.condemned.runs)
+        var isLeft = false
+        try store.list(ObjectNames.index) { (info) throws(HoldfastError) in
+            if let run = ObjectNames.indexRunID(info.key), runs.contains(run) { isLeft = true }
+        }
+        return isLeft
     }
 
     /// - Returns: false when the store refuses, as one with object lock does.

@@ -79,8 +79,7 @@ package final class Collector {
             try condemn(plan, generations)
             if options.isExclusive, let open = try Generations(repository).open { try sweep(open) }
         }
-        try mergeRuns()
-        try removeRemains()
+        try removeRemains(named: try mergeRuns())
         return report
     }
 

@@ -20,12 +20,19 @@ extension Collector {
     ///
     /// Each new run supersedes exactly those that it was merged from, so that a failure in between loses nothing. The
     /// old runs are condemned and deleted with the next generation, for readers that listed them.
-    func mergeRuns() throws(HoldfastError) {
+    ///
+    /// - Returns: packs that are gone and that runs still name.
+    func mergeRuns() throws(HoldfastError) -> Set<PackID> {
         let state = try repository.loadIndex()
         // Listed after the runs: a pack that a loaded run names and that is missing here is gone, not new.
         let packs = try repository.listPacks()
         let doomed = state.collections.doomedPacks
-        func isGone(_ pack: IndexedPack) -> Bool { packs[pack.id] == nil || doomed.contains(pack.id) }
+        var gone = doomed
+        for pack in Set(state.index.runs.flatMap { $0.run.packs.map(\.id) }) where packs[pack] == nil {
+            gone.insert(pack)
+        }
+        try excuseUnlisted(&gone, try sweptPacks().values.reduce(into: doomed) { $0.formUnion($1) })
+        func isGone(_ pack: IndexedPack) -> Bool { gone.contains(pack.id) }
         var small: [LoadedRun] = []
         var stale: [LoadedRun] = []
         for run in state.index.runs {
@@ -53,6 +60,16 @@ extension Collector {
             entries += run.run.entryCount
         }
         if !group.isEmpty { try merge(group, isGone) }
+        let kept = Set(state.index.runs.map(\.id)).subtracting(merged.map(\.id))
+        return Set(state.index.runs.filter { kept.contains($0.id) }.flatMap { $0.run.packs.map(\.id) })
+            .intersection(gone)
+    }
+
+    /// Takes out of `gone` what is there although the listing lacks it. What a sweep named need not be asked for.
+    private func excuseUnlisted(_ gone: inout Set<PackID>, _ swept: Set<PackID>) throws(HoldfastError) {
+        for pack in gone.subtracting(swept).sorted() where try store.info(ObjectNames.pack(pack)) != nil {
+            gone.remove(pack)
+        }
     }
 
     private static func isGone(_ entry: IndexEntry, _ flags: [Bool]) -> Bool {

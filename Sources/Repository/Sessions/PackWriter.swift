@@ -31,6 +31,7 @@ final class PackWriter: Sendable {
         var inFlight = 0
         var bytesStored: UInt64 = 0
         var packs: [IndexedPack] = []
+        var written: Set<PackID> = []
         var entries: [(entry: IndexEntry, base: Bytes16)] = []
         var lastRun: Duration
         init() { lastRun = .zero }
@@ -58,6 +59,9 @@ final class PackWriter: Sendable {
     }
 
     var bytesStored: UInt64 { progress.withLock { $0.bytesStored } }
+
+    /// Every pack that was put.
+    var written: Set<PackID> { progress.withLock { $0.written } }
 
     /// - Throws: the first failure of a put.
     func check() throws(HoldfastError) {
@@ -168,6 +172,7 @@ final class PackWriter: Sendable {
             state.bytesStored += pack.length
             let number = UInt32(state.packs.count)
             state.packs.append(pack)
+            state.written.insert(pack.id)
             for chunk in chunks {
                 let entry = IndexEntry(
                     id: chunk.id.bytes.prefix, pack: number, offset: chunk.offset, stored: chunk.stored,

@@ -42,6 +42,7 @@ package final class WriterSession: Sendable {
         var reliedOn: Set<PackID> = []
         /// Chunks that this session claimed and that are in no run of the index yet.
         var claimed: Set<Bytes16> = []
+        var hasCommitted = false
     }
 
     /// Opens a session for snapshots of `source`.
@@ -174,8 +175,11 @@ package final class WriterSession: Sendable {
             return
         }
         let condemned = collections.condemnedPacks.union(collections.doomedPacks)
+        // A collector whose listing lacked this lease may have condemned what was written under it.
+        let written = packWriter.written.intersection(condemned)
         // The barrier: no look-up runs between taking stock and treating the rest as absent.
         let (kept, isDoomed) = placing.withLock { state -> ([PackID], Bool) in
+            state.reliedOn.formUnion(written)
             let kept = state.reliedOn.intersection(condemned)
             state.index = state.index.distrusting(condemned.subtracting(kept))
             return (Array(kept), !state.reliedOn.isDisjoint(with: collections.doomedPacks))
@@ -218,6 +222,7 @@ package final class WriterSession: Sendable {
                 .leaseLost, "this backup was away for too long, and a collection has closed its place",
                 hint: "Run the backup again; what was uploaded is reused.")
         }
+        placing.withLock { $0.hasCommitted = true }
         return lease.id
     }
 
@@ -226,6 +231,6 @@ package final class WriterSession: Sendable {
     package func close() {
         packWriter.close()
         renewer.stop()
-        lease.close()
+        lease.close(hasCommitted: placing.withLock { $0.hasCommitted })
     }
 }
