@@ -23,14 +23,16 @@ struct Block: Hashable {
         }
     }
 
-    static func draw(_ random: inout SimulatedRandom) -> Block {
-        Block(identity: random.below(identities), version: random.below(versions))
+    /// One of the first `variety` blocks: the fewer there are, the more often what was forgotten comes again.
+    static func draw(_ random: inout SimulatedRandom, _ variety: Int) -> Block {
+        Block(identity: random.below(min(variety, identities)), version: random.below(versions))
     }
 }
 
 /// A source as it stands at one time.
 struct SimulatedSource {
     let name: String
+    let variety: Int
     var files: [(name: String, blocks: [Block])] = []
 
     /// Some files change, come and go.
@@ -38,7 +40,7 @@ struct SimulatedSource {
         for place in files.indices where random.chance(6000) {
             for block in files[place].blocks.indices {
                 if random.chance(3000) {
-                    files[place].blocks[block] = .draw(&random)
+                    files[place].blocks[block] = .draw(&random, variety)
                 } else if random.chance(5000) {
                     let old = files[place].blocks[block]
                     files[place].blocks[block].version = (old.version + 1) % Block.versions
@@ -46,8 +48,8 @@ struct SimulatedSource {
             }
         }
         if !files.isEmpty, random.chance(3000) { files.removeFirst() }
-        while files.isEmpty || random.chance(3000), files.count < 4 {
-            let blocks = (0..<random.within(1...3)).map { _ in Block.draw(&random) }
+        while files.isEmpty || random.chance(3000), files.count < 3 {
+            let blocks = (0..<random.within(1...3)).map { _ in Block.draw(&random, variety) }
             files.append((name: "f\(random.below(1000))-\(files.count)", blocks: blocks))
         }
     }

@@ -20,6 +20,29 @@ package enum Mutation: String, Sendable, CaseIterable {
     case trustsEntries = "trusts-entries"
     /// Writers look whether a pack is there, and not whether its bases' packs are.
     case trustsBases = "trusts-bases"
+
+    /// Seeds to try, beginning with one that caught it when this was written.
+    package var seeds: [UInt64] {
+        let known: UInt64
+        switch self {
+        case .noSecondMark: known = 61
+        case .deletesBeyondSweep: known = 27
+        case .ignoresKeep: known = 91
+        case .noFence: known = 25
+        case .listsBeforeLease: known = 241
+        case .trustsEntries, .trustsBases: known = 2
+        }
+        return [known] + (1000..<1150)
+    }
+
+    /// Sees to the circumstances in which the mutation does harm.
+    func sharpen(_ traits: inout StoreTraits) {
+        traits.failures = 0
+        traits.lostAnswers = 0
+        traits.freezes = self == .noFence ? 150 : 0
+        traits.crashes = self == .listsBeforeLease ? 20 : 0
+        traits.stickiness = 3000
+    }
 }
 
 /// What stands between an actor and the store when a mutation is at work; passes everything on by itself.

@@ -35,7 +35,8 @@ package struct Simulator: Sendable {
         var random = SimulatedRandom(seed: seed)
         let drawn = random.pick(StoreKind.allCases) ?? .strict
         let kind = kind ?? drawn
-        let traits = StoreTraits(&random, kind)
+        var traits = StoreTraits(&random, kind)
+        mutation?.sharpen(&traits)
         let world = World(template.objects, traits: traits, random: random)
         if isLogged { world.log = [] }
         let scheduler = Scheduler(world)
@@ -85,6 +86,8 @@ private struct Cast {
 
     func programs() -> [(actor: Actor, body: @Sendable () -> Void)] {
         let world = scheduler.world
+        world.truth.patience = mutation == nil ? world.random.pick([0, 1000, 3000, 6000]) ?? 0 : 5000
+        world.truth.variety = world.random.pick([1, 2, 4, 7]) ?? 2
         var programs: [(actor: Actor, body: @Sendable () -> Void)] = []
         func add(_ name: String, _ disguise: Disguise = Disguise(), _ body: @escaping @Sendable (Stage) -> Void) {
             let skew: Duration =
@@ -102,10 +105,10 @@ private struct Cast {
         }
         for _ in 0..<world.random.within(1...2) {
             let key = world.random.pick([SimulatedKey.admin, .maintainer]) ?? .admin
-            let rounds = world.random.within(2...5)
+            let rounds = world.random.within(3...6)
             add("collector", collectorDisguise(world)) { $0.collect(key, rounds: rounds) }
         }
-        let forgets = world.random.within(1...3)
+        let forgets = world.random.within(2...5)
         add("forgetter") { $0.forget(.admin, rounds: forgets) }
         if world.random.chance(5000) {
             let rounds = world.random.within(1...2)

@@ -25,8 +25,10 @@ struct Judge {
             try collect()
             try lookFor(garbage)
             // Of two copies of a chunk one may have become superfluous by the merging of runs, and goes as well.
-            try collect()
-            try collect()
+            if try !Collector(try stage.open(.admin)).plan().condemnable.isEmpty {
+                try collect()
+                try collect()
+            }
             try lookForRemains()
         }
         demand("after the last collections") { () throws(HoldfastError) in

@@ -43,7 +43,7 @@ final class Stage: @unchecked Sendable {
     }
 
     func pauseBetween() {
-        let hours = world.random.pick([0, 0, 1, 4, 12, 23, 25, 30]) ?? 0
+        let hours = world.random.pick([0, 1, 6, 12, 23, 25, 26]) ?? 0
         store.wait(.seconds(hours * 3600 + world.random.below(3000)))
     }
 }
@@ -64,9 +64,9 @@ enum SimulatedKey: UInt8 {
 
 extension Stage {
     func write(_ key: SimulatedKey, source name: String, rounds: Int) {
-        var source = SimulatedSource(name: name)
+        var source = SimulatedSource(name: name, variety: world.truth.variety)
         source.live(&world.random)
-        var parent = SimulatedSource(name: name)
+        var parent = SimulatedSource(name: name, variety: world.truth.variety)
         for round in 0..<rounds where !actor.isDead {
             if round > 0 { pauseBetween() }
             attempt("backups") { () throws(HoldfastError) in
@@ -87,7 +87,7 @@ extension Stage {
             attempt("forgets") { () throws(HoldfastError) in
                 let repository = try open(key)
                 let snapshots = try repository.snapshots().snapshots
-                for snapshot in snapshots where world.random.chance(5000) {
+                for snapshot in snapshots where world.random.chance(6000) {
                     world.truth.forgotten.insert(snapshot.id)
                     world.tell("\(actor.name) forgets \(snapshot.id)")
                     try store.delete(ObjectNames.snapshot(snapshot.tag, snapshot.id))

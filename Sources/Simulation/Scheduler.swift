@@ -17,6 +17,8 @@ package final class Actor: @unchecked Sendable {
     var wakeAt: Timestamp?
     /// A put of such a name wakes the actor early.
     var wakesOn: String?
+    /// Whether the last sleep ended by such a put.
+    var wasWoken = false
     var isDead = false
     var isDone = false
     var isRenewing = false
@@ -74,6 +76,7 @@ final class Scheduler: @unchecked Sendable {
         if actor.isQuiet { return world.advance(by: duration) }
         actor.wakeAt = world.now + duration
         actor.wakesOn = suffix
+        actor.wasWoken = false
         hand(from: actor)
     }
 
@@ -114,6 +117,7 @@ final class Scheduler: @unchecked Sendable {
         for actor in actors {
             if let suffix = actor.wakesOn, key.path.hasPrefix("gc/"), key.path.hasSuffix(suffix) {
                 actor.wakeAt = world.now
+                actor.wasWoken = true
             }
         }
     }

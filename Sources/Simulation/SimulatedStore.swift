@@ -172,12 +172,14 @@ package final class SimulatedStore: ObjectStore {
         actor.isRenewing = false
     }
 
-    /// Waits as a busy program does, renewing its leases.
+    /// Waits as a busy program does, renewing its leases; now and then only until a step of a collection is put.
     func wait(_ duration: Duration) {
         let end = world.now + duration
+        let event = world.random.chance(3000) ? world.random.pick([".sweep", ".done", ""]) : nil
         while world.now < end, !actor.isDead {
             let nap = Duration.seconds(world.random.within(240...1500))
-            scheduler.stand(actor, for: min(nap, end.since(world.now)))
+            scheduler.stand(actor, for: min(nap, end.since(world.now)), orUntil: event)
+            if actor.wasWoken { return }
             if world.random.chance(200) { actor.skew += .seconds(world.random.within(-7200...7200)) }
             guard !actor.isDead, !actor.isRenewing, actor.due.isDue(at: world.uptime) else { continue }
             actor.isRenewing = true

@@ -133,6 +133,10 @@ struct Truth {
     /// When someone last swept without the grace for readers.
     var exclusivePrunes: [Timestamp] = []
     var violations: [String] = []
+    /// How often a writer pauses, in ten thousand chances.
+    var patience = 3000
+    /// How many different blocks the sources hold.
+    var variety = 3
     /// How often what happened.
     var counts: [String: Int] = [:]
 

@@ -48,6 +48,7 @@ extension Collector {
             made: repository.clock.now(), packs: packs, runs: runs)
         // When another collector was first, its sweep is the one that counts, and deleteDoomed reads it.
         _ = try put(object, at: ObjectNames.sweep(number))
+        hasFreed = packs.count < open.object.packs.count
         try deleteDoomed()
     }
 
