@@ -56,6 +56,10 @@ let package = Package(
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
+        library(
+            "Simulation",
+            ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport", logging]),
+        .executableTarget(name: "Soak", dependencies: ["Primitives", "Simulation"], swiftSettings: settings),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
@@ -78,6 +82,7 @@ let package = Package(
         tests(
             "CommandsTests",
             ["Primitives", "ObjectStore", "Repository", "Commands", "TestSupport", argumentParser, logging]),
+        tests("SimulationTests", ["Simulation", "TestSupport"]),
         tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),

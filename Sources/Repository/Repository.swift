@@ -13,16 +13,18 @@ package struct Environment: Sendable {
     /// Where decrypted index runs may be kept between commands; nil keeps nothing.
     package var cacheDirectory: String?
     package var cancellation: Cancellation
+    package var threading: Threading
 
     package init(
         clock: any Clock = SystemClock(), entropy: any Entropy = SystemEntropy(), logger: Logger,
-        cacheDirectory: String? = nil, cancellation: Cancellation = Cancellation()
+        cacheDirectory: String? = nil, cancellation: Cancellation = Cancellation(), threading: Threading = .own
     ) {
         self.clock = clock
         self.entropy = entropy
         self.logger = logger
         self.cacheDirectory = cacheDirectory
         self.cancellation = cancellation
+        self.threading = threading
     }
 }
 

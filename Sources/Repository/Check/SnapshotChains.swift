@@ -6,8 +6,8 @@ import Primitives
 /// Compares every snapshot with the one before it.
 ///
 /// A predecessor that is not there was forgotten, which anyone with the right may do. Two snapshots with one number
-/// were made at once by two clients. A number without its predecessor's digest among those that are there was
-/// rewritten.
+/// were made at once by two clients, and when one of them is forgotten its successor names nothing that is there: that
+/// looks the same as a predecessor that was rewritten, so that it is told and is no error.
 struct SnapshotChains {
     private let snapshots: [CheckedSnapshot]
 
@@ -37,8 +37,9 @@ struct SnapshotChains {
                 collector.add(.info, .forgotten, name, "its predecessor was forgotten")
             } else if !before.contains(where: { $0.digest == object.previous }) {
                 collector.add(
-                    .error, .brokenChain, name,
-                    "it names another predecessor than snapshot \(before[0].object.id), which stands before it")
+                    .warning, .brokenChain, name,
+                    "it names another predecessor than snapshot \(before[0].object.id), which has the number before; "
+                        + "two clients wrote at once, or one was rewritten")
             }
         }
     }

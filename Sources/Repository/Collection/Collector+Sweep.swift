@@ -23,16 +23,21 @@ extension Collector {
         progress("sweeping generation \(number)")
         var kept: Set<PackID> = []
         for lease in leases.open {
-            // One that honoured and then was silent for a whole grace is lost as well.
-            let isLost =
-                lease.isExpired(at: now) && (!lease.honours(number) || now.since(lease.renewed) > LeaseTimes.grace)
+            let isLost = lease.isLost(at: now) || lease.isExpired(at: now) && !lease.honours(number)
             if isLost, lease.mayCommit {
                 try repository.fence(lease, generation: number)
                 report.fencedLeases += 1
             }
-            if lease.honours(number) { kept.formUnion(lease.object?.kept ?? []) }
+        }
+        // Of settled leases too: their snapshots may be forgotten since, and are perhaps being read.
+        for lease in leases.open + leases.settled where lease.honours(number) {
+            kept.formUnion(lease.object?.kept ?? [])
         }
         let listing = try repository.snapshots()
+        guard try !isBehind(listing, leases) else {
+            report.waiting = waiting
+            return
+        }
         let state = try repository.loadIndex()
         let marking = try repository.mark(listing, state, condemned: Set(open.object.packs))
         let packs = open.object.packs.filter { marking.livePacks[$0] == nil && !kept.contains($0) }
@@ -43,7 +48,25 @@ extension Collector {
             made: repository.clock.now(), packs: packs, runs: runs)
         // When another collector was first, its sweep is the one that counts, and deleteDoomed reads it.
         _ = try put(object, at: ObjectNames.sweep(number))
+        hasFreed = packs.count < open.object.packs.count
         try deleteDoomed()
+    }
+
+    /// Whether the listing lacks a snapshot that is there by its name: then it cannot be trusted with the others either,
+    /// and the sweep waits for the next prune.
+    private func isBehind(_ listing: SnapshotListing, _ leases: LeaseSurvey) throws(HoldfastError) -> Bool {
+        var seen = Set(listing.snapshots.map { ObjectNames.snapshot($0.tag, $0.id) })
+        seen.formUnion(listing.tombstones.map { ObjectNames.snapshot($0.tag, $0.id) })
+        seen.formUnion(listing.damaged.map(\.key))
+        for lease in leases.open + leases.settled where lease.mayCommit {
+            guard let tag = lease.object?.tag else { continue }
+            let key = ObjectNames.snapshot(tag, lease.id)
+            if !seen.contains(key), try store.info(key) != nil {
+                progress("the store does not list \(key) yet")
+                return true
+            }
+        }
+        return false
     }
 
     /// Deletes what sweeps name, and only that. What the store refuses to delete waits for a later prune.
@@ -67,13 +90,27 @@ extension Collector {
             for run in generation.sweep.runs where condemnedRuns.contains(run) {
                 if try !delete(ObjectNames.indexRun(run)) { refused += 1 }
             }
-            guard refused == 0 else { continue }
+            // Some stores acknowledge a delete before it shows. While anything shows, writers must treat it as absent.
+            if refused > 0 { continue }
+            if try isAnythingLeft(of: generation) { continue }
             let object = CollectionObject(
                 kind: .done, repository: repository.id, generation: number, slot: repository.keyring.slot,
                 made: repository.clock.now(), packs: [], runs: [])
             _ = try put(object, at: ObjectNames.done(number))
             progress("generation \(number) is done")
         }
+    }
+
+    /// Whether a listing still shows what a sweep names.
+    private func isAnythingLeft(of generation: Generations.Swept) throws(HoldfastError) -> Bool {
+        let packs = Set(generation.sweep.packs).intersection(generation.condemned.packs)
+        if try !packs.isDisjoint(with: repository.listPacks().keys) { return true }
+        let runs = Set(generation.sweep.runs).intersection(generation.condemned.runs)
+        var isLeft = false
+        try store.list(ObjectNames.index) { (info) throws(HoldfastError) in
+            if let run = ObjectNames.indexRunID(info.key), runs.contains(run) { isLeft = true }
+        }
+        return isLeft
     }
 
     /// - Returns: false when the store refuses, as one with object lock does.
@@ -87,6 +124,24 @@ extension Collector {
             repository.logger.debug("a delete was refused", metadata: ["object": "\(key)"])
             return false
         }
+    }
+
+    /// Fences writers that nobody heard of for a whole grace, so that what they left can be condemned. Without this it
+    /// would be spared until a generation is swept for another reason.
+    ///
+    /// - Returns: whether there were any.
+    func fenceLostWriters() throws(HoldfastError) -> Bool {
+        // Where a fence does not hold, a lost writer cannot be told from a late one.
+        guard store.capabilities.createsIfAbsent else { return false }
+        let now = try store.time()
+        let lost = try repository.surveyLeases().open.filter { $0.mayCommit && $0.isLost(at: now) }
+        if lost.isEmpty { return false }
+        let generation = try Generations(repository).newest
+        for lease in lost {
+            try repository.fence(lease, generation: generation)
+            report.fencedLeases += 1
+        }
+        return true
     }
 
     /// Makes room on a full disk, and refuses while anyone is at work. Leases that nobody renewed are fenced, so that

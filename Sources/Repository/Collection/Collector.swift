@@ -18,6 +18,8 @@ package final class Collector {
     /// Told of each step, for progress.
     let progress: (String) -> Void
     var report = PruneReport()
+    /// Whether a sweep spared packs of its generation: they can be condemned again.
+    var hasFreed = false
 
     var store: any ObjectStore { repository.store }
 
@@ -64,8 +66,10 @@ package final class Collector {
     /// - Throws: `.busy` when the prune is exclusive and a lease is open. What was done before a failure stays done.
     package func run(_ plan: PrunePlan) throws(HoldfastError) -> PruneReport {
         report = PruneReport()
+        hasFreed = false
         if options.isExclusive { try beginExclusive() }
         try deleteDoomed()
+        let hasFenced = try fenceLostWriters()
         var generations = try Generations(repository)
         if let open = generations.open {
             try sweep(open)
@@ -73,13 +77,12 @@ package final class Collector {
         }
         if generations.open == nil {
             let repacked = try repack(plan)
-            // What was swept or copied is known by a fresh look only.
-            let plan = repacked || options.isExclusive ? try self.plan() : plan
+            // What was swept, copied or left by lost writers is known by a fresh look only.
+            let plan = repacked || hasFenced || hasFreed || options.isExclusive ? try self.plan() : plan
             try condemn(plan, generations)
             if options.isExclusive, let open = try Generations(repository).open { try sweep(open) }
         }
-        try mergeRuns()
-        try removeRemains()
+        try removeRemains(named: try mergeRuns())
         return report
     }
 

@@ -27,6 +27,12 @@ package struct OpenLease: Sendable {
         now.since(renewed) > LeaseTimes.expiry || now.since(opened) > LeaseTimes.maximumLife
     }
 
+    /// Whether the holder was silent for a whole grace, or held the lease for longer than one lives: fenced whatever it
+    /// honoured.
+    package func isLost(at now: Timestamp) -> Bool {
+        now.since(renewed) > LeaseTimes.grace || now.since(opened) > LeaseTimes.maximumLife
+    }
+
     /// Whether a commit may follow: readers and repacks have none.
     package var mayCommit: Bool { object?.purpose == .write }
 }

@@ -24,12 +24,19 @@ extension Collector {
     /// Each new run supersedes those that it was merged from, and what these had superseded before, so that a failure
     /// in between loses nothing. The old runs are condemned and deleted with the next generation, for readers that
     /// listed them.
-    func mergeRuns() throws(HoldfastError) {
+    ///
+    /// - Returns: packs that are gone and that runs still name.
+    func mergeRuns() throws(HoldfastError) -> Set<PackID> {
         let state = try repository.loadIndex()
         // Listed after the runs: a pack that a loaded run names and that is missing here is gone, not new.
         let packs = try repository.listPacks()
         let doomed = state.collections.doomedPacks
-        func isGone(_ pack: IndexedPack) -> Bool { packs[pack.id] == nil || doomed.contains(pack.id) }
+        var gone = doomed
+        for pack in Set(state.index.runs.flatMap { $0.run.packs.map(\.id) }) where packs[pack] == nil {
+            gone.insert(pack)
+        }
+        try excuseUnlisted(&gone, try sweptPacks().values.reduce(into: doomed) { $0.formUnion($1) })
+        func isGone(_ pack: IndexedPack) -> Bool { gone.contains(pack.id) }
         var small: [LoadedRun] = []
         var stale: [LoadedRun] = []
         for run in state.index.runs {
@@ -45,7 +52,12 @@ extension Collector {
             }
         }
         let merged = stale + (small.count > RunLimits.smallRuns ? small : [])
-        guard !merged.isEmpty else { return }
+        var replaced: Set<IndexRunID> = []
+        func stillNamed(except replaced: Set<IndexRunID>) -> Set<PackID> {
+            let left = state.index.runs.filter { !replaced.contains($0.id) }
+            return Set(left.flatMap { $0.run.packs.map(\.id) }).intersection(gone)
+        }
+        guard !merged.isEmpty else { return stillNamed(except: []) }
         let known = try namesInUse()
         var group: [LoadedRun] = []
         var entries = 0
@@ -53,14 +65,15 @@ extension Collector {
             let isFull =
                 entries + run.run.entryCount > RunLimits.mergedEntries || group.count >= RunLimits.mergedRuns
             if !group.isEmpty, isFull {
-                try merge(group, known, isGone)
+                if try merge(group, known, isGone) { replaced.formUnion(group.map(\.id)) }
                 group = []
                 entries = 0
             }
             group.append(run)
             entries += run.run.entryCount
         }
-        if !group.isEmpty { try merge(group, known, isGone) }
+        if !group.isEmpty, try merge(group, known, isGone) { replaced.formUnion(group.map(\.id)) }
+        return stillNamed(except: replaced)
     }
 
     /// Runs that are in the store or that a snapshot names: what was superseded under these names must stay so.
@@ -73,13 +86,21 @@ extension Collector {
         return names
     }
 
+    /// Takes out of `gone` what is there although the listing lacks it. What a sweep named need not be asked for.
+    private func excuseUnlisted(_ gone: inout Set<PackID>, _ swept: Set<PackID>) throws(HoldfastError) {
+        for pack in gone.subtracting(swept).sorted() where try store.info(ObjectNames.pack(pack)) != nil {
+            gone.remove(pack)
+        }
+    }
+
     private static func isGone(_ entry: IndexEntry, _ flags: [Bool]) -> Bool {
         Int(entry.pack) >= flags.count || flags[Int(entry.pack)]
     }
 
+    /// Puts one run in the place of `runs`; false when it would have to supersede more names than a run may hold.
     private func merge(
         _ runs: [LoadedRun], _ known: Set<IndexRunID>, _ isGone: (IndexedPack) -> Bool
-    ) throws(HoldfastError) {
+    ) throws(HoldfastError) -> Bool {
         try repository.environment.cancellation.check()
         // What these runs stand for, the new one stands for: they will be deleted.
         var superseded = Set(runs.map(\.id))
@@ -88,7 +109,7 @@ extension Collector {
         }
         guard superseded.count <= IndexRunObject.maximumSuperseded else {
             repository.logger.debug("runs were not merged", metadata: ["superseded": "\(superseded.count)"])
-            return
+            return false
         }
         var packs: [IndexedPack] = []
         var numbers: [IndexedPack: UInt32] = [:]
@@ -114,5 +135,6 @@ extension Collector {
         }
         _ = try repository.putRun(packs: packs, entries: entries, supersedes: superseded.sorted())
         report.mergedRuns += runs.count
+        return true
     }
 }

@@ -67,8 +67,12 @@ package final class LeaseKeeper: Sendable {
     }
 
     /// Takes the lease away, newest renewal first. A store that refuses keeps it until it expires.
-    package func close() {
-        let last = numbers.withLock { $0.next }
+    ///
+    /// After a commit a lease that keeps packs stays: it says so until the generation is swept, whatever becomes of the
+    /// snapshot. A collector removes it.
+    package func close(hasCommitted: Bool = false) {
+        let (last, keeps) = numbers.withLock { ($0.next, !$0.kept.isEmpty) }
+        if hasCommitted && keeps { return }
         for number in (0..<last).reversed() {
             do throws(HoldfastError) {
                 try repository.store.delete(ObjectNames.lease(id, number))

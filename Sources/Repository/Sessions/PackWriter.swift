@@ -7,7 +7,7 @@ import Primitives
 import Sealing
 import Synchronization
 
-/// Fills one pack of each kind; two threads seal and put the full ones.
+/// Fills one pack of each kind; two threads seal and put the full ones, or the calling thread does (``Threading``).
 ///
 /// Bounded: one open pack for each kind in use, one waiting, two being put.
 final class PackWriter: Sendable {
@@ -31,6 +31,7 @@ final class PackWriter: Sendable {
         var inFlight = 0
         var bytesStored: UInt64 = 0
         var packs: [IndexedPack] = []
+        var written: Set<PackID> = []
         var entries: [(entry: IndexEntry, base: Bytes16)] = []
         var lastRun: Duration
         init() { lastRun = .zero }
@@ -47,6 +48,7 @@ final class PackWriter: Sendable {
     func start(onRun handler: @escaping @Sendable (LoadedRun) -> Void) {
         onRun.withLock { $0 = handler }
         progress.withLock { $0.lastRun = repository.clock.uptime() }
+        if case .calling = repository.environment.threading { return }
         let started = (0..<Self.putters).compactMap { _ in JoinableThread { self.putPacks() } }
         threads.withLock { $0 = started }
         if started.isEmpty {
@@ -57,6 +59,9 @@ final class PackWriter: Sendable {
     }
 
     var bytesStored: UInt64 { progress.withLock { $0.bytesStored } }
+
+    /// Every pack that was put.
+    var written: Set<PackID> { progress.withLock { $0.written } }
 
     /// - Throws: the first failure of a put.
     func check() throws(HoldfastError) {
@@ -116,6 +121,10 @@ final class PackWriter: Sendable {
 
     private func hand(_ builder: PackBuilder, isLast: Bool) throws(HoldfastError) {
         try check()
+        if case .calling = repository.environment.threading {
+            finish(Work(builder: builder, isLast: isLast))
+            return try check()
+        }
         progress.withLock { $0.inFlight += 1 }
         if !queue.push(Work(builder: builder, isLast: isLast)) {
             progress.withLock { $0.inFlight -= 1 }
@@ -131,16 +140,19 @@ final class PackWriter: Sendable {
 
     private func putPacks() {
         while let work = queue.pop() {
-            // After a failure the rest is dropped: nothing will be committed.
-            if progress.withLock({ $0.failure == nil }) {
-                do throws(HoldfastError) {
-                    try put(work)
-                    try putRun(whatever: false)
-                } catch {
-                    fail(error)
-                }
-            }
+            finish(work)
             progress.withLock { $0.inFlight -= 1 }
+        }
+    }
+
+    /// Puts a pack, and a run if one is due. After a failure the rest is dropped: nothing will be committed.
+    private func finish(_ work: Work) {
+        guard progress.withLock({ $0.failure == nil }) else { return }
+        do throws(HoldfastError) {
+            try put(work)
+            try putRun(whatever: false)
+        } catch {
+            fail(error)
         }
     }
 
@@ -160,6 +172,7 @@ final class PackWriter: Sendable {
             state.bytesStored += pack.length
             let number = UInt32(state.packs.count)
             state.packs.append(pack)
+            state.written.insert(pack.id)
             for chunk in chunks {
                 let entry = IndexEntry(
                     id: chunk.id.bytes.prefix, pack: number, offset: chunk.offset, stored: chunk.stored,

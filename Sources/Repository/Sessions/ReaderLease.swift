@@ -25,7 +25,7 @@ package final class ReaderLease: Sendable {
     package init(_ repository: Repository, tag: SourceTag) throws(HoldfastError) {
         self.repository = repository
         lease = try LeaseKeeper(repository, purpose: .read, tag: tag)
-        renewer = LeaseRenewer(clock: repository.clock)
+        renewer = LeaseRenewer(repository.environment)
         renewer.start { [weak self] in
             do throws(HoldfastError) {
                 try self?.renew()

@@ -42,6 +42,7 @@ package final class WriterSession: Sendable {
         var reliedOn: Set<PackID> = []
         /// Chunks that this session claimed and that are in no run of the index yet.
         var claimed: Set<Bytes16> = []
+        var hasCommitted = false
     }
 
     /// Opens a session for snapshots of `source`.
@@ -68,7 +69,7 @@ package final class WriterSession: Sendable {
         packReader = PackReader(store: repository.store, keyring: repository.keyring)
         placing = Mutex(PlacingState(index: state.index))
         packWriter = PackWriter(repository, lease: lease.id)
-        renewer = LeaseRenewer(clock: repository.clock)
+        renewer = LeaseRenewer(repository.environment)
         packWriter.start { [weak self] run in self?.runWasPut(run) }
         renewer.start { [weak self] in
             do throws(HoldfastError) {
@@ -174,8 +175,11 @@ package final class WriterSession: Sendable {
             return
         }
         let condemned = collections.condemnedPacks.union(collections.doomedPacks)
+        // A collector whose listing lacked this lease may have condemned what was written under it.
+        let written = packWriter.written.intersection(condemned)
         // The barrier: no look-up runs between taking stock and treating the rest as absent.
         let (kept, isDoomed) = placing.withLock { state -> ([PackID], Bool) in
+            state.reliedOn.formUnion(written)
             let kept = state.reliedOn.intersection(condemned)
             state.index = state.index.distrusting(condemned.subtracting(kept))
             return (Array(kept), !state.reliedOn.isDisjoint(with: collections.doomedPacks))
@@ -218,6 +222,7 @@ package final class WriterSession: Sendable {
                 .leaseLost, "this backup was away for too long, and a collection has closed its place",
                 hint: "Run the backup again; what was uploaded is reused.")
         }
+        placing.withLock { $0.hasCommitted = true }
         return lease.id
     }
 
@@ -226,37 +231,6 @@ package final class WriterSession: Sendable {
     package func close() {
         packWriter.close()
         renewer.stop()
-        lease.close()
-    }
-}
-
-/// The thread that renews a lease.
-final class LeaseRenewer: Sendable {
-    private let clock: any Clock
-    private let over = Cancellation()
-    private let thread = Mutex<JoinableThread?>(nil)
-
-    init(clock: any Clock) { self.clock = clock }
-
-    func start(_ renew: @escaping @Sendable () -> Void) {
-        let clock = clock
-        let over = over
-        let started = JoinableThread {
-            while true {
-                clock.sleep(for: LeaseTimes.renewal, unless: over)
-                if over.isRaised { return }
-                renew()
-            }
-        }
-        thread.withLock { $0 = started }
-    }
-
-    func stop() {
-        over.raise()
-        let running = thread.withLock { thread -> JoinableThread? in
-            defer { thread = nil }
-            return thread
-        }
-        running?.join()
+        lease.close(hasCommitted: placing.withLock { $0.hasCommitted })
     }
 }
