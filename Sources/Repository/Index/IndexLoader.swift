@@ -67,7 +67,7 @@ extension Repository {
         }
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
-        for (generation, kinds) in names where !kinds.contains(.done) {
+        for (generation, kinds) in names.sorted(by: { $0.key < $1.key }) where !kinds.contains(.done) {
             // A sweep without its generation is void, and what it names beyond its generation is nobody's to delete.
             guard kinds.contains(.condemned) else { continue }
             let condemned = try readCollection(ObjectNames.condemned(generation), .condemned, generation)
