@@ -25,7 +25,7 @@ package enum Mutation: String, Sendable, CaseIterable {
     package var seeds: [UInt64] {
         let known: UInt64
         switch self {
-        case .noSecondMark: known = 61
+        case .noSecondMark: known = 3
         case .deletesBeyondSweep: known = 27
         case .ignoresKeep: known = 91
         case .noFence: known = 25
@@ -56,19 +56,27 @@ class Disguise: @unchecked Sendable {
 /// A collector that makes no second mark: between a condemned generation and its sweep it sees no newer snapshots.
 final class FirstMarkOnly: Disguise, @unchecked Sendable {
     private let world: World
+    private var lastMark = Timestamp(nanoseconds: .max)
     init(_ world: World) { self.world = world }
+
+    override func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {
+        guard call == "put", let key = ObjectKey(name), ObjectNames.collection(key)?.kind == .condemned else { return }
+        if world.object(key) == nil { world.truth.firstMarks[name] = lastMark }
+        // Away between the first mark and the generation, so that a backup may come in between.
+        store.scheduler.stand(store.actor, for: .seconds(3600 * world.dice.within(1...40)))
+    }
 
     override func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] {
         guard prefix == ObjectNames.snapshots else { return found }
         let steps = world.list(ObjectNames.collections).map(\.key.path)
-        let open = steps.compactMap { path -> Timestamp? in
-            guard !path.hasSuffix(".sweep"), !path.hasSuffix(".done"), !steps.contains(path + ".sweep"),
-                let key = ObjectKey(path)
-            else { return nil }
-            return world.object(key)?.modified
-        }.max()
-        guard let open else { return found }
-        return found.filter { $0.modified < open }
+        let open = steps.last { path in
+            !path.hasSuffix(".sweep") && !path.hasSuffix(".done") && !steps.contains(path + ".sweep")
+        }
+        guard let open, let mark = world.truth.firstMarks[open] else {
+            lastMark = world.now
+            return found
+        }
+        return found.filter { $0.modified < mark }
     }
 }
 
@@ -103,8 +111,8 @@ final class EarlyLister: Disguise, @unchecked Sendable {
         early = world.list(ObjectNames.collections)
         // Away between the listing and the lease, for as long as it takes to do harm.
         store.scheduler.stand(
-            store.actor, for: .seconds(3600 * world.random.within(1...60)),
-            orUntil: world.random.chance(7000) ? ".sweep" : nil)
+            store.actor, for: .seconds(3600 * world.dice.within(1...60)),
+            orUntil: world.dice.chance(7000) ? ".sweep" : nil)
     }
 
     override func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] {

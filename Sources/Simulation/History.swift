@@ -86,35 +86,35 @@ private struct Cast {
 
     func programs() -> [(actor: Actor, body: @Sendable () -> Void)] {
         let world = scheduler.world
-        world.truth.patience = mutation == nil ? world.random.pick([0, 1000, 3000, 6000]) ?? 0 : 5000
-        world.truth.variety = world.random.pick([1, 2, 4, 7]) ?? 2
+        world.truth.patience = mutation == nil ? world.dice.pick([0, 1000, 3000, 6000]) ?? 0 : 5000
+        world.truth.variety = world.dice.pick([1, 2, 4, 7]) ?? 2
         var programs: [(actor: Actor, body: @Sendable () -> Void)] = []
         func add(_ name: String, _ disguise: Disguise = Disguise(), _ body: @escaping @Sendable (Stage) -> Void) {
             let skew: Duration =
-                world.random.chance(3000) ? .seconds(world.random.within(-100_000...100_000)) : .zero
+                world.dice.chance(3000) ? .seconds(world.dice.within(-100_000...100_000)) : .zero
             let actor = Actor("\(name)\(programs.count)", skew: skew)
             let stage = Stage(
                 scheduler, actor, seed: seed &* 31 &+ UInt64(programs.count), mutation: mutation, disguise: disguise)
             programs.append((actor, { body(stage) }))
         }
-        for number in 0..<world.random.within(1...3) {
-            let key = world.random.pick([SimulatedKey.writer, .other, .admin]) ?? .writer
-            let source = world.random.chance(2500) ? "shared" : "source\(number)"
-            let rounds = world.random.within(1...4)
+        for number in 0..<world.dice.within(1...3) {
+            let key = world.dice.pick([SimulatedKey.writer, .other, .admin]) ?? .writer
+            let source = world.dice.chance(2500) ? "shared" : "source\(number)"
+            let rounds = world.dice.within(1...4)
             add("writer", writerDisguise(world)) { $0.write(key, source: source, rounds: rounds) }
         }
-        for _ in 0..<world.random.within(1...2) {
-            let key = world.random.pick([SimulatedKey.admin, .maintainer]) ?? .admin
-            let rounds = world.random.within(3...6)
+        for _ in 0..<world.dice.within(1...2) {
+            let key = world.dice.pick([SimulatedKey.admin, .maintainer]) ?? .admin
+            let rounds = world.dice.within(3...6)
             add("collector", collectorDisguise(world)) { $0.collect(key, rounds: rounds) }
         }
-        let forgets = world.random.within(2...5)
+        let forgets = world.dice.within(2...5)
         add("forgetter") { $0.forget(.admin, rounds: forgets) }
-        if world.random.chance(5000) {
-            let rounds = world.random.within(1...2)
+        if world.dice.chance(5000) {
+            let rounds = world.dice.within(1...2)
             add("reader") { $0.restore(rounds: rounds) }
         }
-        if world.random.chance(1500) { add("rotator") { $0.rotate(rounds: 1) } }
+        if world.dice.chance(1500) { add("rotator") { $0.rotate(rounds: 1) } }
         return programs
     }
 

@@ -122,7 +122,7 @@ struct Judge {
     private func check() throws(HoldfastError) {
         var options = CheckOptions()
         options.threads = 1
-        options.data = world.random.chance(1000) ? .all : .none
+        options.data = world.dice.chance(1000) ? .all : .none
         let report = try stage.open(.admin).check(options)
         for finding in report.findings(.error) {
             blame("check: \(finding.problem.rawValue) \(finding.object): \(finding.message)")

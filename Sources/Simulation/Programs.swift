@@ -43,8 +43,8 @@ final class Stage: @unchecked Sendable {
     }
 
     func pauseBetween() {
-        let hours = world.random.pick([0, 1, 6, 12, 23, 25, 26]) ?? 0
-        store.wait(.seconds(hours * 3600 + world.random.below(3000)))
+        let hours = world.dice.pick([0, 1, 6, 12, 23, 25, 26]) ?? 0
+        store.wait(.seconds(hours * 3600 + world.dice.below(3000)))
     }
 }
 
@@ -65,7 +65,7 @@ enum SimulatedKey: UInt8 {
 extension Stage {
     func write(_ key: SimulatedKey, source name: String, rounds: Int) {
         var source = SimulatedSource(name: name, variety: world.truth.variety)
-        source.live(&world.random)
+        source.live(&world.dice)
         var parent = SimulatedSource(name: name, variety: world.truth.variety)
         for round in 0..<rounds where !actor.isDead {
             if round > 0 { pauseBetween() }
@@ -77,7 +77,7 @@ extension Stage {
                 try backup.run(source, parent: parent)
             }
             parent = source
-            source.live(&world.random)
+            source.live(&world.dice)
         }
     }
 
@@ -87,7 +87,7 @@ extension Stage {
             attempt("forgets") { () throws(HoldfastError) in
                 let repository = try open(key)
                 let snapshots = try repository.snapshots().snapshots
-                for snapshot in snapshots where world.random.chance(6000) {
+                for snapshot in snapshots where world.dice.chance(6000) {
                     world.truth.forgotten.insert(snapshot.id)
                     world.tell("\(actor.name) forgets \(snapshot.id)")
                     try store.delete(ObjectNames.snapshot(snapshot.tag, snapshot.id))
@@ -101,12 +101,12 @@ extension Stage {
             if round > 0 { pauseBetween() }
             attempt("collections") { () throws(HoldfastError) in
                 var options = PruneOptions()
-                options.maximumUnused = world.random.pick([0, 5, 50, 100]) ?? 5
-                options.isExclusive = world.random.chance(500)
+                options.maximumUnused = world.dice.pick([0, 5, 50, 100]) ?? 5
+                options.isExclusive = world.dice.chance(500)
                 if options.isExclusive { world.truth.exclusivePrunes.append(world.now) }
                 let collector = try Collector(try open(key), options: options)
                 let plan = try collector.plan()
-                if world.random.chance(2000) { pauseBetween() }
+                if world.dice.chance(mutation == .noSecondMark ? 10_000 : 2000) { pauseBetween() }
                 let report = try collector.run(plan)
                 if options.isExclusive { world.truth.exclusivePrunes.append(world.now) }
                 if report.deletedPacks > 0 { world.truth.count("sweeps") }

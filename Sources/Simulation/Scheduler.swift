@@ -66,7 +66,7 @@ final class Scheduler: @unchecked Sendable {
     /// Lets others run before the actor's next call; returns when it is its turn again.
     func pass(_ actor: Actor) {
         if actor.isQuiet { return }
-        world.advance(by: .milliseconds(world.random.chance(1000) ? 2000 : 40))
+        world.advance(by: .milliseconds(world.dice.chance(1000) ? 2000 : 40))
         if world.calls > Self.maximumCalls { for actor in actors { actor.isDead = true } }
         hand(from: actor)
     }
@@ -103,10 +103,10 @@ final class Scheduler: @unchecked Sendable {
             ready = left.filter(isReady)
         }
         let next: Actor?
-        if let actor, ready.contains(where: { $0 === actor }), world.random.chance(world.traits.stickiness) {
+        if let actor, ready.contains(where: { $0 === actor }), world.dice.chance(world.traits.stickiness) {
             next = actor
         } else {
-            next = world.random.pick(ready)
+            next = world.dice.pick(ready)
         }
         next?.wakeAt = nil
         next?.wakesOn = nil

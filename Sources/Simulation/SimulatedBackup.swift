@@ -36,17 +36,17 @@ final class SimulatedBackup {
         let previous = try repository.snapshots(of: session.tag).latest(of: session.tag)
         var entries: [Entry] = []
         for file in source.files.sorted(by: { $0.name < $1.name }) {
-            if world.random.chance(world.truth.patience / 2) { pause() }
+            if world.dice.chance(world.truth.patience / 2) { pause() }
             entries.append(
                 try add(file.name, file.blocks, isUnchanged: parent.plain[file.name] == source.plain[file.name]))
-            if world.random.chance(2000) { try session.flush() }
+            if world.dice.chance(2000) { try session.flush() }
         }
-        if world.random.chance(world.truth.patience) { pause() }
+        if world.dice.chance(world.truth.patience) { pause() }
         let node = DirectoryNode(.entries(entries)).encoded
         let id = ChunkID(metaHash.digest(node.span.bytes))
         try store(id, .meta, node, base: nil)
         try session.flush()
-        if world.random.chance(world.truth.patience) { pause() }
+        if world.dice.chance(world.truth.patience) { pause() }
         var record = SnapshotRecord(
             source: source.name, workload: "dir", host: "simulated", toolVersion: "0", runID: session.lease.id,
             started: repository.clock.now())
@@ -57,12 +57,12 @@ final class SimulatedBackup {
         world.truth.committed.insert(session.lease.id)
         world.truth.count("commits")
         world.tell("\(store.actor.name) committed \(session.lease.id)")
-        if world.random.chance(2000) { pause() }
+        if world.dice.chance(2000) { pause() }
     }
 
     private func pause() {
-        let hours = world.random.pick([0, 1, 5, 24, 26, 30, 50]) ?? 0
-        store.wait(.seconds(hours * 3600 + world.random.below(1800)))
+        let hours = world.dice.pick([0, 1, 5, 24, 26, 30, 50]) ?? 0
+        store.wait(.seconds(hours * 3600 + world.dice.below(1800)))
     }
 
     private func add(_ name: String, _ blocks: [Block], isUnchanged: Bool) throws(HoldfastError) -> Entry {

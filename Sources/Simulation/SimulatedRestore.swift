@@ -53,7 +53,7 @@ extension Stage {
     func restore(rounds: Int) {
         for _ in 0..<rounds where !actor.isDead {
             pauseBetween()
-            let isLeased = world.random.chance(5000)
+            let isLeased = world.dice.chance(5000)
             attempt("restores") { () throws(HoldfastError) in try restoreOne(isLeased: isLeased) }
         }
     }
@@ -65,13 +65,13 @@ extension Stage {
         let begun = world.now
         let failuresBefore = world.truth.counts["freezes"] ?? 0
         let listing = try repository.snapshots()
-        guard let snapshot = world.random.pick(listing.snapshots) else { return }
+        guard let snapshot = world.dice.pick(listing.snapshots) else { return }
         let packs = PackReader(store: store, keyring: repository.keyring)
         let state = try repository.loadIndex()
         let draft = try RestoreDraft(repository, snapshot, state.index, packs)
         try lease?.rely(on: draft.packs)
-        let hours = isLeased ? world.random.pick([0, 1, 24, 30, 60]) : world.random.pick([0, 1, 10, 20])
-        store.wait(.seconds((hours ?? 0) * 3600 + world.random.below(1800)))
+        let hours = isLeased ? world.dice.pick([0, 1, 24, 30, 60]) : world.dice.pick([0, 1, 10, 20])
+        store.wait(.seconds((hours ?? 0) * 3600 + world.dice.below(1800)))
         let read: [String: [UInt8]]
         do throws(HoldfastError) {
             read = try readOrLookAgain(draft, repository, state.index, packs)

@@ -74,9 +74,9 @@ package final class SimulatedStore: ObjectStore {
     ) throws(HoldfastError) {
         try enter("list", prefix)
         var found = disguise.list(prefix, world.list(prefix))
-        if world.traits.splitsListings, !actor.isQuiet { world.random.shuffle(&found) }
-        let isSplit = world.traits.splitsListings && found.count > 1 && !actor.isQuiet && world.random.chance(2000)
-        let first = isSplit ? world.random.below(found.count) : found.count
+        if world.traits.splitsListings, !actor.isQuiet { world.dice.shuffle(&found) }
+        let isSplit = world.traits.splitsListings && found.count > 1 && !actor.isQuiet && world.dice.chance(2000)
+        let first = isSplit ? world.dice.below(found.count) : found.count
         for info in found[..<first] { try visit(info) }
         guard isSplit else { return }
         // The names of the second half are looked up when their turn comes, as pages of a listing are.
@@ -121,10 +121,10 @@ package final class SimulatedStore: ObjectStore {
         scheduler.pass(actor)
         if actor.isDead { throw Self.dead }
         if actor.isQuiet { return }
-        if world.random.chance(world.traits.freezes) { freeze() }
+        if world.dice.chance(world.traits.freezes) { freeze() }
         if actor.isDead { throw Self.dead }
-        if world.random.chance(world.traits.crashes) { try crash() }
-        if world.random.chance(world.traits.failures) {
+        if world.dice.chance(world.traits.crashes) { try crash() }
+        if world.dice.chance(world.traits.failures) {
             world.tell("\(actor.name): failed")
             throw HoldfastError(.storeUnavailable, "the call failed", hint: "Try again.", retry: .later)
         }
@@ -132,8 +132,8 @@ package final class SimulatedStore: ObjectStore {
 
     private func leave() throws(HoldfastError) {
         if actor.isQuiet { return }
-        if world.random.chance(world.traits.crashes) { try crash() }
-        if world.random.chance(world.traits.lostAnswers) {
+        if world.dice.chance(world.traits.crashes) { try crash() }
+        if world.dice.chance(world.traits.lostAnswers) {
             world.tell("\(actor.name): the answer was lost")
             throw HoldfastError(.storeUnavailable, "the answer was lost", hint: "Try again.", retry: .later)
         }
@@ -151,12 +151,12 @@ package final class SimulatedStore: ObjectStore {
         let hours: [Int64] = [1, 3, 13, 23, 25, 49, 120]
         var duration = Duration.seconds(1860)
         var event: String?
-        switch world.random.below(10) {
+        switch world.dice.below(10) {
         case 0: duration = .seconds(31 * 86_400)
         case 1...3:
-            event = world.random.pick([".sweep", ".done", ""])
+            event = world.dice.pick([".sweep", ".done", ""])
             duration = .seconds(3 * 86_400)
-        case 4...8: duration = .seconds(3600 * (world.random.pick(hours) ?? 1) + 120)
+        case 4...8: duration = .seconds(3600 * (world.dice.pick(hours) ?? 1) + 120)
         default: break
         }
         world.tell("\(actor.name) freezes for \(duration)" + (event.map { " or until gc/*\($0)" } ?? ""))
@@ -165,7 +165,7 @@ package final class SimulatedStore: ObjectStore {
 
     /// Renewals come when they are due or, as on a busy machine, a few calls later.
     private func renewIfDue() {
-        guard !actor.isRenewing, !actor.isQuiet, actor.due.isDue(at: world.uptime), world.random.chance(5000)
+        guard !actor.isRenewing, !actor.isQuiet, actor.due.isDue(at: world.uptime), world.dice.chance(5000)
         else { return }
         actor.isRenewing = true
         actor.due.run(at: world.uptime)
@@ -175,12 +175,12 @@ package final class SimulatedStore: ObjectStore {
     /// Waits as a busy program does, renewing its leases; now and then only until a step of a collection is put.
     func wait(_ duration: Duration) {
         let end = world.now + duration
-        let event = world.random.chance(3000) ? world.random.pick([".sweep", ".done", ""]) : nil
+        let event = world.dice.chance(3000) ? world.dice.pick([".sweep", ".done", ""]) : nil
         while world.now < end, !actor.isDead {
-            let nap = Duration.seconds(world.random.within(240...1500))
+            let nap = Duration.seconds(world.dice.within(240...1500))
             scheduler.stand(actor, for: min(nap, end.since(world.now)), orUntil: event)
             if actor.wasWoken { return }
-            if world.random.chance(200) { actor.skew += .seconds(world.random.within(-7200...7200)) }
+            if world.dice.chance(200) { actor.skew += .seconds(world.dice.within(-7200...7200)) }
             guard !actor.isDead, !actor.isRenewing, actor.due.isDue(at: world.uptime) else { continue }
             actor.isRenewing = true
             actor.due.run(at: world.uptime)

@@ -21,7 +21,7 @@ package final class World: @unchecked Sendable {
     }
 
     var traits: StoreTraits
-    var random: SimulatedRandom
+    var dice: SimulatedRandom
     var now = Timestamp(seconds: 1_767_225_600)
     let start = Timestamp(seconds: 1_767_225_600)
     /// Below the first part of their names.
@@ -40,7 +40,7 @@ package final class World: @unchecked Sendable {
     init(_ objects: [Substring: [ObjectKey: Object]], traits: StoreTraits, random: SimulatedRandom) {
         self.objects = objects
         self.traits = traits
-        self.random = random
+        dice = random
     }
 
     var uptime: Duration { now.since(start) }
@@ -72,7 +72,7 @@ package final class World: @unchecked Sendable {
     func object(_ key: ObjectKey) -> Object? { objects[Self.folder(key.path)]?[key] }
 
     func put(_ key: ObjectKey, _ bytes: [UInt8]) {
-        let lag = traits.listingLag == .zero ? .zero : random.duration(upTo: traits.listingLag)
+        let lag = traits.listingLag == .zero ? .zero : dice.duration(upTo: traits.listingLag)
         objects[Self.folder(key.path), default: [:]][key] = Object(
             bytes: bytes, modified: now, listedFrom: now + lag)
         ghosts[key] = nil
@@ -86,7 +86,7 @@ package final class World: @unchecked Sendable {
             throw HoldfastError(.accessDenied, "\(key) is locked", hint: "Wait until the lock ends.")
         }
         if traits.deleteDelay > .zero {
-            lateDeletes.append((now + random.duration(upTo: traits.deleteDelay), key))
+            lateDeletes.append((now + dice.duration(upTo: traits.deleteDelay), key))
         } else {
             remove(key)
         }
@@ -96,7 +96,7 @@ package final class World: @unchecked Sendable {
         guard let object = objects[Self.folder(key.path)]?.removeValue(forKey: key) else { return }
         if traits.listingLag > .zero {
             let info = ObjectInfo(key: key, size: UInt64(object.bytes.count), modified: object.modified)
-            ghosts[key] = Ghost(info: info, until: now + random.duration(upTo: traits.listingLag))
+            ghosts[key] = Ghost(info: info, until: now + dice.duration(upTo: traits.listingLag))
         }
     }
 
@@ -132,6 +132,8 @@ struct Truth {
     var forgotten: Set<SnapshotID> = []
     /// When someone last swept without the grace for readers.
     var exclusivePrunes: [Timestamp] = []
+    /// When the collector that put a generation had listed the snapshots, for a mutation.
+    var firstMarks: [String: Timestamp] = [:]
     var violations: [String] = []
     /// How often a writer pauses, in ten thousand chances.
     var patience = 3000

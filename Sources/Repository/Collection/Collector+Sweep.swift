@@ -52,8 +52,8 @@ extension Collector {
         try deleteDoomed()
     }
 
-    /// Whether the listing lacks a snapshot that is there by its name: then it cannot be trusted with the others either,
-    /// and the sweep waits for the next prune.
+    /// Whether the listing lacks a snapshot that is there by its name: then it cannot be trusted with others, and the
+    /// sweep waits for the next prune.
     private func isBehind(_ listing: SnapshotListing, _ leases: LeaseSurvey) throws(HoldfastError) -> Bool {
         var seen = Set(listing.snapshots.map { ObjectNames.snapshot($0.tag, $0.id) })
         seen.formUnion(listing.tombstones.map { ObjectNames.snapshot($0.tag, $0.id) })

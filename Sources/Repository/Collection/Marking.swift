@@ -120,7 +120,8 @@ extension Repository {
         let open = try MarkPass(view(trusting: nil), isOpen: true, self, packs)
         var live = open.live
         var direct = open.live
-        for (slot, snapshots) in Dictionary(grouping: listing.snapshots, by: \.slot) {
+        let bySlot = Dictionary(grouping: listing.snapshots, by: \.slot)
+        for (slot, snapshots) in bySlot.sorted(by: { $0.key.description < $1.key.description }) {
             let pass = try MarkPass(view(trusting: slot), isOpen: false, self, packs)
             for snapshot in snapshots {
                 guard let record = snapshot.record else {

@@ -69,7 +69,7 @@ extension Repository {
         }
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
-        for (generation, kinds) in names {
+        for (generation, kinds) in names.sorted(by: { $0.key < $1.key }) {
             // A sweep without its generation is void, and what it names beyond its generation is nobody's to delete.
             guard kinds.contains(.condemned) else { continue }
             if kinds.contains(.done), try isDone(generation) { continue }

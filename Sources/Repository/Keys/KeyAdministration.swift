@@ -155,7 +155,7 @@ extension Repository {
     /// Gives every slot that is left its grant for every epoch that this admin holds.
     package func grantMissingEpochs() throws(HoldfastError) {
         for member in try membersInOrder() {
-            for (epoch, held) in keyring.epochs where member.roles[epoch] == nil {
+            for (epoch, held) in keyring.epochs.sorted(by: { $0.key < $1.key }) where member.roles[epoch] == nil {
                 try grant(member, epoch: epoch, keys: held.keys)
             }
         }

@@ -182,7 +182,7 @@ package final class WriterSession: Sendable {
             state.reliedOn.formUnion(written)
             let kept = state.reliedOn.intersection(condemned)
             state.index = state.index.distrusting(condemned.subtracting(kept))
-            return (Array(kept), !state.reliedOn.isDisjoint(with: collections.doomedPacks))
+            return (kept.sorted(), !state.reliedOn.isDisjoint(with: collections.doomedPacks))
         }
         guard !isDoomed else {
             throw HoldfastError(
