@@ -12,7 +12,6 @@ let settings: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -28,7 +27,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
@@ -36,18 +34,17 @@ let package = Package(
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux"),
-        library("Primitives", ["CLinux", system]),
-        library("Sealing", ["Primitives", "COpenSSL"]),
+        library("Primitives", ["CLinux"]),
+        library("Sealing", ["Primitives", "CLinux", "COpenSSL"]),
         library("Compression", ["Primitives", "CZstd", "CZlib"]),
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
-        library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository", system]),
+        library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository"]),
         library(
             "Recovery",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
-                "CArchive",
                 logging,
             ]),
         library(
@@ -75,7 +72,7 @@ let package = Package(
         tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
-        tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport", system]),
+        tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
             [

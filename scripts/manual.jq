@@ -13,7 +13,8 @@ def typed: if .kind == "option" then " " + value else "" end;
 
 # The arguments to show; those that every verb has are described once.
 def shown: (.arguments // [])[] | select(.shouldDisplay);
-def own: shown | select([(.names // [])[].name] | any(. == "help" or . == "version") | not);
+def own: shown | select([(.names // [])[].name] | any(. == "help" or . == "version") | not)
+    | select(.sectionTitle != "Global Options");
 
 def usage:
     . as $argument

@@ -42,10 +42,14 @@ package enum Host {
 package enum InputFile {
     /// Reads the whole of a file.
     ///
-    /// - Throws: `.pathNotFound`, `.accessDenied`, or `.limitExceeded` when it is larger than `limit`.
+    /// - Throws: `.configuration` when it cannot be opened, `.limitExceeded` when it is larger than `limit`.
     package static func read(_ path: String, limit: ByteCount) throws(HoldfastError) -> [UInt8] {
         let (descriptor, number) = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC) }
-        guard descriptor >= 0 else { throw HoldfastError.systemCall("open", number, on: path, code: .pathNotFound) }
+        guard descriptor >= 0 else {
+            throw HoldfastError(
+                .configuration, "open \(path): \(describeErrno(number))",
+                hint: "Check the path of the file, its owner and its mode.")
+        }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)

@@ -107,7 +107,9 @@ extension Repository {
         in store: any ObjectStore, format: FormatObject
     ) throws(HoldfastError) -> [Epoch: EpochObject] {
         var keys: [ObjectKey] = []
-        try store.list(ObjectNames.epochs) { (info) throws(HoldfastError) in keys.append(info.key) }
+        try store.list(ObjectNames.epochs) { (info) throws(HoldfastError) in
+            if Epoch(info.key.lastPart) != nil { keys.append(info.key) }
+        }
         var epochs: [Epoch: EpochObject] = [:]
         for key in keys {
             let bytes = try store.get(key, limit: EpochObject.maximumSize)

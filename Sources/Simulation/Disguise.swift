@@ -35,6 +35,15 @@ package enum Mutation: String, Sendable, CaseIterable {
         return [known] + (1000..<1150)
     }
 
+    /// The step of a collection that writers wait for.
+    var awaited: String? {
+        switch self {
+        case .ignoresKeep, .noFence: ".sweep"
+        case .listsBeforeLease: ".done"
+        default: nil
+        }
+    }
+
     /// Sees to the circumstances in which the mutation does harm.
     func sharpen(_ traits: inout StoreTraits) {
         traits.failures = 0

@@ -10,6 +10,7 @@ import Synchronization
 package final class ScriptedFileCalls: FileCalls {
     package enum Call: String, Sendable, CaseIterable {
         case open, create, close, write, read, setMode, sync, allocate, status, link, rename, unlink, makeDirectory
+        case removeDirectory
         case names, freeSpace
     }
 
@@ -115,6 +116,10 @@ package final class ScriptedFileCalls: FileCalls {
 
     package func unlink(at directory: Int32, _ name: String) -> Int32 {
         run(.unlink, name) { system.unlink(at: directory, name) }
+    }
+
+    package func removeDirectory(at directory: Int32, _ name: String) -> Int32 {
+        run(.removeDirectory, name) { system.removeDirectory(at: directory, name) }
     }
 
     package func makeDirectory(at directory: Int32, _ name: String, mode: UInt32) -> Int32 {

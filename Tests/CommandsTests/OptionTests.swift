@@ -52,6 +52,10 @@ struct OptionTests {
             ["keys", "add", "--role", "maintainer", "--label", "a", "--source", "b"],
             ["keys", "add", "--role", "writer", "--label", "a", "--new-key-file", "k", "--new-password-file", "p"],
             ["keys", "rotate", "--new-key-file", "k"], ["keys", "remove"],
+            ["backup", "stdin:a", "--exclude", "b"], ["backup", "stdin:a", "--exclude-caches"],
+            ["backup", "stdin:a", "--one-file-system"], ["backup", "stdin:a", "--reread"],
+            ["backup", "dir:a", "--min-size", "1K"], ["backup", "dir:a", "dir:./b/../a/"],
+            ["forget", "01kb", "--source", "web"], ["forget", "01kb", "--hold", "--reason", "r", "--tag", "a=b"],
         ])
     func refused(arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try Holdfast.parseAsRoot(arguments) }

@@ -35,11 +35,11 @@ func tableBlock(seed: UInt64) -> [UInt8] {
 }
 
 extension ChunkEncoder {
-    func encode(_ plain: [UInt8]) throws(HoldfastError) -> (codec: Codec, stored: [UInt8]) {
+    func encode(_ plain: [UInt8], isPage: Bool = false) throws(HoldfastError) -> (codec: Codec, stored: [UInt8]) {
         var output = [UInt8](repeating: 0xEE, count: Self.bound(for: plain.count))
         var span = output.mutableSpan
         let (codec, count) = try span.withUnsafeMutableBufferPointer { (buffer) throws(HoldfastError) in
-            try encode(plain.span.bytes, into: UnsafeMutableRawBufferPointer(buffer))
+            try encode(plain.span.bytes, isPage: isPage, into: UnsafeMutableRawBufferPointer(buffer))
         }
         return (codec, Array(output.prefix(count)))
     }

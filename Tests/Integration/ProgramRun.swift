@@ -1,6 +1,8 @@
 // Runs the built program as a user does.
 
 import Foundation
+import Glibc
+import Primitives
 import TestSupport
 import Testing
 
@@ -28,10 +30,15 @@ struct ProgramRun {
 
     /// - Parameter naming: Whether HOLDFAST_REPO names the repository.
     func callAsFunction(_ arguments: String..., naming: Bool = true) throws -> RunResult {
+        try start(arguments, naming: naming).finish()
+    }
+
+    /// Starts the program and does not wait for it.
+    func start(_ arguments: [String], naming: Bool = true) throws -> StartedProgram {
         var environment = variables
         environment["PATH"] = ProcessInfo.processInfo.environment["PATH"]
         environment["HOME"] = directory.path
-        if naming { environment["HOLDFAST_REPO"] = repository }
+        if naming, environment["HOLDFAST_REPO"] == nil { environment["HOLDFAST_REPO"] = repository }
         if let password { environment["HOLDFAST_PASSWORD"] = password }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: ProductBinary.path)
@@ -45,9 +52,7 @@ struct ProgramRun {
         process.standardOutput = output
         process.standardError = errors
         try process.run()
-        process.waitUntilExit()
-        return RunResult(
-            status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
+        return StartedProgram(process: process, output: output, errors: errors)
     }
 
     func file(_ name: String, _ text: String) throws -> String {
@@ -62,9 +67,40 @@ struct ProgramRun {
         try Data().write(to: URL(fileURLWithPath: path))
         return try FileHandle(forUpdating: URL(fileURLWithPath: path))
     }
+}
+
+/// A run under way.
+struct StartedProgram {
+    let process: Process
+    let output: FileHandle
+    let errors: FileHandle
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Waits until the program has a handler of its own for `signal`, or is over.
+    func waitUntilItCatches(_ signal: Int32) {
+        let path = "/proc/\(process.processIdentifier)/status"
+        while process.isRunning {
+            let status = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            let caught = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }
+            let mask = caught.flatMap { UInt64($0.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16) } ?? 0
+            if mask >> UInt64(signal - 1) & 1 == 1 { return }
+            pause(.milliseconds(10))
+        }
+    }
+
+    /// Waits for its end; the status of a process that a signal ended is the signal's number.
+    func finish() throws -> RunResult {
+        process.waitUntilExit()
+        return RunResult(
+            status: process.terminationStatus, output: try text(of: output), errors: try text(of: errors))
+    }
 
     private func text(of file: FileHandle) throws -> String {
         try file.seek(toOffset: 0)
         return String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
     }
 }
+
+/// Lets the program under test go on for a while.
+func pause(_ duration: Duration) { SystemClock().sleep(for: duration, unless: Cancellation()) }

@@ -36,4 +36,27 @@ struct RestoreProgramTests {
         #expect(try run("restore", "latest", "--to", "out").status == 64)
         #expect(try run("ls", "latest", "none").status == 1)
     }
+
+    @Test("snapshots are listed in the order of their sources' names")
+    func order() throws {
+        let run = ProgramRun()
+        #expect(try run("init").status == 0)
+        for name in ["f", "a", "d", "b", "e", "c"] {
+            #expect(try run("backup", "stdin:x", "--source", name, "--", "echo", name).status == 0)
+        }
+        let listed = try #require(try run("snapshots", "--json").json()["snapshots"] as? [[String: Any]])
+        #expect(listed.map { $0["source"] as? String } == ["a", "b", "c", "d", "e", "f"])
+    }
+
+    @Test("a source without a scheme and an exclude file that is missing are usage, with a hint that helps")
+    func mistakes() throws {
+        let run = ProgramRun()
+        #expect(try run("init").status == 0)
+        let source = try run("backup", "/srv/data")
+        #expect(source.status == 64)
+        #expect(source.errors.contains("For a directory write dir:/srv/data."), "\(source.errors)")
+        let excludes = try run("backup", "dir:.", "--exclude-file", "none")
+        #expect(excludes.status == 64)
+        #expect(excludes.errors.contains("hint: Check the path of the file"), "\(excludes.errors)")
+    }
 }

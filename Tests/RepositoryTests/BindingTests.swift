@@ -45,6 +45,23 @@ struct BindingTests {
         #expect(try admin.loadIndex().index.find(id.bytes.prefix, for: .reuse) != nil)
     }
 
+    @Test("a run that names an epoch which nobody was granted stops no reader and no writer")
+    func runOfNoEpoch() throws {
+        let house = try SmallHouse()
+        let first = try house.backup(["a": .whole(house.noise(1))])
+        let writer = try house.add(.writer, 8)
+        let run = IndexRunObject(
+            repository: writer.id, epoch: 999, slot: writer.keyring.slot, made: house.clock.now(), supersedes: [],
+            packs: [], entries: [])
+        let bytes = try run.encoded(
+            indexKey: try writer.keyring.indexKey(1), signer: writer.keyring.signing, entropy: SeededEntropy(seed: 5))
+        let id = IndexRunID(SHA256.digest(bytes.span.bytes))
+        try house.store.putIfAbsent(ObjectNames.indexRun(id), bytes.span.bytes)
+        #expect(try house.open().loadIndex().damaged.map(\.run) == [id])
+        let second = try house.backup(["a": .whole(house.noise(1))])
+        #expect(try Set(house.restoreAll().keys) == [first, second])
+    }
+
     @Test("an old format object under a new number is refused")
     func formatNumber() throws {
         let test = try TestRepository()

@@ -158,6 +158,22 @@ import Testing
         }
     }
 
+    @Test("a hold that a writer signed stops every forget, and the check names it")
+    func holdOfAWriter() throws {
+        let house = try SmallHouse()
+        let id = try house.backup(["a": .whole(house.noise(1))])
+        let writer = try house.add(.writer, 8)
+        let hold = HoldObject(
+            repository: writer.id, id: try ULID(at: house.clock.now(), entropy: SeededEntropy(seed: 4)),
+            tag: try writer.tag(ofSource: "home"), snapshot: id, slot: writer.keyring.slot, made: house.clock.now(),
+            reason: "none")
+        let bytes = try hold.encoded(signer: writer.keyring.signing)
+        try house.store.putIfAbsent(ObjectNames.hold(hold.id), bytes.span.bytes)
+        let opened = try house.open()
+        #expect(throws: HoldfastError.self) { try opened.holds() }
+        #expect(try opened.check().errors(about: ObjectNames.hold(hold.id).path).count == 1)
+    }
+
     @Test("a stray object is a warning")
     func strays() throws {
         let history = try History(seed: 11)

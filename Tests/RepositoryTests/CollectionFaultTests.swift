@@ -225,6 +225,59 @@ struct CollectionFaultTests {
         #expect(try house.restoreAll() == [id: ["a": house.noise(1)]])
     }
 
+    @Test("directories that are nested without end stop the collection before the stack does")
+    func deepTree() throws {
+        let house = try SmallHouse()
+        let backup = try SmallBackup(house.repository)
+        var root = Entry(EntryMetadata(name: [], kind: .directory))
+        for _ in 0..<SnapshotTree.maximumDepth + 8 {
+            root.metadata.name = Array("d".utf8)
+            root.tree = NodeReference(id: try backup.addNode([root]), level: 0)
+        }
+        root.metadata.name = []
+        try backup.session.flush()
+        try backup.commit(root)
+        let error = #expect(throws: HoldfastError.self) { try house.prune() }
+        #expect(error?.code == .corruptObject)
+        #expect(try house.names("gc/").isEmpty)
+    }
+
+    @Test("an end of a collection that nobody with the right signed frees nothing")
+    func forgedEnd() throws {
+        let house = try SmallHouse()
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        try house.forget(old)
+        _ = try house.prune()
+        house.clock.advance(by: LeaseTimes.grace + .seconds(1))
+        let faulty = FaultyStore(
+            house.store, clock: house.clock,
+            faults: [StoreFault(.fail(HoldfastError(.storeUnavailable, "gone")), on: .delete, prefix: "packs/")])
+        let repository = try house.open(through: faulty)
+        #expect(throws: HoldfastError.self) { try house.prune(repository) }
+        let writer = try house.add(.writer, 8)
+        let forged = CollectionObject(
+            kind: .done, repository: writer.id, generation: 1, slot: writer.keyring.slot, made: house.clock.now(),
+            packs: [], runs: [])
+        let bytes = try forged.encoded(signer: writer.keyring.signing)
+        try house.store.putIfAbsent(ObjectNames.done(1), bytes.span.bytes)
+        let backup = try SmallBackup(house.open())
+        #expect(try backup.add("a", .whole(house.noise(1))), "a doomed pack must not be relied on")
+        #expect(try house.prune().deletedPacks == 2)
+        let id = try backup.commit()
+        #expect(try house.restoreAll() == [id: ["a": house.noise(1)]])
+    }
+
+    @Test("the highest number of a generation is refused and does not trap", arguments: ["", ".sweep", ".done"])
+    func lastNumber(_ step: String) throws {
+        let house = try SmallHouse()
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        try house.forget(old)
+        let junk: [UInt8] = [1]
+        let key = try #require(ObjectKey("gc/\(UInt32.max)\(step)"))
+        try house.store.putIfAbsent(key, junk.span.bytes)
+        #expect(throws: HoldfastError.self) { try house.prune() }
+    }
+
     @Test("a sweep deletes nothing that its generation had not condemned")
     func sweepBeyondItsGeneration() throws {
         let house = try SmallHouse()

@@ -7,19 +7,6 @@ import Repository
 import Sealing
 import TestSupport
 
-/// Shows a time that tests turn by hand, and really sleeps: the threads of sessions wait on it and must not turn it.
-struct HandClock: Clock {
-    let hand = ManualClock()
-    private let system = SystemClock()
-
-    func now() -> Timestamp { hand.now() }
-    func uptime() -> Duration { hand.uptime() }
-    func sleep(for duration: Duration, unless cancellation: Cancellation) {
-        system.sleep(for: duration, unless: cancellation)
-    }
-    func advance(by duration: Duration) { hand.advance(by: duration) }
-}
-
 /// A repository in memory with a clock and randomness of its own.
 struct HistoryRepository {
     static let password = "correct horse"

@@ -75,6 +75,20 @@ struct KeyTests {
         #expect(member.roles[epoch] == nil)
     }
 
+    @Test("a removal that broke off before the slot object went is finished by the next")
+    func brokenRemoval() throws {
+        let test = try TestRepository()
+        let writer = try test.adding(.writer, password: "writer")
+        let faulty = FaultyStore(
+            test.store, clock: test.clock, faults: [StoreFault(.fail(Self.gone), on: .delete, prefix: "slots/")])
+        let admin = try test.open(on: faulty)
+        #expect(throws: HoldfastError.self) { try admin.removeKey(writer.keyring.slot) }
+        try test.open().removeKey(writer.keyring.slot)
+        #expect(try test.open().slots().map(\.object.id) == [test.repository.keyring.slot])
+        let error = #expect(throws: HoldfastError.self) { try test.open().removeKey(writer.keyring.slot) }
+        #expect(error?.code == .usage)
+    }
+
     @Test("the last admin and the slot in use cannot be removed")
     func lastAdmin() throws {
         let test = try TestRepository()

@@ -232,6 +232,28 @@ struct PruneTests {
         writer.session.close()
     }
 
+    @Test("a member cannot answer for another's lease", arguments: [true, false])
+    func strangersRenewal(isClosed: Bool) throws {
+        let house = try SmallHouse()
+        let thief = try house.add(.writer, 8)
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        let writer = try SmallBackup(house.open())
+        #expect(try !writer.add("a", .whole(house.noise(1))))
+        try house.forget(old)
+        _ = try house.prune()
+        let lease = writer.session.lease.id
+        let forged = LeaseObject(
+            repository: house.repository.id, lease: lease, number: 77, slot: thief.keyring.slot, purpose: .write,
+            tag: writer.session.tag, started: house.clock.now(), honoured: 1, kept: [], isClosed: isClosed)
+        let bytes = try forged.encoded(signer: thief.keyring.signing)
+        try house.store.putIfAbsent(ObjectNames.lease(lease, 77), bytes.span.bytes)
+        house.clock.advance(by: LeaseTimes.grace + .seconds(1))
+        try writer.session.renewNow()
+        _ = try house.prune()
+        let id = try writer.commit()
+        #expect(try house.restoreAll()[id] == ["a": house.noise(1)])
+    }
+
     @Test("what a lease keeps counts only when a member signed it")
     func forgedLease() throws {
         let house = try SmallHouse()

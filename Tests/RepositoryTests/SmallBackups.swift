@@ -22,7 +22,7 @@ enum SmallFile {
 
 /// A store, a clock, and a repository whose admin key is at hand.
 final class SmallHouse {
-    let clock = ManualClock()
+    let clock = HandClock()
     let store: MemoryStore
     let repository: Repository
     let seed: UInt64
@@ -43,9 +43,8 @@ final class SmallHouse {
         return SecretBytes(copying: bytes.span.bytes)
     }
 
-    static func environment(_ clock: ManualClock, _ seed: UInt64) -> Environment {
-        // Renewals by the clock would run as fast as the machine: they are called by hand instead.
-        var environment = TestRepository.environment(clock: PatientClock(clock))
+    static func environment(_ clock: HandClock, _ seed: UInt64) -> Environment {
+        var environment = TestRepository.environment(clock: clock)
         environment.entropy = SeededEntropy(seed: seed)
         return environment
     }
@@ -85,20 +84,6 @@ final class SmallHouse {
         _ = try prune(repository)
         clock.advance(by: LeaseTimes.grace + .seconds(1))
         _ = try prune(repository)
-    }
-}
-
-/// The time of a manual clock, without naps that move it: a sleep waits for the cancellation.
-final class PatientClock: Clock {
-    private let clock: ManualClock
-    private let naps = SystemClock()
-
-    init(_ clock: ManualClock) { self.clock = clock }
-
-    func now() -> Timestamp { clock.now() }
-    func uptime() -> Duration { clock.uptime() }
-    func sleep(for duration: Duration, unless cancellation: Cancellation) {
-        naps.sleep(for: .seconds(3600), unless: cancellation)
     }
 }
 
@@ -162,14 +147,17 @@ final class SmallBackup {
         return true
     }
 
-    /// Writes the directory and puts everything into the store; nothing is committed.
-    func flush() throws -> Entry {
-        let node = DirectoryNode(
-            .entries(entries.sorted { $0.metadata.name.lexicographicallyPrecedes($1.metadata.name) })
-        )
-        .encoded
+    /// Stores a directory of entries that are in order.
+    func addNode(_ entries: [Entry]) throws -> ChunkID {
+        let node = DirectoryNode(.entries(entries)).encoded
         let id = ChunkID(KeyedHash(key: try repository.keyring.key(.metaID)).digest(node.span.bytes))
         _ = try store(id, .meta, .whole(node))
+        return id
+    }
+
+    /// Writes the directory and puts everything into the store; nothing is committed.
+    func flush() throws -> Entry {
+        let id = try addNode(entries.sorted { $0.metadata.name.lexicographicallyPrecedes($1.metadata.name) })
         try session.flush()
         return Entry(EntryMetadata(name: [], kind: .directory), tree: NodeReference(id: id, level: 0))
     }

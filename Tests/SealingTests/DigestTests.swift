@@ -73,6 +73,26 @@ struct DigestTests {
         #expect(text(once) == expected)
     }
 
+    @Test("two messages hashed together have the digests that they have alone, whatever their lengths")
+    func pairs() throws {
+        let seed: UInt64 = 23
+        let random = SeededEntropy(seed: seed)
+        // Around the ends of blocks of 64 bytes, where the padding takes another block, and far apart.
+        let lengths = [0, 1, 55, 56, 63, 64, 65, 119, 120, 127, 128, 1_000, 131_072]
+        for keyLength in [1, 32, 64, 131] {
+            var key = try random.bytes(keyLength)
+            let hash = KeyedHash(key: SecretBytes(wiping: &key))
+            for first in lengths {
+                for second in lengths {
+                    let (a, b) = (try random.bytes(first), try random.bytes(second))
+                    let both = hash.digests(a.span.bytes, b.span.bytes)
+                    let alone = (hash.digest(a.span.bytes), hash.digest(b.span.bytes))
+                    #expect(both == alone, "\(first) and \(second) bytes, key of \(keyLength), seed \(seed)")
+                }
+            }
+        }
+    }
+
     @Test("HKDF-SHA256 gives the values of RFC 5869")
     func hkdf() throws {
         let key = try secret(String(repeating: "0b", count: 22))

@@ -4,23 +4,23 @@
 enum Layers {
     static let allowed: [String: Set<String>] = [
         "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CLinux": [],
-        "Primitives": ["CLinux", "SystemPackage"],
-        "Sealing": ["Primitives", "COpenSSL"],
+        "Primitives": ["CLinux"],
+        "Sealing": ["Primitives", "CLinux", "COpenSSL"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
-            "Logging", "SystemPackage",
+            "Logging",
         ],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "CLinux",
-            "CArchive", "Logging", "SystemPackage",
+            "CArchive", "Logging",
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
-            "ArgumentParser", "Logging", "SystemPackage",
+            "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],

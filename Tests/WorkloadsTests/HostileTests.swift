@@ -312,7 +312,7 @@ struct ChangingTreeTests {
         #expect(shell("truncate -s 1000000 f", in: root.path) == 0)
         let clock = ManualClock()
         var options = TreeReaderOptions()
-        options.readLimit = ReadLimit(perSecond: ByteCount(100_000), clock: clock, cancellation: Cancellation())
+        options.readLimit = ByteRateLimit(ByteCount(100_000), clock: clock, cancellation: Cancellation())
         let start = clock.uptime()
         _ = try TreePicture(root.path, options)
         #expect(clock.uptime() - start >= .seconds(9))

@@ -17,6 +17,12 @@ static const unsigned holdfast_dt_unknown = DT_UNKNOWN;
 static inline const char *holdfast_dirent_name(const struct dirent *entry) { return entry->d_name; }
 static inline unsigned holdfast_dirent_type(const struct dirent *entry) { return entry->d_type; }
 
+// Starts the way to the disk of all that was written to a file, and does not wait for its end. A hint: it promises
+// nothing, and its failures are found by what does.
+static inline void holdfast_begin_writing(int descriptor) {
+    (void)sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 // openat(2) of one path part, the fallback where openat2(2) is missing or forbidden.
 static inline int holdfast_openat(int directory, const char *path, int flags, unsigned mode) {
     return openat(directory, path, flags | O_CLOEXEC, mode);

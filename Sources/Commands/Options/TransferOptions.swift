@@ -22,7 +22,9 @@ struct TransferOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The number of working threads.", discussion: "One for each processor, where not given."))
+        help: ArgumentHelp(
+            "The number of working threads.", discussion: "One for each processor, a backup at most 4, where not given."
+        ))
     var threads: Int?
 
     static let maximumThreads = 256

@@ -56,5 +56,11 @@ final class DumpSink {
             throw HoldfastError.systemCall("rename", errno, on: temporary, code: .targetFailed)
         }
         isFinished = true
+        // The name is durable once its directory is.
+        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) + "/"
+        let directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw HoldfastError.systemCall("open", errno, on: parent) }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw HoldfastError.systemCall("sync", errno, on: parent) }
     }
 }

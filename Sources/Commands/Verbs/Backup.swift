@@ -90,22 +90,28 @@ struct BackupVerb: ParsableCommand {
 
     func validate() throws {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else {
-            throw ValidationError("A source is dir:PATH or stdin:NAME, not \(arguments.first ?? "nothing").")
+            throw ValidationError(SourceArgument.refusal(of: arguments.first ?? ""))
         }
         if first.isStream {
             if let other = command.first, SourceArgument(argument: other) != nil {
                 throw ValidationError("stdin:NAME is backed up alone; a command goes after --.")
             }
             if dryRun { throw ValidationError("--dry-run cannot look into a stream.") }
+            if !exclude.isEmpty || !excludeFile.isEmpty || excludeCaches || oneFileSystem || reread {
+                throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
+            }
             return
         }
         for argument in arguments {
             guard let source = SourceArgument(argument: argument) else {
-                throw ValidationError("A source is dir:PATH or stdin:NAME, not \(argument).")
+                throw ValidationError(SourceArgument.refusal(of: argument))
             }
             if source.isStream { throw ValidationError("stdin:NAME is backed up alone.") }
         }
         if unpack { throw ValidationError("--unpack goes with stdin:NAME.") }
+        if minSize != ByteCount(1) { throw ValidationError("--min-size goes with stdin:NAME.") }
+        let names = sources.map(\.canonical)
+        if Set(names).count < names.count { throw ValidationError("Each directory can be given once.") }
     }
 
     func run() throws {
@@ -140,7 +146,7 @@ struct BackupVerb: ParsableCommand {
         options.dryRun = dryRun
         options.unpack = unpack
         options.minimumSize = minSize
-        options.threads = transfer.threads ?? Host.processors
+        options.threads = transfer.threads ?? min(Host.processors, BackupOptions.mostThreadsByDefault)
         options.readLimit = transfer.limitRead
         return options
     }
@@ -183,11 +189,17 @@ struct SourceArgument: Sendable {
     init?(argument: String) {
         if argument.hasPrefix("dir:"), argument.count > 4 {
             kind = .directory(Host.absolutePath(String(argument.dropFirst(4))))
-        } else if argument.hasPrefix("stdin:"), argument.count > 6, !argument.contains("/") {
+        } else if argument.hasPrefix("stdin:"), isSafeName(Array(argument.utf8.dropFirst(6))) {
             kind = .stream(String(argument.dropFirst(6)))
         } else {
             return nil
         }
+    }
+
+    /// Why `argument` is no source, and what may have been meant.
+    static func refusal(of argument: String) -> String {
+        let text = "A source is dir:PATH or stdin:NAME, not \(argument.isEmpty ? "nothing" : argument)."
+        return argument.isEmpty || argument.contains(":") ? text : text + " For a directory write dir:\(argument)."
     }
 
     var isStream: Bool { if case .stream = kind { true } else { false } }

@@ -77,6 +77,9 @@ struct Forget: ParsableCommand {
         if let reason, !(1...4096).contains(reason.utf8.count) {
             throw ValidationError("--reason takes a text of at most 4096 bytes.")
         }
+        if !snapshots.isEmpty, source != nil || !tags.isEmpty {
+            throw ValidationError("--source and --tag go with rules, not with the ids of snapshots.")
+        }
         if allowLast, snapshots.isEmpty { throw ValidationError("--allow-last goes with the ids of snapshots.") }
     }
 
@@ -149,7 +152,8 @@ struct Forget: ParsableCommand {
                 output.warning("\(ShownText.name(source.name)) is left alone: \(ShownText.line(obstacle.message))")
             }
             for (snapshot, reasons) in source.kept {
-                try output.line("  keep  \(snapshot.id)  \(snapshot.stored)  \(reasons.joined(separator: ", "))")
+                let reason = reasons.isEmpty ? "" : "  " + reasons.joined(separator: ", ")
+                try output.line("  keep  \(snapshot.id)  \(snapshot.stored)\(reason)")
             }
             for snapshot in source.dropped { try output.line("  drop  \(snapshot.id)  \(snapshot.stored)") }
         }

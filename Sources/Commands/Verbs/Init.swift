@@ -29,7 +29,11 @@ struct Init: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "How new data is compressed: zstd[:1-19], zlib[:1-9], none or auto[:1-19].",
-            discussion: "auto gives up at once on what does not shrink.", valueName: "codec"))
+            discussion: """
+                auto gives up at once on what does not shrink. Where level 2 or 3 of zstd is asked for, blocks of \
+                database files take level 1, which is smaller and faster for them.
+                """,
+            valueName: "codec"))
     var compression = CompressionSetting.standard
 
     @Option(name: .long, help: ArgumentHelp("A name for the first key.", valueName: "text"))

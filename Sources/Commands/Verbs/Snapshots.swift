@@ -42,7 +42,7 @@ struct Snapshots: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             let repository = try context.openRepository()
             let listing = try repository.snapshots()
-            let chosen = choose(listing.snapshots)
+            let chosen = Self.orderedBySource(choose(listing.snapshots))
             var table = SnapshotTable()
             for snapshot in chosen { table.add(snapshot) }
             for line in table.lines { try context.output.line(line) }
@@ -71,6 +71,19 @@ struct Snapshots: ParsableCommand {
             later[snapshot.tag, default: 0] += 1
             return later[snapshot.tag, default: 0] <= latest
         }.reversed()
+    }
+
+    /// The same snapshots in order of the names of their sources; those of one source stay in the order given.
+    ///
+    /// The listing goes by tags, whose order means nothing to a reader. What is sealed to this key comes last.
+    static func orderedBySource(_ snapshots: [Snapshot]) -> [Snapshot] {
+        let named = snapshots.enumerated().map { place, snapshot in
+            (isSealed: snapshot.record == nil, name: snapshot.record?.source ?? "", place: place, snapshot: snapshot)
+        }
+        return named.sorted { one, other in
+            if one.isSealed != other.isSealed { return other.isSealed }
+            return one.name == other.name ? one.place < other.place : one.name < other.name
+        }.map(\.snapshot)
     }
 }
 

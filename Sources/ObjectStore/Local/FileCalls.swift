@@ -49,6 +49,8 @@ package protocol DirectoryCalls: Sendable {
     func rename(_ directory: Int32, _ name: String, to newDirectory: Int32, _ newName: String, replacing: Bool) -> Int32
     func unlink(at directory: Int32, _ name: String) -> Int32
     func makeDirectory(at directory: Int32, _ name: String, mode: UInt32) -> Int32
+    /// Removes an empty directory.
+    func removeDirectory(at directory: Int32, _ name: String) -> Int32
     /// The names in the directory, without `.` and `..`.
     func names(in directory: Int32) -> Result<[String], SystemFailure>
 }
@@ -131,6 +133,10 @@ package struct SystemFileCalls: FileCalls {
     }
 
     package func unlink(at directory: Int32, _ name: String) -> Int32 { plain { unlinkat(directory, name, 0) } }
+
+    package func removeDirectory(at directory: Int32, _ name: String) -> Int32 {
+        plain { unlinkat(directory, name, AT_REMOVEDIR) }
+    }
 
     package func makeDirectory(at directory: Int32, _ name: String, mode: UInt32) -> Int32 {
         plain { mkdirat(directory, name, mode) }

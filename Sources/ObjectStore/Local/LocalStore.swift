@@ -88,6 +88,9 @@ package final class LocalStore: ObjectStore {
         default: throw failure("unlink", -result, on: key.path)
         }
         try sync(directory, "the directory of \(key)")
+        // Each lease has a directory of its own: without this every backup would leave one behind. It goes only when
+        // it is empty, and a renewal that comes at this moment fails and is made up for by the next.
+        if key.directory.hasPrefix("leases/") { _ = calls.removeDirectory(at: root, key.directory) }
     }
 
     /// The time that the file system gives to a file made now, read from a probe that is removed again.

@@ -104,11 +104,7 @@ package struct Backup: Sendable {
                 record.facts.merge(try readStream(name, origin, filler, builder)) { $1 }
             }
         }
-        guard !paths.isEmpty else {
-            throw HoldfastError(
-                .pathNotFound, "no source could be read: \(failures.kept.first?.reason ?? "")",
-                hint: "Check the paths; nothing was committed.")
-        }
+        guard !paths.isEmpty else { throw Self.nothingRead(failures) }
         try filler.finish()
         record.roots = zip(paths, builder.roots).map { SnapshotRoot(path: $0, entry: $1) }
         record.counts = builder.counts
@@ -116,9 +112,14 @@ package struct Backup: Sendable {
         record.unreadable = failures.kept
         record.unreadableCount = failures.count
         if failures.count > 0 { record.flags.append("partial") }
-        // Files are read one after another, so that the whole is consistent as of the end of reading at best.
-        record.consistentAsOf = repository.clock.now()
+        // `consistentAsOf` stays the start: what changed while files were read one after another may be missing.
         return record
+    }
+
+    private static func nothingRead(_ failures: FailureList) -> HoldfastError {
+        HoldfastError(
+            .pathNotFound, "no source could be read: \(failures.kept.first?.reason ?? "")",
+            hint: "Check the paths; nothing was committed.")
     }
 
     /// Scans one directory; false when it cannot be opened, so that the other sources go on.
@@ -142,9 +143,9 @@ package struct Backup: Sendable {
         return true
     }
 
-    private var readLimit: ReadLimit? {
+    private var readLimit: ByteRateLimit? {
         options.readLimit.map {
-            ReadLimit(perSecond: $0, clock: repository.clock, cancellation: repository.environment.cancellation)
+            ByteRateLimit($0, clock: repository.clock, cancellation: repository.environment.cancellation)
         }
     }
 
@@ -190,17 +191,27 @@ package struct Backup: Sendable {
         record.parent = parent?.id
         let tree = parent?.record == nil ? nil : try repository.makeTree(try repository.loadIndex().index)
         let failures = FailureList()
+        let estimate = Estimate(
+            tree: tree, failures: failures, rereads: options.reread,
+            cancellation: repository.environment.cancellation)
+        var hasRoot = false
         for source in sources {
             guard case .directory(let path) = source else { continue }
             failures.root = path
             var treeOptions = TreeReaderOptions()
             treeOptions.exclusions = options.exclusions
             treeOptions.oneFileSystem = options.oneFileSystem
-            let root = try DirectoryHandle.open(path: path, options: treeOptions)
             let known = parent?.record?.roots.first { $0.path == path }?.entry
-            try Estimate(tree: tree, failures: failures, rereads: options.reread)
-                .add(root, parent: known, to: &record.counts)
+            do throws(HoldfastError) {
+                let root = try DirectoryHandle.open(path: path, options: treeOptions)
+                try estimate.add(root, parent: known, to: &record.counts)
+                hasRoot = true
+            } catch {
+                guard failures.isOfSource(error) else { throw error }
+                failures.add([], error)
+            }
         }
+        guard hasRoot else { throw Self.nothingRead(failures) }
         record.unreadable = failures.kept
         record.unreadableCount = failures.count
         record.finished = repository.clock.now()

@@ -50,19 +50,11 @@ final class ChunkStage {
 
     /// Gives every piece of the batch its id and stores those that the repository lacks.
     func process(_ job: ContentJob) throws(HoldfastError) {
-        var ids: [ChunkID] = []
-        var places: [Int] = []
-        ids.reserveCapacity(job.pieces.count)
-        places.reserveCapacity(job.pieces.count)
-        for place in job.pieces.indices {
-            let bytes = RawSpan(_unsafeBytes: job.bytes(job.pieces[place]))
-            if isAllZero(bytes) { continue }
-            let id = ChunkID(dataHash.digest(bytes))
-            job.pieces[place].id = id
-            ids.append(id)
-            places.append(place)
+        let places = job.pieces.indices.filter { place in
+            !isAllZero(RawSpan(_unsafeBytes: job.bytes(job.pieces[place])))
         }
-        let verdicts = try session.resolve(ids)
+        identify(places, of: job)
+        let verdicts = try session.resolve(places.map { job.pieces[$0].id })
         for (number, place) in places.enumerated() {
             guard verdicts[number] == .wanted else {
                 job.tally.chunksReused += 1
@@ -79,6 +71,24 @@ final class ChunkStage {
         }
     }
 
+    /// Gives the pieces at `places` their ids, two at a time.
+    private func identify(_ places: [Int], of job: ContentJob) {
+        var number = 0
+        while number + 1 < places.count {
+            let (first, second) = (places[number], places[number + 1])
+            let ids = dataHash.digests(
+                RawSpan(_unsafeBytes: job.bytes(job.pieces[first])),
+                RawSpan(_unsafeBytes: job.bytes(job.pieces[second])))
+            job.pieces[first].id = ChunkID(ids.0)
+            job.pieces[second].id = ChunkID(ids.1)
+            number += 2
+        }
+        if number < places.count {
+            let last = places[number]
+            job.pieces[last].id = ChunkID(dataHash.digest(RawSpan(_unsafeBytes: job.bytes(job.pieces[last]))))
+        }
+    }
+
     /// Stores a node of a tree, as a delta against the node at its place in the parent when that is smaller.
     func storeNode(_ node: [UInt8], parent: ChunkID?) throws(HoldfastError) -> ChunkID {
         let id = ChunkID(metaHash.digest(node.span.bytes))
@@ -92,7 +102,7 @@ final class ChunkStage {
 
     private func storeWhole(_ id: ChunkID, _ bytes: UnsafeRawBufferPointer, _ kind: PackKind) throws(HoldfastError) {
         let plain = RawSpan(_unsafeBytes: bytes)
-        let (codec, count) = try encoder.encode(plain, into: whole)
+        let (codec, count) = try encoder.encode(plain, isPage: kind == .page, into: whole)
         let encoded = UnsafeRawBufferPointer(rebasing: whole[..<count])
         if codec != .stored { try prove(codec, encoded, base: nil, bytes) }
         try session.append(kind, id: id, codec: codec, raw: bytes.count, encoded)
@@ -109,7 +119,7 @@ final class ChunkStage {
         guard let count = try encoder.encodeDelta(plain, base: base.span.bytes, into: delta, limit: bytes.count / 2)
         else { return false }
         if count > bytes.count / Self.clearWin {
-            let (_, alone) = try encoder.encode(plain, into: whole)
+            let (_, alone) = try encoder.encode(plain, isPage: kind == .delta, into: whole)
             guard count < alone / 2 else { return false }
         }
         let encoded = UnsafeRawBufferPointer(rebasing: delta[..<count])

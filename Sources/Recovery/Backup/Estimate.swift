@@ -9,10 +9,12 @@ struct Estimate {
     let tree: SnapshotTree?
     let failures: FailureList
     let rereads: Bool
+    let cancellation: Cancellation
 
     func add(
         _ directory: DirectoryHandle, parent: Entry?, to counts: inout SnapshotCounts
     ) throws(HoldfastError) {
+        try cancellation.check()
         counts.directories += 1
         let listing: DirectoryListing
         do throws(HoldfastError) {
@@ -24,9 +26,7 @@ struct Estimate {
         }
         for failure in listing.failures { failures.add(failure.path, failure.error) }
         for entry in listing.entries {
-            let known = try parent?.tree.flatMap { (reference) throws(HoldfastError) -> Entry? in
-                try tree?.entry(entry.name, in: reference)
-            }
+            let known = parentEntry(entry.name, parent)
             switch entry.kind {
             case .directory:
                 do throws(HoldfastError) {
@@ -44,6 +44,16 @@ struct Estimate {
                 }
             default: counts.others += 1
             }
+        }
+    }
+
+    /// The entry in the parent snapshot; nil also when its directory cannot be read, as for the backup itself.
+    private func parentEntry(_ name: [UInt8], _ parent: Entry?) -> Entry? {
+        guard let reference = parent?.tree, let tree else { return nil }
+        do throws(HoldfastError) {
+            return try tree.entry(name, in: reference)
+        } catch {
+            return nil
         }
     }
 }

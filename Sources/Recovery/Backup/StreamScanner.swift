@@ -11,9 +11,9 @@ import Workloads
 final class StreamScanner {
     private let filler: BatchFiller
     private let clock: any Clock
-    private let limit: ReadLimit?
+    private let limit: ByteRateLimit?
 
-    init(filler: BatchFiller, clock: any Clock, limit: ReadLimit?) {
+    init(filler: BatchFiller, clock: any Clock, limit: ByteRateLimit?) {
         self.filler = filler
         self.clock = clock
         self.limit = limit
@@ -34,8 +34,10 @@ final class StreamScanner {
     ) throws(HoldfastError) {
         while true {
             let count = try filler.fill(atMost: ContentJob.capacity / 2) { (buffer) throws(HoldfastError) in
-                limit?.take(buffer.count)
-                return try read(buffer)
+                let count = try read(buffer)
+                // Paid for afterwards: how much comes is not known before.
+                limit?.take(ByteCount(count))
+                return count
             }
             try filler.cutContent(isFinal: count == 0)
             if count == 0 { return }

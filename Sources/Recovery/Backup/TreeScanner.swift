@@ -160,6 +160,8 @@ final class TreeScanner {
         // A file is read to the size that it was listed with, and no further, even if it grows meanwhile.
         while offset < entry.size {
             let extent = try file.dataExtent(from: offset)
+            // Past the end of a file that was cut short there is no data either, and that is no hole.
+            if extent == nil, try file.size() < entry.size { throw Self.shrank }
             var start = min(extent?.lowerBound ?? entry.size, entry.size)
             var end = min(extent?.upperBound ?? entry.size, entry.size)
             if rule == .pages {
@@ -174,13 +176,19 @@ final class TreeScanner {
                 offset = start
             }
             if extent == nil || start >= entry.size { break }
-            try readExtent(file, offset..<end, rule, places, isLast: end == entry.size)
+            try readExtent(file, offset..<end, rule, places)
             offset = end
         }
     }
 
+    private static var shrank: HoldfastError {
+        HoldfastError(
+            .sourceIncomplete, "the file shrank while it was read", hint: "Back up again when the source is quiet.",
+            retry: .now)
+    }
+
     private func readExtent(
-        _ file: FileHandle, _ range: Range<UInt64>, _ rule: CutRule, _ places: ParentPieces, isLast: Bool
+        _ file: FileHandle, _ range: Range<UInt64>, _ rule: CutRule, _ places: ParentPieces
     ) throws(HoldfastError) {
         var offset = range.lowerBound
         while offset < range.upperBound {
@@ -188,11 +196,7 @@ final class TreeScanner {
             let count = try filler.fill(atMost: limit) { (buffer) throws(HoldfastError) in
                 try file.read(at: offset, into: buffer)
             }
-            guard count > 0 else {
-                throw HoldfastError(
-                    .sourceIncomplete, "the file shrank while it was read",
-                    hint: "Back up again when the source is quiet.", retry: .now)
-            }
+            guard count > 0 else { throw Self.shrank }
             offset += UInt64(count)
             let isFinal = offset == range.upperBound
             switch rule {

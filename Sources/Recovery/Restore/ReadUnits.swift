@@ -39,6 +39,9 @@ struct DeltaChain: Sendable {
     var links: [ChunkLocation]
     var wants: [Want]
 
+    /// Whether `digest` is the id of what it should decode to.
+    func isMade(_ digest: Bytes32) -> Bool { wants.first?.id == ChunkID(digest) }
+
     /// Bytes of the largest link.
     var slotSize: Int { links.reduce(0) { max($0, Int($1.entry.raw)) } }
 }

@@ -19,15 +19,37 @@ struct RestoreContext: Sendable {
     let cancellation: Cancellation
 }
 
+/// A chunk in the worker's output that is not yet written.
+struct DecodedChunk {
+    var bytes: Range<Int>
+    /// The places that want it, by their numbers in the unit.
+    var wants: Range<Int>
+    var isTrue = false
+
+    /// Whether it is good and goes right behind `other`, in the buffer as in one file, and nowhere else.
+    func follows(_ other: DecodedChunk, in all: [Want]) -> Bool {
+        guard isTrue, wants.count == 1, other.wants.count == 1 else { return false }
+        let (before, want) = (all[other.wants.lowerBound], all[wants.lowerBound])
+        return want.job === before.job && want.offset == before.range.upperBound
+            && bytes.lowerBound == other.bytes.upperBound
+    }
+}
+
 /// Works on units, one at a time.
 ///
 /// Memory: a stretch, a chunk, and a window of delta chains. Thread: one at a time.
 final class RestoreWorker {
+    /// Four blocks of a page file: they stay in the cache of a core from their decoding to their writing.
+    private static let outputSize = 512 << 10
+
     private let context: RestoreContext
     private let stretches: StretchReader
     private let decoder: ChunkDecoder
     private let hash: KeyedHash
+    /// Chunks that lie side by side until they are checked and written together.
     private var output: UnsafeMutableRawBufferPointer
+    private var filled = 0
+    private var decoded: [DecodedChunk] = []
     /// Bases and outputs of chains, taken when the first delta comes.
     private var window: UnsafeMutableRawBufferPointer?
     /// Reads single chunks where a unit as a whole cannot be read.
@@ -40,7 +62,7 @@ final class RestoreWorker {
         stretches = StretchReader(packs: context.packs, counters: context.tally.counters)
         decoder = try ChunkDecoder()
         hash = KeyedHash(key: try context.keyring.key(.dataID))
-        output = .allocate(byteCount: 1 << 20, alignment: 16)
+        output = .allocate(byteCount: Self.outputSize, alignment: 16)
     }
 
     deinit {
@@ -87,6 +109,8 @@ final class RestoreWorker {
             guard error.leavesOtherCopies else { throw error }
             return try salvage(wants[...])
         }
+        decoded.removeAll(keepingCapacity: true)
+        filled = 0
         var place = 0
         while place < wants.count {
             let location = wants[place].location
@@ -94,22 +118,68 @@ final class RestoreWorker {
             while end < wants.count, wants[end].key == wants[place].key { end += 1 }
             let start = Int(location.entry.offset) - bytes.lowerBound
             let stored = UnsafeRawBufferPointer(rebasing: plain[start..<start + Int(location.entry.stored)])
-            let chunk = room(Int(location.entry.raw))
-            if decode(location, stored, base: nil, into: chunk), isTrue(chunk, wants[place].id) {
-                write(UnsafeRawBufferPointer(chunk), wants[place..<end])
+            let raw = Int(location.entry.raw)
+            if filled + raw > output.count { try placeDecoded(of: wants) }
+            if decode(location, stored, base: nil, into: room(raw)) {
+                decoded.append(DecodedChunk(bytes: filled..<filled + raw, wants: place..<end))
+                filled += raw
             } else {
                 try salvage(wants[place..<end])
             }
             place = end
         }
+        try placeDecoded(of: wants)
     }
 
+    /// Room after the chunks that wait; with none waiting it grows to any size.
     private func room(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        if output.count < count {
+        if output.count < filled + count {
+            precondition(filled == 0, "no chunk waits in a buffer that is replaced")
             output.deallocate()
             output = .allocate(byteCount: count, alignment: 16)
         }
-        return UnsafeMutableRawBufferPointer(rebasing: output[..<count])
+        return UnsafeMutableRawBufferPointer(rebasing: output[filled..<filled + count])
+    }
+
+    /// Checks the chunks that wait, and writes those that follow each other in a file with one call.
+    private func placeDecoded(of wants: [Want]) throws(HoldfastError) {
+        defer {
+            decoded.removeAll(keepingCapacity: true)
+            filled = 0
+        }
+        verify(wants)
+        var number = 0
+        while number < decoded.count {
+            let first = decoded[number]
+            var end = number + 1
+            guard first.isTrue else {
+                try salvage(wants[first.wants])
+                number = end
+                continue
+            }
+            while end < decoded.count, decoded[end].follows(decoded[end - 1], in: wants) { end += 1 }
+            let bytes = first.bytes.lowerBound..<decoded[end - 1].bytes.upperBound
+            write(UnsafeRawBufferPointer(rebasing: output[bytes]), wants[first.wants])
+            number = end
+        }
+    }
+
+    /// Compares the chunks that wait with their ids, two at a time.
+    private func verify(_ wants: [Want]) {
+        func bytes(_ number: Int) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(rebasing: output[decoded[number].bytes])
+        }
+        func note(_ digest: Bytes32, _ number: Int) {
+            decoded[number].isTrue = ChunkID(digest) == wants[decoded[number].wants.lowerBound].id
+        }
+        var number = 0
+        while number + 1 < decoded.count {
+            let digests = digests(bytes(number), bytes(number + 1))
+            note(digests.0, number)
+            note(digests.1, number + 1)
+            number += 2
+        }
+        if number < decoded.count { note(digest(bytes(number)), number) }
     }
 
     /// Decodes one copy; false when it is damaged.
@@ -131,9 +201,10 @@ final class RestoreWorker {
         }
     }
 
-    private func isTrue(_ chunk: UnsafeMutableRawBufferPointer, _ id: ChunkID) -> Bool {
-        let bytes = UnsafeRawBufferPointer(chunk)
-        return ChunkID(hash.digest(RawSpan(_unsafeBytes: bytes))) == id
+    private func digest(_ bytes: UnsafeRawBufferPointer) -> Bytes32 { hash.digest(RawSpan(_unsafeBytes: bytes)) }
+
+    private func digests(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> (Bytes32, Bytes32) {
+        hash.digests(RawSpan(_unsafeBytes: first), RawSpan(_unsafeBytes: second))
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer, _ wants: ArraySlice<Want>) {
@@ -170,6 +241,18 @@ final class RestoreWorker {
                 rebasing: window[start..<start + Int(chains[number].links[link].entry.raw)])
         }
         var isLost = [Bool](repeating: false, count: chains.count)
+        // A chain that is decoded to its end and waits for another, to be checked together with it.
+        var waiting: Int?
+        func end(_ number: Int) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(slot(number, chains[number].links.count - 1))
+        }
+        func place(_ number: Int, isTrue: Bool) {
+            if isTrue {
+                write(end(number), chains[number].wants[...])
+            } else {
+                isLost[number] = true
+            }
+        }
         for link in 0...Int(PackContents.maximumDepth) {
             let due = chains.indices.filter { chains[$0].links.count > link && !isLost[$0] }
             guard !due.isEmpty else { break }
@@ -180,14 +263,18 @@ final class RestoreWorker {
                     isLost[number] = true
                     return
                 }
-                guard link == chains[number].links.count - 1, let want = chains[number].wants.first else { return }
-                if isTrue(target, want.id) {
-                    write(UnsafeRawBufferPointer(target), chains[number].wants[...])
-                } else {
-                    isLost[number] = true
+                guard link == chains[number].links.count - 1 else { return }
+                guard let other = waiting else {
+                    waiting = number
+                    return
                 }
+                waiting = nil
+                let digests = digests(end(other), end(number))
+                place(other, isTrue: chains[other].isMade(digests.0))
+                place(number, isTrue: chains[number].isMade(digests.1))
             }
         }
+        if let waiting { place(waiting, isTrue: chains[waiting].isMade(digest(end(waiting)))) }
         for number in chains.indices where isLost[number] { try salvage(chains[number].wants[...]) }
     }
 

@@ -61,8 +61,9 @@ package struct Restorer: Sendable {
             windowSize: max(Self.smallestWindow, Self.windowsTogether / threads), cancellation: cancellation)
         progress.enter(.restoring, bytesTotal: plan.bytes - min(plan.bytes, plan.zeroBytes), itemsTotal: plan.files)
         let queue = BoundedQueue<ReadUnit>(capacity: Self.queued)
-        let workers = try Self.start(threads, context, queue)
         let walk = try RestoreWalk(context, repository: repository, plan: plan, threads: threads, queue: queue)
+        // From here to their join nothing throws: workers wait until the queue is closed.
+        let workers = try Self.start(threads, context, queue)
         do throws(HoldfastError) {
             try walk.run()
         } catch {

@@ -42,17 +42,7 @@ struct CheckedObjects: Sendable {
     func verify(
         _ body: [UInt8], _ signature: [UInt8], by slot: SlotID, name: String, allowing: (Member) -> Bool
     ) throws(HoldfastError) {
-        guard let member = roster[slot] else {
-            throw HoldfastError(
-                .corruptObject, "\(name) is signed by slot \(slot), which no admin ever granted",
-                hint: "It is foreign or forged; it is ignored.")
-        }
-        guard allowing(member) else {
-            throw HoldfastError(
-                .corruptObject, "\(name) is signed by slot \(slot), whose role did not allow it",
-                hint: "Find out who holds that key; the object is ignored.")
-        }
-        try SignedFrame.verify(body, signature, key: member.signingKey, name: name)
+        try Keyring.verify(body, signature, by: slot, in: roster, name: name, allowing: allowing)
     }
 
     /// - Throws: `.corruptObject` when an object is of another repository or is not what its name says.

@@ -26,7 +26,16 @@ final class ChunkExaminer {
     private let bases: BaseReader
     private let decoder: ChunkDecoder
     private let hashes: [ContentClass: KeyedHash]
-    private let output = GrowingBuffer()
+    /// One for each chunk that waits.
+    private let outputs = [GrowingBuffer(), GrowingBuffer()]
+    private var waiting: [Decoded] = []
+
+    /// A chunk that waits to be compared with its id.
+    private struct Decoded {
+        var piece: ChunkPiece
+        var name: CopyName
+        var bytes: UnsafeRawBufferPointer
+    }
 
     init(index: Index, packs: PackReader, keyring: Keyring) throws(HoldfastError) {
         bases = try BaseReader(index: index, packs: packs)
@@ -63,21 +72,31 @@ final class ChunkExaminer {
                 continue
             }
             let stored = UnsafeRawBufferPointer(rebasing: stream[piece.offset..<piece.offset + piece.stored])
-            if piece.depth > 0 {
-                try examineDelta(piece, stored, name, hash, &result)
-            } else {
-                check(piece, stored, base: nil, name, hash, &result)
-            }
+            try take(piece, stored, name, hash, &result)
+            if waiting.count == outputs.count { try settle(hash, &result) }
         }
+        try settle(hash, &result)
         return result
     }
 
-    @discardableResult
-    private func check(
-        _ piece: ChunkPiece, _ stored: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ name: CopyName,
-        _ hash: KeyedHash, _ result: inout Result
-    ) -> Bool {
-        let room = output.room(piece.raw)
+    /// Decodes a chunk, which then waits to be compared with its id.
+    private func take(
+        _ piece: ChunkPiece, _ stored: UnsafeRawBufferPointer, _ name: CopyName, _ hash: KeyedHash,
+        _ result: inout Result
+    ) throws(HoldfastError) {
+        var base: UnsafeRawBufferPointer?
+        if piece.depth > 0 {
+            switch try bases.base(piece.base, below: piece.depth) {
+            case nil, .noBase:
+                result.withoutBase += 1
+                return
+            case .bad(let link, let error):
+                result.add(CopyName(pack: link.pack, id: link.entry.id), error.message)
+                return
+            case .plain(let plain): base = plain
+            }
+        }
+        let room = outputs[waiting.count].room(piece.raw)
         do throws(HoldfastError) {
             let input = RawSpan(_unsafeBytes: stored)
             if let base {
@@ -86,43 +105,46 @@ final class ChunkExaminer {
                 try decoder.decode(piece.codec, input, base: nil, into: room)
             }
         } catch {
-            result.add(name, error.message)
-            return false
+            return try blame(piece, name, error.message, hash, &result)
         }
-        let found = ChunkID(hash.digest(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(room))))
-        guard piece.fullID.map({ $0 == found }) ?? (found.bytes.prefix == piece.id) else {
-            result.add(name, "a chunk decodes to other bytes than its id says")
-            return false
-        }
-        result.verified += 1
-        result.plainBytes += UInt64(piece.raw)
-        return true
+        waiting.append(Decoded(piece: piece, name: name, bytes: UnsafeRawBufferPointer(room)))
     }
 
-    private func examineDelta(
-        _ piece: ChunkPiece, _ stored: UnsafeRawBufferPointer, _ name: CopyName, _ hash: KeyedHash,
-        _ result: inout Result
-    ) throws(HoldfastError) {
-        switch try bases.base(piece.base, below: piece.depth) {
-        case nil, .noBase: result.withoutBase += 1
-        case .bad(let link, let error):
-            result.add(CopyName(pack: link.pack, id: link.entry.id), error.message)
-        case .plain(let base):
-            var attempt = Result()
-            if check(piece, stored, base: base, name, hash, &attempt) {
+    /// Compares the chunks that wait with their ids, two at a time.
+    private func settle(_ hash: KeyedHash, _ result: inout Result) throws(HoldfastError) {
+        defer { waiting.removeAll(keepingCapacity: true) }
+        guard let first = waiting.first, let last = waiting.last else { return }
+        var digests = [Bytes32]()
+        if waiting.count == 2 {
+            let both = hash.digests(RawSpan(_unsafeBytes: first.bytes), RawSpan(_unsafeBytes: last.bytes))
+            digests = [both.0, both.1]
+        } else {
+            digests = [hash.digest(RawSpan(_unsafeBytes: first.bytes))]
+        }
+        for (chunk, digest) in zip(waiting, digests) {
+            let (piece, found) = (chunk.piece, ChunkID(digest))
+            if piece.fullID.map({ $0 == found }) ?? (found.bytes.prefix == piece.id) {
                 result.verified += 1
                 result.plainBytes += UInt64(piece.raw)
-                return
-            }
-            // Only now every base is hashed as well, to tell which link of the chain is to blame.
-            let again = try bases.base(piece.base, below: piece.depth) { link, plain in
-                hash.digest(RawSpan(_unsafeBytes: plain)).prefix == link.entry.id
-            }
-            if case .bad(let link, let error) = again {
-                result.add(CopyName(pack: link.pack, id: link.entry.id), error.message)
             } else {
-                result.add(name, attempt.firstMessage)
+                try blame(piece, chunk.name, "a chunk decodes to other bytes than its id says", hash, &result)
             }
+        }
+    }
+
+    /// Notes which copy is to blame for a chunk that is not what it should be: itself, or for a delta a link below it.
+    private func blame(
+        _ piece: ChunkPiece, _ name: CopyName, _ message: String, _ hash: KeyedHash, _ result: inout Result
+    ) throws(HoldfastError) {
+        guard piece.depth > 0 else { return result.add(name, message) }
+        // Only now every base is hashed as well, to tell which link of the chain it is.
+        let again = try bases.base(piece.base, below: piece.depth) { link, plain in
+            hash.digest(RawSpan(_unsafeBytes: plain)).prefix == link.entry.id
+        }
+        if case .bad(let link, let error) = again {
+            result.add(CopyName(pack: link.pack, id: link.entry.id), error.message)
+        } else {
+            result.add(name, message)
         }
     }
 }

@@ -212,7 +212,7 @@ struct ObjectCheck {
         try examine(info, limit: HoldObject.maximumSize) { (bytes) throws(HoldfastError) in
             let hold = try HoldObject(bytes, name: info.key.path)
             try objects.require(hold.repository, ObjectNames.hold(hold.id) == info.key, name: info.key.path)
-            try objects.verify(bytes, by: hold.slot, name: info.key.path) { !$0.roles.isEmpty }
+            try objects.verify(bytes, by: hold.slot, name: info.key.path) { $0.mayCollect }
         }
     }
 

@@ -12,7 +12,7 @@ import Sealing
 /// Memory: sixteen bytes for each node. Thread: one at a time.
 final class TreeCheck {
     /// Deeper directories are reported instead of followed: the walk uses the stack.
-    static let maximumDepth = 1024
+    static let maximumDepth = SnapshotTree.maximumDepth
 
     let collector: CheckCollector
     let objects: CheckedObjects

@@ -82,7 +82,8 @@ package final class Collector {
             try condemn(plan, generations)
             if options.isExclusive, let open = try Generations(repository).open { try sweep(open) }
         }
-        try removeRemains(named: try mergeRuns())
+        try mergeRuns()
+        try removeRemains()
         return report
     }
 
@@ -115,14 +116,20 @@ package final class Collector {
     /// Of two collectors one puts it, and the other goes on with what is there.
     private func condemn(_ plan: PrunePlan, _ generations: Generations) throws(HoldfastError) {
         guard generations.open == nil else { return }
-        let packs = plan.condemnable.keys.sorted()
+        let packs = Array(plan.condemnable.keys.sorted().prefix(CollectionObject.maximumPacks))
         let runs = try supersededRuns(plan.state).subtracting(generations.doomedRuns).sorted()
+            .prefix(CollectionObject.maximumRuns)
         guard !packs.isEmpty || !runs.isEmpty else { return }
         try repository.environment.cancellation.check()
+        guard generations.newest < UInt32.max else {
+            throw HoldfastError(
+                .limitExceeded, "`gc/` holds a step of generation \(generations.newest), the last that there can be",
+                hint: "Someone put it there; remove it, and find out who can write to the store.")
+        }
         let number = generations.newest + 1
         let object = CollectionObject(
             kind: .condemned, repository: repository.id, generation: number, slot: repository.keyring.slot,
-            made: repository.clock.now(), packs: packs, runs: runs)
+            made: repository.clock.now(), packs: packs, runs: Array(runs))
         guard try put(object, at: ObjectNames.condemned(number)) else { return }
         progress("condemned \(packs.count) packs as generation \(number)")
         report.condemned = (number, packs.count, plan.condemnableBytes)

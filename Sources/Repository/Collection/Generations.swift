@@ -47,7 +47,9 @@ struct Generations {
         for (number, steps) in found.sorted(by: { $0.key < $1.key }) {
             let condemned = steps[.condemned]
             let sweep = steps[.sweep]
-            if steps[.done] != nil {
+            var isDone = steps[.done] != nil
+            if isDone, condemned != nil { isDone = try repository.isDone(number) }
+            if isDone {
                 leftovers += [condemned, sweep].compactMap { $0?.key }
             } else if let condemned, let sweep {
                 swept.append(

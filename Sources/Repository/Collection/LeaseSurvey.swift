@@ -7,7 +7,7 @@ import Sealing
 /// A lease that stands in the way of deleting, until it honours a generation or is fenced.
 package struct OpenLease: Sendable {
     package var id: LeaseID
-    /// The newest renewal that bears a member's signature, else the newest that can be read; nil when none can.
+    /// The newest renewal of the member who opened the lease, else the oldest that can be read; nil when none can.
     package var object: LeaseObject?
     /// Whether the signature of `object` is that of a member. What others say counts for nothing.
     package var isVerified: Bool
@@ -69,40 +69,61 @@ extension Repository {
         return survey
     }
 
-    /// The newest renewal that tells something; nil when the lease was closed while it was read.
+    /// What a lease says; nil when it was closed while it was read.
+    ///
+    /// It belongs to whoever signed the oldest renewal that is there: its id is random, and renewals go the newest
+    /// first. What other members put beside it says nothing, so that a stolen key can close or answer for no lease
+    /// but its own.
     private func newestRenewal(
         of id: LeaseID, _ renewals: [(number: UInt32, modified: Timestamp)], _ roster: [SlotID: Member]
     ) throws(HoldfastError) -> OpenLease? {
-        let times = renewals.map(\.modified)
-        var lease = OpenLease(
-            id: id, object: nil, isVerified: false, label: "unknown",
-            opened: times.min() ?? Timestamp(nanoseconds: 0), renewed: times.max() ?? Timestamp(nanoseconds: 0))
+        let numbers = renewals.map(\.number).sorted()
         var isDamaged = false
-        for (number, _) in renewals.sorted(by: { $0.number > $1.number }) {
-            let key = ObjectNames.lease(id, number)
-            do throws(HoldfastError) {
-                let bytes = try store.get(key, limit: LeaseObject.maximumSize)
-                let object = try LeaseObject(bytes, name: key.path)
-                guard object.repository == self.id, object.lease == id, object.number == number else { continue }
-                let (body, signature) = try SignedFrame.open(bytes, name: key.path)
-                let member = roster[object.slot]
-                let isVerified = member.map {
-                    SigningKey.verify(signature.span.bytes, body.span.bytes, publicKey: $0.signingKey)
-                }
-                if lease.object == nil || isVerified == true { lease.object = object }
-                guard isVerified == true else { continue }
-                lease.isVerified = true
-                lease.label = member?.label ?? lease.label
-                return lease
-            } catch {
-                switch error.code {
-                case .objectMissing: continue
-                case .corruptObject, .unsupportedFormat, .limitExceeded: isDamaged = true
-                default: throw error
-                }
+        var oldest: (object: LeaseObject, isVerified: Bool)?
+        for number in numbers where oldest?.isVerified != true {
+            let found = try renewal(of: id, number, roster, &isDamaged)
+            if found?.isVerified == true || oldest == nil { oldest = found ?? oldest }
+        }
+        let owner = oldest?.isVerified == true ? oldest?.object.slot : nil
+        var newest = oldest
+        for number in numbers.reversed() where owner != nil && number > oldest?.object.number ?? 0 {
+            guard let found = try renewal(of: id, number, roster, &isDamaged), found.isVerified,
+                found.object.slot == owner
+            else { continue }
+            newest = found
+            break
+        }
+        guard newest != nil || isDamaged else { return nil }
+        let times = renewals.map(\.modified)
+        return OpenLease(
+            id: id, object: newest?.object, isVerified: owner != nil,
+            label: owner.flatMap { roster[$0]?.label } ?? "unknown",
+            opened: times.min() ?? Timestamp(nanoseconds: 0), renewed: times.max() ?? Timestamp(nanoseconds: 0))
+    }
+
+    /// One renewal, and whether it bears a member's signature; nil when it is gone, foreign or damaged.
+    private func renewal(
+        of id: LeaseID, _ number: UInt32, _ roster: [SlotID: Member], _ isDamaged: inout Bool
+    ) throws(HoldfastError) -> (object: LeaseObject, isVerified: Bool)? {
+        let key = ObjectNames.lease(id, number)
+        do throws(HoldfastError) {
+            let bytes = try store.get(key, limit: LeaseObject.maximumSize)
+            let object = try LeaseObject(bytes, name: key.path)
+            guard object.repository == self.id, object.lease == id, object.number == number else { return nil }
+            let (body, signature) = try SignedFrame.open(bytes, name: key.path)
+            let isVerified = roster[object.slot].map {
+                SigningKey.verify(signature.span.bytes, body.span.bytes, publicKey: $0.signingKey)
+            }
+            return (object, isVerified == true)
+        } catch {
+            switch error.code {
+            case .objectMissing: return nil
+            case .corruptObject, .unsupportedFormat, .limitExceeded:
+                isDamaged = true
+                return nil
+            default: throw error
             }
         }
-        return lease.object != nil || isDamaged ? lease : nil
     }
 
     /// Takes the name of a lost writer's snapshot, so that its late commit fails. Success when the name is taken

@@ -1,5 +1,6 @@
 // Merging runs of the index, so that their number stays small and entries of packs that are gone go too.
 
+import Logging
 import ObjectStore
 import Primitives
 
@@ -11,6 +12,8 @@ enum RunLimits {
     static let smallEntries = 1 << 19
     /// A merged run is closed at so many entries; merging takes about 150 bytes of memory for each.
     static let mergedEntries = 1 << 20
+    /// As many runs are merged into one at most.
+    static let mergedRuns = 1 << 12
     /// Share of a run's entries, in percent, whose packs may be gone.
     static let goneShare = 20
 }
@@ -18,11 +21,10 @@ enum RunLimits {
 extension Collector {
     /// Rewrites runs of which too much is gone, and small ones when there are many.
     ///
-    /// Each new run supersedes exactly those that it was merged from, so that a failure in between loses nothing. The
-    /// old runs are condemned and deleted with the next generation, for readers that listed them.
-    ///
-    /// - Returns: packs that are gone and that runs still name.
-    func mergeRuns() throws(HoldfastError) -> Set<PackID> {
+    /// Each new run supersedes those that it was merged from, and what these had superseded before, so that a failure
+    /// in between loses nothing. The old runs are condemned and deleted with the next generation, for readers that
+    /// listed them.
+    func mergeRuns() throws(HoldfastError) {
         let state = try repository.loadIndex()
         // Listed after the runs: a pack that a loaded run names and that is missing here is gone, not new.
         let packs = try repository.listPacks()
@@ -48,21 +50,32 @@ extension Collector {
             }
         }
         let merged = stale + (small.count > RunLimits.smallRuns ? small : [])
+        guard !merged.isEmpty else { return }
+        let known = try namesInUse()
         var group: [LoadedRun] = []
         var entries = 0
         for run in merged {
-            if !group.isEmpty, entries + run.run.entryCount > RunLimits.mergedEntries {
-                try merge(group, isGone)
+            let isFull =
+                entries + run.run.entryCount > RunLimits.mergedEntries || group.count >= RunLimits.mergedRuns
+            if !group.isEmpty, isFull {
+                try merge(group, known, isGone)
                 group = []
                 entries = 0
             }
             group.append(run)
             entries += run.run.entryCount
         }
-        if !group.isEmpty { try merge(group, isGone) }
-        let kept = Set(state.index.runs.map(\.id)).subtracting(merged.map(\.id))
-        return Set(state.index.runs.filter { kept.contains($0.id) }.flatMap { $0.run.packs.map(\.id) })
-            .intersection(gone)
+        if !group.isEmpty { try merge(group, known, isGone) }
+    }
+
+    /// Runs that are in the store or that a snapshot names: what was superseded under these names must stay so.
+    private func namesInUse() throws(HoldfastError) -> Set<IndexRunID> {
+        var names: Set<IndexRunID> = []
+        for snapshot in try repository.snapshots().snapshots { names.formUnion(snapshot.runs) }
+        try store.list(ObjectNames.index) { (info) throws(HoldfastError) in
+            if let id = ObjectNames.indexRunID(info.key) { names.insert(id) }
+        }
+        return names
     }
 
     /// Takes out of `gone` what is there although the listing lacks it. What a sweep named need not be asked for.
@@ -76,8 +89,19 @@ extension Collector {
         Int(entry.pack) >= flags.count || flags[Int(entry.pack)]
     }
 
-    private func merge(_ runs: [LoadedRun], _ isGone: (IndexedPack) -> Bool) throws(HoldfastError) {
+    private func merge(
+        _ runs: [LoadedRun], _ known: Set<IndexRunID>, _ isGone: (IndexedPack) -> Bool
+    ) throws(HoldfastError) {
         try repository.environment.cancellation.check()
+        // What these runs stand for, the new one stands for: they will be deleted.
+        var superseded = Set(runs.map(\.id))
+        for run in runs where repository.keyring.roster[run.run.slot]?.mayCollect == true {
+            superseded.formUnion(known.intersection(run.run.supersedes))
+        }
+        guard superseded.count <= IndexRunObject.maximumSuperseded else {
+            repository.logger.debug("runs were not merged", metadata: ["superseded": "\(superseded.count)"])
+            return
+        }
         var packs: [IndexedPack] = []
         var numbers: [IndexedPack: UInt32] = [:]
         var entries: [(entry: IndexEntry, base: Bytes16)] = []
@@ -100,15 +124,7 @@ extension Collector {
                 entries.append((entry, entry.depth > 0 ? run.base(of: place) ?? Bytes16() : Bytes16()))
             }
         }
-        _ = try repository.putRun(packs: packs, entries: entries, supersedes: Self.superseded(by: runs))
+        _ = try repository.putRun(packs: packs, entries: entries, supersedes: superseded.sorted())
         report.mergedRuns += runs.count
-    }
-
-    /// What a run merged from `runs` replaces: these, and all that they had replaced. A snapshot may name a run long
-    /// after it and its heirs are gone, and a check must know that it is not missing.
-    private static func superseded(by runs: [LoadedRun]) -> [IndexRunID] {
-        var seen: Set<IndexRunID> = []
-        let all = (runs.map(\.id) + runs.flatMap(\.run.supersedes)).filter { seen.insert($0).inserted }
-        return Array(all.prefix(IndexRunObject.maximumSuperseded))
     }
 }

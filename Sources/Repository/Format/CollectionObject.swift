@@ -9,6 +9,9 @@ import Sealing
 /// runs (varint count, 32 each).
 package struct CollectionObject: Sendable, Hashable {
     package static let maximumSize = ByteCount.mebi(256)
+    /// 128 MiB of names: 4 million packs, 128 TiB of full ones; what is over waits for the next generation.
+    package static let maximumPacks = 1 << 22
+    package static let maximumRuns = 1 << 16
 
     package var kind: ObjectKind
     package var repository: RepositoryID
@@ -55,9 +58,13 @@ package struct CollectionObject: Sendable, Hashable {
         slot = SlotID(try reader.bytes16())
         made = Timestamp(nanoseconds: try reader.i64())
         packs = []
-        for _ in 0..<(try reader.count(each: 32, atMost: 1 << 23)) { packs.append(PackID(try reader.bytes32())) }
+        for _ in 0..<(try reader.count(each: 32, atMost: Self.maximumPacks)) {
+            packs.append(PackID(try reader.bytes32()))
+        }
         runs = []
-        for _ in 0..<(try reader.count(each: 32, atMost: 1 << 16)) { runs.append(IndexRunID(try reader.bytes32())) }
+        for _ in 0..<(try reader.count(each: 32, atMost: Self.maximumRuns)) {
+            runs.append(IndexRunID(try reader.bytes32()))
+        }
         try reader.expectEnd()
     }
 }

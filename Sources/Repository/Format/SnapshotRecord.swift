@@ -61,7 +61,7 @@ package struct SnapshotRecord: Sendable, Hashable {
     package var toolVersion: String
     package var runID: ULID
     package var started: Timestamp
-    /// The instant that the data is consistent as of; the end of reading when the source gives no better.
+    /// The instant that the data is consistent as of; the start of reading when the source gives no better.
     package var consistentAsOf: Timestamp
     package var finished: Timestamp
     package var parent: SnapshotID?

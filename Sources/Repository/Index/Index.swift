@@ -26,6 +26,8 @@ package struct PackStanding: OptionSet, Sendable {
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     package static let present = PackStanding(rawValue: 1)
     package static let reusable = PackStanding(rawValue: 2)
+    /// Written by an admin or a restorer, on whom every writer may rely.
+    package static let vouched = PackStanding(rawValue: 4)
 }
 
 /// An immutable view of the index. A new collection or a new run makes a new view.
@@ -86,8 +88,16 @@ package final class Index: Sendable {
 
     /// The copy that the delta at `location` is decoded against: one of less depth, so that there are no cycles.
     package func base(of location: ChunkLocation, for purpose: LookupPurpose) -> ChunkLocation? {
+        var budget = Self.maximumTries
+        return base(of: location, for: purpose, &budget)
+    }
+
+    private func base(
+        of location: ChunkLocation, for purpose: LookupPurpose, _ budget: inout Int
+    ) -> ChunkLocation? {
         guard location.entry.depth > 0, let id = runs[location.run].base(of: location.place) else { return nil }
-        return find(id, for: purpose, below: location.entry.depth)
+        let writer = runs[location.run].run.packs[Int(location.entry.pack)].slot
+        return find(id, for: purpose, below: location.entry.depth, from: writer, &budget)
     }
 
     /// The id of the base of a delta.
@@ -95,24 +105,46 @@ package final class Index: Sendable {
         location.entry.depth > 0 ? runs[location.run].base(of: location.place) : nil
     }
 
-    /// The shallowest copy of less depth than `limit`.
+    /// The best copy of less depth than `limit`.
     func find(_ id: Bytes16, for purpose: LookupPurpose, below limit: UInt8) -> ChunkLocation? {
-        var best: ChunkLocation?
+        var budget = Self.maximumTries
+        return find(id, for: purpose, below: limit, from: nil, &budget)
+    }
+
+    /// Copies looked at for one chunk, bases included. An honest index has a few; a hostile one could list so many at
+    /// every depth that trying all chains would never end.
+    private static let maximumTries = 4096
+
+    /// The shallowest copy of less depth than `limit`, of those that `writer` could rely on where there is one.
+    ///
+    /// A writer makes deltas against its own packs and those of admins and restorers alone. So a base from anyone else
+    /// is the last resort: a stolen writer key that lists junk under a base's id cannot come between.
+    private func find(
+        _ id: Bytes16, for purpose: LookupPurpose, below limit: UInt8, from writer: SlotID?, _ budget: inout Int
+    ) -> ChunkLocation? {
+        var best: (location: ChunkLocation, isTrusted: Bool)?
         for (number, run) in runs.enumerated() {
             for place in run.places(of: id) {
+                budget -= 1
+                guard budget > 0 else { return best?.location }
                 let entry = run.entry(place)
-                guard entry.depth < limit, entry.depth < best?.entry.depth ?? UInt8.max,
-                    Int(entry.pack) < run.run.packs.count
-                else { continue }
+                guard entry.depth < limit, Int(entry.pack) < run.run.packs.count else { continue }
                 let standing = standings[number][Int(entry.pack)]
                 guard standing.contains(purpose == .reuse ? [.present, .reusable] : .present) else { continue }
-                let candidate = ChunkLocation(
-                    pack: run.run.packs[Int(entry.pack)].id, entry: entry, run: number, place: place)
-                // Depth falls at each step, so that the recursion ends after at most eight.
-                if entry.depth > 0, base(of: candidate, for: purpose) == nil { continue }
-                best = candidate
+                let pack = run.run.packs[Int(entry.pack)]
+                let isTrusted =
+                    standing.contains(.vouched) || (writer.map { $0 == pack.slot } ?? standing.contains(.reusable))
+                if let best {
+                    let isBetter =
+                        isTrusted == best.isTrusted ? entry.depth < best.location.entry.depth : isTrusted
+                    guard isBetter else { continue }
+                }
+                let candidate = ChunkLocation(pack: pack.id, entry: entry, run: number, place: place)
+                // Depth falls at each step, so that the recursion ends after at most fifteen.
+                if entry.depth > 0, base(of: candidate, for: purpose, &budget) == nil { continue }
+                best = (candidate, isTrusted)
             }
         }
-        return best
+        return best?.location
     }
 }

@@ -1,5 +1,6 @@
 // Putting the index together from the store: collections, packs and runs, listed in that order.
 
+import Logging
 import ObjectStore
 import Primitives
 import Sealing
@@ -43,9 +44,10 @@ extension Repository {
         let own = keyring.slot
         let index = Index(runs: runs) { pack in
             guard let info = packs[pack.id], info.size == pack.length else { return [] }
-            let isTrusted =
-                pack.slot == own || roster[pack.slot].map { $0.role == .admin || $0.role == .restorer } ?? false
-            return isTrusted && !unwanted.contains(pack.id) ? [.present, .reusable] : .present
+            let isVouched = roster[pack.slot].map { $0.role == .admin || $0.role == .restorer } ?? false
+            var standing: PackStanding = isVouched ? [.present, .vouched] : .present
+            if isVouched || pack.slot == own, !unwanted.contains(pack.id) { standing.insert(.reusable) }
+            return standing
         }
         return IndexState(
             collections: collections, packs: packs, index: index, superseded: superseded, damaged: damaged)
@@ -67,9 +69,10 @@ extension Repository {
         }
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
-        for (generation, kinds) in names.sorted(by: { $0.key < $1.key }) where !kinds.contains(.done) {
+        for (generation, kinds) in names.sorted(by: { $0.key < $1.key }) {
             // A sweep without its generation is void, and what it names beyond its generation is nobody's to delete.
             guard kinds.contains(.condemned) else { continue }
+            if kinds.contains(.done), try isDone(generation) { continue }
             let condemned = try readCollection(ObjectNames.condemned(generation), .condemned, generation)
             if kinds.contains(.sweep) {
                 var sweep = try readCollection(ObjectNames.sweep(generation), .sweep, generation)
@@ -81,6 +84,22 @@ extension Repository {
             }
         }
         return state
+    }
+
+    /// Whether gc/n.done is what it should be. One that someone without the right put there must not make packs that
+    /// are being deleted look good again; it is passed over, and the deletes are done once more.
+    func isDone(_ generation: UInt32) throws(HoldfastError) -> Bool {
+        do throws(HoldfastError) {
+            _ = try readCollection(ObjectNames.done(generation), .done, generation)
+            return true
+        } catch {
+            switch error.code {
+            case .corruptObject, .unsupportedFormat, .limitExceeded: break
+            default: throw error
+            }
+            logger.warning("the end of a collection is ignored", metadata: ["error": "\(error)"])
+            return false
+        }
     }
 
     package func readCollection(
@@ -118,7 +137,8 @@ extension Repository {
                 switch error.code {
                 // A run that went between the listing and the read was superseded: its heir was listed or will be.
                 case .objectMissing: continue
-                case .storeUnavailable, .accessDenied, .notPermitted: throw error
+                case .storeUnavailable, .accessDenied: throw error
+                // Of an epoch that this key was not granted, as well: whoever signs a run names its epoch.
                 default: damaged.append((id, error))
                 }
             }
@@ -131,8 +151,13 @@ extension Repository {
     private func loadRun(_ id: IndexRunID, cache: RunCache?) throws(HoldfastError) -> LoadedRun {
         let key = ObjectNames.indexRun(id)
         if let (clear, table) = cache?.load(id) {
-            let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
-            return try LoadedRun(id: id, run: run, table: table)
+            do throws(HoldfastError) {
+                let run = attributed(try IndexRunObject.readClear(clear, name: key.path))
+                return try LoadedRun(id: id, run: run, table: table)
+            } catch {
+                // The cache is no authority: the store has the run.
+                logger.debug("a cached index run is passed over", metadata: ["error": "\(error)"])
+            }
         }
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {

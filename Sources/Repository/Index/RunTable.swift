@@ -47,16 +47,18 @@ package final class RunTable: @unchecked Sendable {
 ///
 /// | offset | bytes | what |
 /// |---|---|---|
-/// | 0 | 8 | `HFRUNC01` |
+/// | 0 | 8 | `HFRUNC02` |
 /// | 8 | 4 | length of the clear part |
 /// | 12 | 4 | CRC-32C of all that follows |
-/// | 16 | … | clear part, then the table |
+/// | 16 | 32 | id of the run |
+/// | 48 | … | clear part, then the table |
 ///
-/// The checksum guards against a torn or rotten file: a wrong entry here would make a backup lean on a chunk that does
-/// not exist. Whoever can write here as this user could change the program as well, so there is no stronger seal. The
-/// files hold halves of chunk ids and sizes, no content; their mode is 0600.
+/// Checksum and id guard against a torn or rotten file and one under another's name: a wrong entry here would make a
+/// backup lean on a chunk that does not exist. Whoever can write here as this user could change the program as well, so
+/// there is no stronger seal. The files hold halves of chunk ids and sizes, no content; their mode is 0600.
 package struct RunCache: Sendable {
-    private static let magic: [UInt8] = Array("HFRUNC01".utf8)
+    private static let magic: [UInt8] = Array("HFRUNC02".utf8)
+    private static let headSize = 48
     private let directory: String
 
     package init(directory: String, repository: RepositoryID) {
@@ -71,7 +73,7 @@ package struct RunCache: Sendable {
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_size >= 16 else { return nil }
+        guard fstat(descriptor, &status) == 0, status.st_size >= Self.headSize else { return nil }
         let size = Int(status.st_size)
         guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), memory != MAP_FAILED else {
             return nil
@@ -79,9 +81,10 @@ package struct RunCache: Sendable {
         let raw = UnsafeRawBufferPointer(start: memory, count: size)
         let clearCount = Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
         let sum = UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
-        let rest = UnsafeRawBufferPointer(rebasing: raw[16...])
+        let rest = UnsafeRawBufferPointer(rebasing: raw[Self.headSize...])
         guard raw.prefix(8).elementsEqual(Self.magic), clearCount <= rest.count,
-            crc32c(RawSpan(_unsafeBytes: rest)) == sum
+            Bytes32(RawSpan(_unsafeBytes: raw), at: 16) == id.bytes,
+            crc32c(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: raw[16...]))) == sum
         else {
             munmap(memory, size)
             return nil
@@ -89,17 +92,18 @@ package struct RunCache: Sendable {
         let clear = Array(rest[..<clearCount])
         return (
             clear,
-            RunTable(mapped: memory, mappedCount: size, start: 16 + clearCount, count: rest.count - clearCount)
+            RunTable(
+                mapped: memory, mappedCount: size, start: Self.headSize + clearCount, count: rest.count - clearCount)
         )
     }
 
     /// Keeps an opened run. A failure costs time at the next command and nothing else, so that it is not an error.
     package func keep(_ id: IndexRunID, clear: [UInt8], table: [UInt8]) {
         makeDirectories()
-        var writer = ByteWriter(reserving: 16 + clear.count + table.count)
+        var writer = ByteWriter(reserving: Self.headSize + clear.count + table.count)
         writer.raw(Self.magic)
         writer.u32(UInt32(clear.count))
-        let content = clear + table
+        let content = id.bytes.array + clear + table
         writer.u32(crc32c(content.span.bytes))
         writer.raw(content)
         let temporary = "\(path(id)).\(getpid())"

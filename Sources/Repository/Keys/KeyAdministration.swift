@@ -107,7 +107,9 @@ extension Repository {
     /// reach.
     package func removeKey(_ slot: SlotID) throws(HoldfastError) {
         try keyring.require(.admin, toDo: "remove keys")
-        guard let member = keyring.roster[slot], !member.isRevoked else {
+        let stored = try slots().filter { $0.object.id == slot }
+        // A removal that broke off after the revocation has the slot object left to take away.
+        guard let member = keyring.roster[slot], !member.isRevoked || !stored.isEmpty else {
             throw HoldfastError(
                 .usage, "there is no key slot \(slot)", hint: "`holdfast keys list` shows the slots.")
         }
@@ -117,17 +119,18 @@ extension Repository {
                 .usage, "key slot \(slot) is the one in use, or the last admin",
                 hint: "Open the repository with another admin key to remove this one.")
         }
-        let stored = try slots().filter { $0.object.id == slot }
         guard let sealingKey = try grants().first(where: { $0.grant.slot == slot })?.grant.sealingKey else {
             throw HoldfastError(
                 .objectMissing, "the grants of key slot \(slot) are gone", hint: "Run `holdfast check`.")
         }
-        try putGrant(
-            GrantObject(
-                repository: keyring.repository, sealingKey: sealingKey, signingKey: member.signingKey,
-                epoch: keyring.current.epoch, role: .revoked, rights: [], issued: clock.now(), label: member.label,
-                sources: []),
-            keys: [:], admin: try adminSigner())
+        if !member.isRevoked {
+            try putGrant(
+                GrantObject(
+                    repository: keyring.repository, sealingKey: sealingKey, signingKey: member.signingKey,
+                    epoch: keyring.current.epoch, role: .revoked, rights: [], issued: clock.now(), label: member.label,
+                    sources: []),
+                keys: [:], admin: try adminSigner())
+        }
         for (_, key) in stored { try store.delete(key) }
     }
 

@@ -201,6 +201,14 @@ package struct Keyring: Sendable {
     package func verify(
         _ body: [UInt8], _ signature: [UInt8], by slot: SlotID, name: String, allowing: (Member) -> Bool
     ) throws(HoldfastError) {
+        try Self.verify(body, signature, by: slot, in: roster, name: name, allowing: allowing)
+    }
+
+    /// The same for a roster that was read without a key.
+    static func verify(
+        _ body: [UInt8], _ signature: [UInt8], by slot: SlotID, in roster: [SlotID: Member], name: String,
+        allowing: (Member) -> Bool
+    ) throws(HoldfastError) {
         guard let member = roster[slot] else {
             throw HoldfastError(
                 .corruptObject, "\(name) is signed by slot \(slot), which no admin ever granted",

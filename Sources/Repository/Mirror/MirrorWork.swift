@@ -41,8 +41,8 @@ final class MirrorWork: Sendable {
 
     func run() throws(HoldfastError) -> MirrorReport {
         noteBadObjects()
-        let packs = wanted(
-            objects.packs.filter { !objects.sweptPacks.contains($0.key) }.map { ($0.value.key, $0.value.size) })
+        try noteSweptAtTarget()
+        let packs = wanted(objects.packs.map { ($0.value.key, $0.value.size) })
         let runs = wanted(objects.runs.map { (ObjectNames.indexRun($0.key), $0.value) })
         state.withLock { $0.report.isDryRun = options.isDryRun }
         options.progress.enter(
@@ -57,7 +57,8 @@ final class MirrorWork: Sendable {
         let open = openRuns()
         for run in runs where !open.contains(run.key) { try copyRun(run.key) }
         try copySnapshots()
-        for prefix in [ObjectNames.collections, ObjectNames.holds] { try copyAll(prefix) }
+        try copyAll(ObjectNames.holds)
+        try copyCollections()
         return state.withLock { state in
             state.report.transientReads = collector.report().transientReads
             state.report.badAtSource.sort { $0.object < $1.object }
@@ -84,6 +85,22 @@ final class MirrorWork: Sendable {
                 } else if there[ObjectNames.pack(pack.id)] != pack.length {
                     fail(name, "it is not in the store, and the index lists it")
                 }
+            }
+        }
+    }
+
+    /// Packs that a prune of the target itself swept: put again they would be deleted again, or never be indexed.
+    private func noteSweptAtTarget() throws(HoldfastError) {
+        for key in there.keys.sorted() {
+            guard let (number, kind) = ObjectNames.collection(key), kind == .sweep else { continue }
+            let bytes = try target.get(key, limit: CollectionObject.maximumSize)
+            let sweep = try CollectionObject(bytes, name: key.path)
+            try objects.require(sweep.repository, sweep.generation == number, name: key.path)
+            try objects.verify(bytes, by: sweep.slot, name: key.path) { $0.mayCollect }
+            for pack in sweep.packs where objects.packs[pack] != nil {
+                failAtTarget(
+                    ObjectNames.pack(pack).path,
+                    "a prune of the target deleted it; mirror into a place that is not pruned by itself")
             }
         }
     }
@@ -132,6 +149,32 @@ final class MirrorWork: Sendable {
                 }
                 _ = try SignedFrame.open(bytes, name: key.path)
             }
+        }
+    }
+
+    /// Copies generations that are done, their `.done` first.
+    ///
+    /// A sweep speaks of one store: carried out at the target, it would take the packs of snapshots that were forgotten
+    /// at the source and are still listed here. Under its `.done` it only tells that these packs are gone for a reason.
+    /// A number that the target has given to a generation of its own is passed over.
+    private func copyCollections() throws(HoldfastError) {
+        var found: [UInt32: [ObjectKind: ObjectInfo]] = [:]
+        try source.list(ObjectNames.collections) { (info) throws(HoldfastError) in
+            if let (number, kind) = ObjectNames.collection(info.key) { found[number, default: [:]][kind] = info }
+        }
+        for (_, steps) in found.sorted(by: { $0.key < $1.key }) where steps[.done] != nil {
+            let keys = [ObjectKind.done, .sweep, .condemned].compactMap { steps[$0]?.key }
+            let lacking = keys.filter { there[$0] == nil }
+            var isSame = true
+            if !lacking.isEmpty {
+                for key in keys where there[key] != nil {
+                    let limit = CollectionObject.maximumSize
+                    if try target.get(key, limit: limit) != source.get(key, limit: limit) { isSame = false }
+                }
+            }
+            let present = UInt64(keys.count - lacking.count)
+            state.withLock { $0.report.objectsPresent += present }
+            if isSame { for key in lacking { try copySigned(key, limit: CollectionObject.maximumSize) } }
         }
     }
 
@@ -290,8 +333,10 @@ final class MirrorWork: Sendable {
         }
     }
 
-    private func copySigned(_ key: ObjectKey) throws(HoldfastError) {
-        try copy(key, limit: SnapshotObject.maximumSize) { (bytes) throws(HoldfastError) in
+    private func copySigned(
+        _ key: ObjectKey, limit: ByteCount = SnapshotObject.maximumSize
+    ) throws(HoldfastError) {
+        try copy(key, limit: limit) { (bytes) throws(HoldfastError) in
             _ = try SignedFrame.open(bytes, name: key.path)
         }
     }

@@ -6,6 +6,9 @@ import Primitives
 ///
 /// Memory: one node of each level at a time. Thread: one at a time; make one per thread.
 package final class SnapshotTree {
+    /// Deeper directories are reported instead of followed: walks use the stack.
+    package static let maximumDepth = 1024
+
     private let chunks: ChunkReader
 
     package init(_ chunks: ChunkReader) { self.chunks = chunks }
@@ -79,32 +82,47 @@ package final class SnapshotTree {
         _ entry: Entry, isNew: (ChunkID) -> Bool, chunk: (ChunkID, ContentClass) throws(HoldfastError) -> Void,
         failure: (Entry, ChunkID, HoldfastError) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
-        if let content = entry.content { try walk(content, of: entry, isNew, chunk, failure) }
-        if let tree = entry.tree { try walk(tree, of: entry, isNew, chunk, failure) }
+        try walk(entry, depth: 0, isNew, chunk, failure)
     }
 
     private func walk(
-        _ tree: NodeReference, of entry: Entry, _ isNew: (ChunkID) -> Bool,
+        _ entry: Entry, depth: Int, _ isNew: (ChunkID) -> Bool,
+        _ chunk: (ChunkID, ContentClass) throws(HoldfastError) -> Void,
+        _ failure: (Entry, ChunkID, HoldfastError) throws(HoldfastError) -> Void
+    ) throws(HoldfastError) {
+        if let content = entry.content { try walk(content, of: entry, isNew, chunk, failure) }
+        if let tree = entry.tree { try walk(tree, of: entry, depth: depth, isNew, chunk, failure) }
+    }
+
+    private func walk(
+        _ tree: NodeReference, of entry: Entry, depth: Int, _ isNew: (ChunkID) -> Bool,
         _ chunk: (ChunkID, ContentClass) throws(HoldfastError) -> Void,
         _ failure: (Entry, ChunkID, HoldfastError) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
         try chunk(tree.id, .meta)
         guard isNew(tree.id) else { return }
         let node: DirectoryNode
-        do throws(HoldfastError) { node = try directoryNode(tree) } catch {
+        do throws(HoldfastError) {
+            guard depth <= Self.maximumDepth else {
+                throw HoldfastError(
+                    .corruptObject, "directories are nested deeper than \(Self.maximumDepth) levels",
+                    hint: "No backup writes such a snapshot; forget it, and find out who holds the key that signed it.")
+            }
+            node = try directoryNode(tree)
+        } catch {
             try failure(entry, tree.id, error)
             return
         }
         switch node.items {
         case .entries(let entries):
-            for child in entries { try walk(child, isNew: isNew, chunk: chunk, failure: failure) }
+            for child in entries { try walk(child, depth: depth + 1, isNew, chunk, failure) }
         case .children(let level, let children):
             guard tree.level == level else {
                 try failure(entry, tree.id, wrongLevel(tree))
                 return
             }
             for child in children {
-                try walk(NodeReference(id: child.id, level: level - 1), of: entry, isNew, chunk, failure)
+                try walk(NodeReference(id: child.id, level: level - 1), of: entry, depth: depth, isNew, chunk, failure)
             }
         }
     }

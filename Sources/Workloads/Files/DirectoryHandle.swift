@@ -10,7 +10,7 @@ package struct TreeReaderOptions: Sendable {
     package var exclusions = Exclusions()
     /// Stay on the file system of the root: a mount point is listed and read as empty.
     package var oneFileSystem = false
-    package var readLimit: ReadLimit?
+    package var readLimit: ByteRateLimit?
     /// Tell the kernel to drop what was read of files over 8 MiB from its cache.
     package var dropsCache = false
     /// Directories nested deeper are reported and not read; each level holds one descriptor open.

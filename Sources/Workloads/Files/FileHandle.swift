@@ -34,7 +34,7 @@ package final class FileHandle: Sendable {
     /// Blocks for the read limit, when there is one. Safe to repeat.
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int {
         guard offset <= UInt64(Int64.max) - UInt64(buffer.count) else { return 0 }
-        directory.tree.options.readLimit?.take(buffer.count)
+        directory.tree.options.readLimit?.take(ByteCount(buffer.count))
         var filled = 0
         while filled < buffer.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
@@ -61,7 +61,7 @@ package final class FileHandle: Sendable {
             guard number == EINVAL || number == ENOTSUP else {
                 throw HoldfastError.systemCall("find data in", number, on: printablePath(path))
             }
-            let size = UInt64(clamping: try descriptor.status(of: printablePath(path)).st_size)
+            let size = try size()
             return offset < size ? offset..<size : nil
         }
         let end = lseek(descriptor.number, start, holdfast_seek_hole)
@@ -71,6 +71,11 @@ package final class FileHandle: Sendable {
             throw HoldfastError.systemCall("find holes in", errno, on: printablePath(path))
         }
         return end > start ? UInt64(start)..<UInt64(end) : nil
+    }
+
+    /// The length as it is now.
+    package func size() throws(HoldfastError) -> UInt64 {
+        UInt64(clamping: try descriptor.status(of: printablePath(path)).st_size)
     }
 
     /// Metadata as it is now. When size, times or inode differ from the listing, the file changed while it was read.

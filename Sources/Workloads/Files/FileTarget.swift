@@ -13,6 +13,11 @@ import Synchronization
 package final class FileTarget: Sendable {
     /// Zero runs are looked for in steps of this many bytes, the block of common file systems.
     private static let block = 4096
+    /// So much of a file is gathered in memory before its way to the disk begins. Left to itself the kernel waits for
+    /// gigabytes, and ``TreeWriter/sync()`` has them all to wait for.
+    private static let share = 32 << 20
+    /// Files smaller than this are left to ``TreeWriter/sync()``.
+    private static let leastShare = 1 << 20
 
     let descriptor: OwnedDescriptor
     private let writer: TreeWriter
@@ -22,6 +27,8 @@ package final class FileTarget: Sendable {
     /// The size that was found; zero for a fresh file.
     package let foundSize: UInt64
     private let isPrepared: Atomic<Bool>
+    /// Bytes written since the kernel was last told to begin.
+    private let unsent = Atomic<Int>(0)
 
     init(_ descriptor: OwnedDescriptor, writer: TreeWriter, parts: [[UInt8]], isFresh: Bool, foundSize: UInt64) {
         self.descriptor = descriptor
@@ -126,6 +133,10 @@ package final class FileTarget: Sendable {
             }
             written += count
         }
+        if unsent.add(written, ordering: .relaxed).newValue >= Self.share {
+            unsent.store(0, ordering: .relaxed)
+            holdfast_begin_writing(descriptor.number)
+        }
     }
 
     /// Cuts or extends the file; what is added reads as zeros and takes no space.
@@ -173,6 +184,7 @@ package final class FileTarget: Sendable {
 
     /// Sets owner, attributes, mode and times. Call it last: a write after it changes the times.
     package func apply(_ metadata: EntryMetadata) throws(HoldfastError) {
+        if unsent.load(ordering: .relaxed) >= Self.leastShare { holdfast_begin_writing(descriptor.number) }
         try writer.apply(metadata, to: descriptor, parts: parts)
     }
 

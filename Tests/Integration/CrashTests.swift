@@ -1,0 +1,109 @@
+// Signals, kills and a full disk, by the real program.
+
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+@Suite("After")
+struct CrashTests {
+    @Test("an interruption the status is 130, nothing is committed, and the next run reuses what was put")
+    func interrupted() throws {
+        let run = ProgramRun()
+        try run.makeDirectory("source")
+        // More than a pack, at a pace that leaves time to interrupt it behind the first.
+        try run.randomFile("source/a", 48 << 20, seed: 5)
+        #expect(try run("init").status == 0)
+        let backup = try run.start(["backup", "dir:source", "--compression", "none", "--limit-read", "16M", "--json"])
+        while run.objects("packs").isEmpty, backup.process.isRunning { pause(.milliseconds(20)) }
+        backup.send(SIGINT)
+        let result = try backup.finish()
+        #expect(result.status == 130, "\(result.errors)")
+        #expect(try result.json()["code"] as? String == "interrupted")
+        #expect(try run.snapshotIDs().isEmpty)
+        let again = try run("backup", "dir:source", "--json").json()
+        #expect(again["chunksReused"] as? Int ?? 0 > 0)
+        #expect(again["bytesNew"] as? Int ?? .max < 40 << 20)
+        #expect(try run("check").status == 0)
+    }
+
+    @Test("an interruption of any verb that takes long the status is 130, and a restore goes on when it is run again")
+    func interruptedVerbs() throws {
+        let run = ProgramRun()
+        try run.makeDirectory("source")
+        // More than the window that a dump decodes at once.
+        try run.randomFile("source/a", 20 << 20, seed: 9)
+        #expect(try run("init").status == 0)
+        #expect(try run("backup", "dir:source", "--compression", "none").status == 0)
+        let verbs = [
+            ["restore", "latest", "--to", "dir:out"], ["dump", "latest", "a"], ["check", "--read-data"],
+            ["mirror", "--to", "copy"], ["backup", "dir:source", "--reread"],
+            ["backup", "stdin:x", "--", "sleep", "60"],
+        ]
+        for verb in verbs {
+            let words = verb.firstIndex(of: "--") ?? verb.endIndex
+            let started = try run.start(verb[..<words] + ["--limit-read", "200K"] + verb[words...])
+            started.waitUntilItCatches(SIGINT)
+            // Opening takes a fifth of a second, reading more than a minute.
+            pause(.milliseconds(500))
+            started.send(SIGINT)
+            let result = try started.finish()
+            #expect(result.status == 130, "\(verb): \(result.status) \(result.errors)")
+        }
+        #expect(try run.snapshotIDs().count == 1)
+        #expect(try run.restoresLatest(as: "source", into: "out"))
+    }
+
+    @Test("kills at any moment of a backup, a prune and a rotation of keys the repository is whole")
+    func killed() throws {
+        let run = ProgramRun()
+        try run.makeDirectory("source")
+        try run.randomFile("source/kept", 200_000, seed: 6)
+        #expect(try run("init").status == 0)
+        #expect(try run("backup", "dir:source", "--source", "web").status == 0)
+        let seed = UInt64(time(nil))
+        let entropy = SeededEntropy(seed: seed)
+        let verbs = [["backup", "dir:source", "--source", "web"], ["keys", "rotate"], ["prune"]]
+        for round in 0..<8 {
+            try run.randomFile("source/changing", 2 << 20, seed: seed &+ UInt64(round))
+            let verb = verbs[round % verbs.count]
+            let started = try run.start(verb)
+            // Opening takes a fifth of a second, and each of the verbs about as long again.
+            let delay = Int64(150 + entropy.next() % 500)
+            pause(.milliseconds(delay))
+            started.send(SIGKILL)
+            _ = try started.finish()
+            let check = try run("check")
+            #expect(check.status == 0, "seed \(seed), \(verb) killed after \(delay) ms: \(check.output)")
+        }
+        let last = try run("backup", "dir:source", "--source", "web")
+        #expect(last.status == 0, "seed \(seed): \(last.errors)")
+        #expect(try run("check", "--read-data").status == 0, "seed \(seed)")
+        #expect(try run.restoresLatest(as: "source", into: "out"), "seed \(seed)")
+    }
+
+    @Test("a disk ran full nothing is committed, an exclusive prune works, and a smaller backup succeeds")
+    func fullDisk() throws {
+        var run = ProgramRun()
+        try run.makeDirectory("disk")
+        let disk = run.directory.path + "/disk"
+        // Only root may; a sandbox may refuse it to root as well.
+        guard mount("tmpfs", disk, "tmpfs", 0, "size=24m") == 0 else { return }
+        defer { umount2(disk, Int32(MNT_DETACH)) }
+        run.variables["HOLDFAST_REPO"] = disk + "/repository"
+        try run.makeDirectory("source")
+        try run.randomFile("source/large", 40 << 20, seed: 7)
+        #expect(try run("init").status == 0)
+        let failed = try run("backup", "dir:source", "--source", "web", "--compression", "none", "--json")
+        #expect(failed.status == 1, "\(failed.errors)")
+        #expect(try failed.json()["code"] as? String == "no-space")
+        #expect(try run.snapshotIDs().isEmpty)
+        try run.randomFile("source/large", 100_000, seed: 8)
+        let pruned = try run("prune", "--exclusive")
+        #expect(pruned.status == 0, "\(pruned.errors)")
+        let smaller = try run("backup", "dir:source", "--source", "web")
+        #expect(smaller.status == 0, "\(smaller.errors)")
+        #expect(try run("check", "--read-data").status == 0)
+        #expect(try run.restoresLatest(as: "source", into: "out"))
+    }
+}
