@@ -7,7 +7,7 @@ import Testing
 @Suite("Simulated histories")
 struct HistoryTests {
     /// As many as half a minute allows on a busy machine; scripts/soak runs more.
-    private static let histories: UInt64 = 24
+    private static let histories: UInt64 = 12
 
     @Test("histories keep every promise on every class of store", arguments: StoreKind.allCases)
     func promises(_ kind: StoreKind) throws {
