@@ -35,6 +35,14 @@ struct SimulatedSource {
     let variety: Int
     var files: [(name: String, blocks: [Block])] = []
 
+    /// How many files there ever were, so that each has a name of its own.
+    private var born = 0
+
+    init(name: String, variety: Int) {
+        self.name = name
+        self.variety = variety
+    }
+
     /// Some files change, come and go.
     mutating func live(_ random: inout SimulatedRandom) {
         for place in files.indices where random.chance(6000) {
@@ -50,7 +58,8 @@ struct SimulatedSource {
         if !files.isEmpty, random.chance(3000) { files.removeFirst() }
         while files.isEmpty || random.chance(3000), files.count < 3 {
             let blocks = (0..<random.within(1...3)).map { _ in Block.draw(&random, variety) }
-            files.append((name: "f\(random.below(1000))-\(files.count)", blocks: blocks))
+            files.append((name: "f\(random.below(1000))-\(born)", blocks: blocks))
+            born += 1
         }
     }
 

@@ -26,13 +26,22 @@ package enum Mutation: String, Sendable, CaseIterable {
         let known: UInt64
         switch self {
         case .noSecondMark: known = 3
-        case .deletesBeyondSweep: known = 27
-        case .ignoresKeep: known = 91
-        case .noFence: known = 25
-        case .listsBeforeLease: known = 241
-        case .trustsEntries, .trustsBases: known = 2
+        case .deletesBeyondSweep: known = 7
+        case .ignoresKeep: known = 23
+        case .noFence: known = 65
+        case .listsBeforeLease: known = 547
+        case .trustsEntries, .trustsBases: known = 52
         }
         return [known] + (1000..<1150)
+    }
+
+    /// The step of a collection that writers wait for.
+    var awaited: String? {
+        switch self {
+        case .ignoresKeep, .noFence: ".sweep"
+        case .listsBeforeLease: ".done"
+        default: nil
+        }
     }
 
     /// Sees to the circumstances in which the mutation does harm.

@@ -93,6 +93,7 @@ private struct Cast {
             let skew: Duration =
                 world.dice.chance(3000) ? .seconds(world.dice.within(-100_000...100_000)) : .zero
             let actor = Actor("\(name)\(programs.count)", skew: skew)
+            if name == "writer" { actor.awaits = mutation?.awaited }
             let stage = Stage(
                 scheduler, actor, seed: seed &* 31 &+ UInt64(programs.count), mutation: mutation, disguise: disguise)
             programs.append((actor, { body(stage) }))

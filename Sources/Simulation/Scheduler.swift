@@ -17,6 +17,8 @@ package final class Actor: @unchecked Sendable {
     var wakeAt: Timestamp?
     /// A put of such a name wakes the actor early.
     var wakesOn: String?
+    /// What every sleep of this actor ends by, where a mutation needs it.
+    var awaits: String?
     /// Whether the last sleep ended by such a put.
     var wasWoken = false
     var isDead = false

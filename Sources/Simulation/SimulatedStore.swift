@@ -159,6 +159,7 @@ package final class SimulatedStore: ObjectStore {
         case 4...8: duration = .seconds(3600 * (world.dice.pick(hours) ?? 1) + 120)
         default: break
         }
+        if let awaited = actor.awaits { (event, duration) = (awaited, .seconds(4 * 86_400)) }
         world.tell("\(actor.name) freezes for \(duration)" + (event.map { " or until gc/*\($0)" } ?? ""))
         scheduler.stand(actor, for: duration, orUntil: event)
     }
@@ -175,7 +176,8 @@ package final class SimulatedStore: ObjectStore {
     /// Waits as a busy program does, renewing its leases; now and then only until a step of a collection is put.
     func wait(_ duration: Duration) {
         let end = world.now + duration
-        let event = world.dice.chance(3000) ? world.dice.pick([".sweep", ".done", ""]) : nil
+        let drawn = world.dice.chance(3000) ? world.dice.pick([".sweep", ".done", ""]) : nil
+        let event = actor.awaits ?? drawn
         while world.now < end, !actor.isDead {
             let nap = Duration.seconds(world.dice.within(240...1500))
             scheduler.stand(actor, for: min(nap, end.since(world.now)), orUntil: event)

@@ -9,10 +9,8 @@ extension Collector {
     package static let tombstoneLife = Duration.seconds(90 * 86_400)
 
     /// Removes what no one needs any more. Whatever the store refuses to delete stays.
-    ///
-    /// - Parameter named: Packs that are gone and that the index still names.
-    func removeRemains(named: Set<PackID>) throws(HoldfastError) {
-        try removeOldSteps(named)
+    func removeRemains() throws(HoldfastError) {
+        try removeOldSteps()
         try removeLostLeases()
         try removeOldTombstones()
     }
@@ -37,14 +35,28 @@ extension Collector {
         return swept
     }
 
-    /// gc/n and gc/n.sweep of generations that are done, but for the two newest and for those that say why a pack that
-    /// the index names is not there. The `.done` objects stay: they make every late step of their generation void.
-    private func removeOldSteps(_ named: Set<PackID>) throws(HoldfastError) {
+    /// gc/n and gc/n.sweep of generations that are done, but for the two newest. The `.done` objects stay: they make
+    /// every late step of their generation void.
+    ///
+    /// A sweep stays for as long as a run lists one of its packs: to whoever checks or mirrors, it is the only thing
+    /// that tells a pack that was swept from one that was lost.
+    private func removeOldSteps() throws(HoldfastError) {
         let generations = try Generations(repository)
-        let swept = try sweptPacks()
-        for key in generations.leftovers {
-            guard let (number, _) = ObjectNames.collection(key), number + 2 <= generations.newest else { continue }
-            if let packs = swept[number], !packs.isDisjoint(with: named) { continue }
+        let old = generations.leftovers.filter { key in
+            ObjectNames.collection(key).map { generations.newest - $0.generation >= 2 } ?? false
+        }
+        guard !old.isEmpty else { return }
+        var listed: Set<PackID> = []
+        for run in try repository.loadIndex().index.runs { listed.formUnion(run.run.packs.map(\.id)) }
+        var needed: Set<UInt32> = []
+        for key in old {
+            guard let (number, kind) = ObjectNames.collection(key), kind == .sweep else { continue }
+            if try !listed.isDisjoint(with: repository.readCollection(key, .sweep, number).packs) {
+                needed.insert(number)
+            }
+        }
+        for key in old {
+            guard let (number, _) = ObjectNames.collection(key), !needed.contains(number) else { continue }
             _ = try delete(key)
         }
     }

@@ -82,7 +82,8 @@ package final class Collector {
             try condemn(plan, generations)
             if options.isExclusive, let open = try Generations(repository).open { try sweep(open) }
         }
-        try removeRemains(named: try mergeRuns())
+        try mergeRuns()
+        try removeRemains()
         return report
     }
 

@@ -24,9 +24,7 @@ extension Collector {
     /// Each new run supersedes those that it was merged from, and what these had superseded before, so that a failure
     /// in between loses nothing. The old runs are condemned and deleted with the next generation, for readers that
     /// listed them.
-    ///
-    /// - Returns: packs that are gone and that runs still name.
-    func mergeRuns() throws(HoldfastError) -> Set<PackID> {
+    func mergeRuns() throws(HoldfastError) {
         let state = try repository.loadIndex()
         // Listed after the runs: a pack that a loaded run names and that is missing here is gone, not new.
         let packs = try repository.listPacks()
@@ -52,12 +50,7 @@ extension Collector {
             }
         }
         let merged = stale + (small.count > RunLimits.smallRuns ? small : [])
-        var replaced: Set<IndexRunID> = []
-        func stillNamed(except replaced: Set<IndexRunID>) -> Set<PackID> {
-            let left = state.index.runs.filter { !replaced.contains($0.id) }
-            return Set(left.flatMap { $0.run.packs.map(\.id) }).intersection(gone)
-        }
-        guard !merged.isEmpty else { return stillNamed(except: []) }
+        guard !merged.isEmpty else { return }
         let known = try namesInUse()
         var group: [LoadedRun] = []
         var entries = 0
@@ -65,15 +58,14 @@ extension Collector {
             let isFull =
                 entries + run.run.entryCount > RunLimits.mergedEntries || group.count >= RunLimits.mergedRuns
             if !group.isEmpty, isFull {
-                if try merge(group, known, isGone) { replaced.formUnion(group.map(\.id)) }
+                try merge(group, known, isGone)
                 group = []
                 entries = 0
             }
             group.append(run)
             entries += run.run.entryCount
         }
-        if !group.isEmpty, try merge(group, known, isGone) { replaced.formUnion(group.map(\.id)) }
-        return stillNamed(except: replaced)
+        if !group.isEmpty { try merge(group, known, isGone) }
     }
 
     /// Runs that are in the store or that a snapshot names: what was superseded under these names must stay so.
@@ -97,10 +89,9 @@ extension Collector {
         Int(entry.pack) >= flags.count || flags[Int(entry.pack)]
     }
 
-    /// Puts one run in the place of `runs`; false when it would have to supersede more names than a run may hold.
     private func merge(
         _ runs: [LoadedRun], _ known: Set<IndexRunID>, _ isGone: (IndexedPack) -> Bool
-    ) throws(HoldfastError) -> Bool {
+    ) throws(HoldfastError) {
         try repository.environment.cancellation.check()
         // What these runs stand for, the new one stands for: they will be deleted.
         var superseded = Set(runs.map(\.id))
@@ -109,7 +100,7 @@ extension Collector {
         }
         guard superseded.count <= IndexRunObject.maximumSuperseded else {
             repository.logger.debug("runs were not merged", metadata: ["superseded": "\(superseded.count)"])
-            return false
+            return
         }
         var packs: [IndexedPack] = []
         var numbers: [IndexedPack: UInt32] = [:]
@@ -135,6 +126,5 @@ extension Collector {
         }
         _ = try repository.putRun(packs: packs, entries: entries, supersedes: superseded.sorted())
         report.mergedRuns += runs.count
-        return true
     }
 }
