@@ -4,8 +4,8 @@ import Primitives
 
 /// The unit in which page files are cut.
 package enum BlockSize {
-    /// 128 KiB: sixteen pages of PostgreSQL, eight of InnoDB.
-    package static let bytes = 128 << 10
+    /// 1 MiB: 128 pages of PostgreSQL, 64 of InnoDB.
+    package static let bytes = 1024 << 10
 }
 
 /// Whether every byte is zero; stops at the first part that is not.

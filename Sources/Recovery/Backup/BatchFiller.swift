@@ -75,7 +75,7 @@ final class BatchFiller {
     /// The bytes of the open file that are not cut yet.
     var uncut: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: job.buffer[tail..<job.used]) }
 
-    /// Cuts blocks of 128 KiB, and the short last one when `isFinal`.
+    /// Cuts blocks of 1 MiB, and the short last one when `isFinal`.
     ///
     /// - Parameter parent: The chunk at the same place in the parent snapshot.
     func cutBlocks(isFinal: Bool, parent: () throws(HoldfastError) -> ChunkID) throws(HoldfastError) {
