@@ -14,12 +14,16 @@ struct Holdfast: ParsableCommand {
 
             The repository is named by --repo or HOLDFAST_REPO. Its password comes from HOLDFAST_PASSWORD, \
             HOLDFAST_PASSWORD_FILE or HOLDFAST_PASSWORD_COMMAND, a raw key from HOLDFAST_KEY_FILE; without any of \
-            them a terminal is asked.
+            them the configuration says where it is, or a terminal is asked.
+
+            Sources, repositories, retention and mirrors can stand in a configuration file: --config, else \
+            HOLDFAST_CONFIG, else ./holdfast.yaml, else /etc/holdfast/holdfast.yaml.
             """,
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
             RestoreVerb.self, Check.self, Repair.self, Forget.self, Prune.self, MirrorVerb.self, Keys.self,
+            Config.self,
         ])
 
     // Options before the verb mean the same as after it.

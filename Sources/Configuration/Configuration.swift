@@ -57,6 +57,9 @@ package struct ConfiguredSource: Sendable, Hashable {
         package var position: Position
     }
 
+    /// Whether a text can be the name of a source; URLs and paths cannot.
+    package static func isName(_ text: String) -> Bool { TextForm.isName(text) }
+
     package var name: String
     package var origin: Origin
     /// The name of a repository of the file; nil when the file has none.
@@ -78,6 +81,16 @@ package struct ConfiguredSource: Sendable, Hashable {
     package var limitRead: ByteCount?
     package var limitWrite: ByteCount?
     package var threads: Int?
+
+    /// Directories, for which exclusions have a meaning; else a stream.
+    package var isTree: Bool {
+        if case .urls(let urls) = origin { urls.contains { $0.kind?.isTree == true } } else { false }
+    }
+
+    /// The source reads standard input, which there is but once.
+    package var readsStandardInput: Bool {
+        if case .urls(let urls) = origin { urls.contains { $0.scheme == "stdin" } } else { false }
+    }
 
     /// What a snapshot keeps of what was declared; objectives and classes are claims, not measurements.
     package var facts: [String: String] {

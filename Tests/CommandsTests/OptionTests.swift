@@ -26,6 +26,13 @@ struct OptionTests {
         try #require(try Holdfast.parseAsRoot(arguments) as? Snapshots)
     }
 
+    private func context(_ arguments: [String], _ values: [String: String] = [:]) throws -> CommandContext {
+        CommandContext(
+            options: try GlobalOptions.parse(arguments), output: Output(isJSON: false, isQuiet: true),
+            environment: Environment(), variables: variables(values), runner: SystemProcessRunner(),
+            inheritedPassword: nil)
+    }
+
     @Test("global options mean the same before and after the verb")
     func places() throws {
         for verb in [
@@ -80,11 +87,10 @@ struct OptionTests {
 
     @Test("the repository is the option, else the variable, else an error")
     func repository() throws {
-        var options = try GlobalOptions.parse([])
-        #expect(try options.location(variables(["HOLDFAST_REPO": "/b"])) == "/b")
-        #expect(code { _ = try options.location(variables(["HOLDFAST_REPO": ""])) } == .usage)
-        options.repo = "/a"
-        #expect(try options.location(variables(["HOLDFAST_REPO": "/b"])) == "/a")
+        let none = try context([], ["HOLDFAST_REPO": "/b"])
+        #expect(try none.place().location == "/b")
+        #expect(try context([], ["HOLDFAST_REPO": ""]).namedPlace() == nil)
+        #expect(try context(["--repo", "/a"], ["HOLDFAST_REPO": "/b"]).place().location == "/a")
     }
 
     @Test(
@@ -93,8 +99,8 @@ struct OptionTests {
             "sftp://user:hunter2@host/path", "https://:hunter2@host", "s3://a:hunter2@b@c/d", "x://u:hunter2@h?q",
         ])
     func passwordInURL(text: String) throws {
-        let options = try GlobalOptions.parse(["--repo", text])
-        let error = #expect(throws: HoldfastError.self) { try options.location(variables([:])) }
+        let context = try context(["--repo", text])
+        let error = #expect(throws: HoldfastError.self) { try context.place() }
         #expect(error?.code == .usage)
         #expect(error.map { ErrorText.lines($0, verbose: true).joined().contains("hunter2") } == false)
     }

@@ -3,16 +3,10 @@
 /// The reference of all keys.
 package enum ConfigurationReference {
     /// The document, with a line feed at its end.
-    ///
-    /// - Parameter example: A whole file that stands at the document's beginning.
-    package static func markdown(example: String) -> String {
+    package static var markdown: String {
         var sections: [Section] = []
         collect(ConfigurationSchema.file, &sections)
         var lines = head
-        lines += ["## A whole file", "", "```yaml"]
-        lines += example.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        if lines.last == "" { lines.removeLast() }
-        lines += ["```", ""]
         for section in sections { lines += self.lines(of: section) }
         while lines.last == "" { lines.removeLast() }
         return lines.joined(separator: "\n") + "\n"
@@ -28,6 +22,7 @@ package enum ConfigurationReference {
         "with its defaults. [The guide](guide.md#a-configuration-file) shows how verbs use it.", "",
         "A secret is never written into it: keys that need one take a reference, `file:PATH` or `env:NAME`. What looks",
         "like a secret in clear is refused: a password inside a URL, `password=…`, the word after `--password`.", "",
+        "[schedules/holdfast.yaml](../schedules/holdfast.yaml) is a whole file to begin with.", "",
         "Paths that are not absolute go from the file's directory. Anchors and aliases work, up to 100 aliases a file;",
         "merge keys (`<<`) do not. A file is at most 1 MiB of UTF-8.", "",
     ]
