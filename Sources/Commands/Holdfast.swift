@@ -39,7 +39,9 @@ package enum Program {
             try command.run()
             exit(0)
         } catch {
-            if Holdfast.exitCode(for: error) == .validationFailure, CommandLine.arguments.contains("--json") {
+            // What a verb threw was told by the verb itself.
+            let isOfParser = !(error is ExitCode) && Holdfast.exitCode(for: error) == .validationFailure
+            if isOfParser, CommandLine.arguments.contains("--json") {
                 let failure = HoldfastError(
                     .usage, Holdfast.message(for: error), hint: "Run `holdfast help` for the verbs and options.")
                 Output(isJSON: true, isQuiet: false).reportAsJSON(failure)

@@ -110,6 +110,12 @@ package struct ConfiguredCommand: Sendable, Hashable {
     package var restore: [String]?
     /// The name of the file in the snapshot.
     package var file: String
+
+    package init(dump: [String], restore: [String]?, file: String) {
+        self.dump = dump
+        self.restore = restore
+        self.file = file
+    }
 }
 
 /// What is kept of a source.

@@ -1,6 +1,7 @@
 // What the command line takes and refuses.
 
 import ArgumentParser
+import Logging
 import Primitives
 import Repository
 import Testing
@@ -29,7 +30,8 @@ struct OptionTests {
     private func context(_ arguments: [String], _ values: [String: String] = [:]) throws -> CommandContext {
         CommandContext(
             options: try GlobalOptions.parse(arguments), output: Output(isJSON: false, isQuiet: true),
-            environment: Environment(), variables: variables(values), runner: SystemProcessRunner(),
+            environment: Environment(logger: Logger(label: "test")), variables: variables(values),
+            runner: SystemProcessRunner(),
             inheritedPassword: nil)
     }
 
