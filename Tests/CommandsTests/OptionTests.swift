@@ -63,7 +63,8 @@ struct OptionTests {
             ["keys", "rotate", "--new-key-file", "k"], ["keys", "remove"],
             ["backup", "stdin:a", "--exclude", "b"], ["backup", "stdin:a", "--exclude-caches"],
             ["backup", "stdin:a", "--one-file-system"], ["backup", "stdin:a", "--reread"],
-            ["backup", "dir:a", "--min-size", "1K"], ["backup", "dir:a", "dir:./b/../a/"],
+            ["backup", "dir:a", "--min-size", "1K"], ["backup", "dir:a", "dir:./b/../a/"], ["backup"],
+            ["backup", "/srv/data"], ["config", "check", "a", "--config", "b"],
             ["forget", "01kb", "--source", "web"], ["forget", "01kb", "--hold", "--reason", "r", "--tag", "a=b"],
         ])
     func refused(arguments: [String]) {

@@ -64,16 +64,6 @@ extension CommandContext {
         return try ConfigurationPlace.load(path)
     }
 
-    /// The configuration that a verb cannot do without.
-    ///
-    /// - Parameter purpose: What it is needed for, such as "to back up `site`".
-    func requiredConfiguration(_ purpose: String) throws(HoldfastError) -> Configuration {
-        if let configuration = try configuration() { return configuration }
-        throw HoldfastError(
-            .usage, "there is no configuration file \(purpose)",
-            hint: "Name one with --config or HOLDFAST_CONFIG, or put it at \(ConfigurationPlace.standard[1]).")
-    }
-
     /// The repository that the option or the variable names, else the one of the configuration.
     ///
     /// - Throws: `.usage` when none is named, or when its location holds a password.

@@ -32,7 +32,12 @@ struct ConfiguredBackup {
 
     /// - Parameter names: Nil for all sources.
     func run(_ names: [String]?) throws(HoldfastError) -> ExitStatus {
-        let configuration = try context.requiredConfiguration("to take sources from")
+        guard let configuration = try context.configuration() else {
+            let name = names?.first ?? "PATH"
+            throw HoldfastError(
+                .usage, "there is no configuration file to take sources from",
+                hint: "For a directory write dir:\(name); else name a file with --config or HOLDFAST_CONFIG.")
+        }
         var sources = configuration.sources
         if let names {
             sources = []

@@ -33,8 +33,9 @@ struct ConfigCheck: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             guard let path = file ?? ConfigurationPlace.path(global, context.variables) else {
-                _ = try context.requiredConfiguration("to check")
-                return .failed
+                throw HoldfastError(
+                    .usage, "there is no configuration file to check",
+                    hint: "Name one, or put it at \(ConfigurationPlace.standard.joined(separator: " or ")).")
             }
             switch try ConfigurationPlace.read(path) {
             case .good(let configuration):

@@ -14,8 +14,8 @@ package enum ConfigurationReference {
 
     private static let head = [
         "# Configuration", "",
-        "This page is made by `holdfast config schema --markdown` out of the declarations that the program holds a file",
-        "to, and a test compares them. `holdfast config schema` prints the same as JSON Schema, which is",
+        "This page is made by `holdfast config schema --markdown` out of the declarations that the program holds a",
+        "file to, and a test compares them. `holdfast config schema` prints the same as JSON Schema, which is",
         "[holdfast.schema.json](holdfast.schema.json).", "",
         "The file is the one that `--config` names, else `HOLDFAST_CONFIG`, else `./holdfast.yaml`, else",
         "`/etc/holdfast/holdfast.yaml`. `holdfast config check` says whether it is good, and what each source comes to",
