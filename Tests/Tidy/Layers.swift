@@ -10,6 +10,7 @@ enum Layers {
         "Chunking": ["Primitives"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
+        "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Yams"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
             "Logging",
@@ -19,8 +20,8 @@ enum Layers {
             "CArchive", "Logging",
         ],
         "Commands": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
-            "ArgumentParser", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
+            "Workloads", "Recovery", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],

@@ -20,12 +20,15 @@ struct CommandContext: Sendable {
     var cancellation: Cancellation { environment.cancellation }
     var clock: any Clock { environment.clock }
 
-    /// Opens the repository with whatever key the environment or the terminal gives.
-    func openRepository(_ transfer: TransferOptions? = nil) throws(HoldfastError) -> Repository {
-        let store = decorated(try StoreLocation.open(try options.location(variables)), transfer)
+    /// Opens the repository with whatever key the environment, the configuration or the terminal gives.
+    func openRepository(
+        _ transfer: TransferOptions? = nil, at place: RepositoryPlace? = nil
+    ) throws(HoldfastError) -> Repository {
+        guard let place else { return try openRepository(transfer, at: self.place()) }
+        let store = decorated(try StoreLocation.open(place.location), transfer)
         // A missing repository is told before anyone is asked for a password.
         _ = try Repository.readFormat(in: store, trusted: nil)
-        let key = try SecretSource(self).key(confirming: false)
+        let key = try SecretSource(self).key(confirming: false, opening: place.opening)
         return try Repository.open(store, secret: key.secret, environment: environment)
     }
 

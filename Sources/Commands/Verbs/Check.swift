@@ -62,7 +62,7 @@ struct Check: ParsableCommand {
             let report = try context.withProgress { (progress) throws(HoldfastError) in
                 let options = try options(progress)
                 if keyless {
-                    let location = try context.options.location(context.variables)
+                    let location = try context.place().location
                     let store = context.decorated(try StoreLocation.open(location), transfer)
                     return try KeylessCheck(store, environment: context.environment).run(options)
                 }

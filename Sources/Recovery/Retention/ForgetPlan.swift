@@ -64,6 +64,26 @@ package struct Forgetter: Sendable {
                 .usage, "nothing says what to keep or what to forget",
                 hint: "Give a rule such as --keep-daily 7, or the ids of snapshots.")
         }
+        return try plan(selection) { name in
+            let isChosen = !policy.isEmpty && (selection.source.map { $0 == name } ?? true)
+            return isChosen ? (policy, zone) : nil
+        }
+    }
+
+    /// Decides for each source by rules of its own; a source without rules is left alone. Nothing is written.
+    package func plan(
+        bySource rules: [String: (policy: RetentionPolicy, zone: TimeZoneRules)], _ selection: ForgetSelection
+    ) throws(HoldfastError) -> ForgetPlan {
+        precondition(selection.named.isEmpty, "rules of sources go without names of snapshots")
+        return try plan(selection) { name in
+            let isChosen = selection.source.map { $0 == name } ?? true
+            return isChosen ? rules[name] : nil
+        }
+    }
+
+    private func plan(
+        _ selection: ForgetSelection, rules: (String) -> (policy: RetentionPolicy, zone: TimeZoneRules)?
+    ) throws(HoldfastError) -> ForgetPlan {
         let held = Set(try repository.holds().map(\.hold.snapshot))
         let listing = try repository.snapshots()
         let known = Set(listing.snapshots.map(\.id))
@@ -82,13 +102,12 @@ package struct Forgetter: Sendable {
         for (tag, snapshots) in Dictionary(grouping: listing.snapshots, by: \.tag) {
             let name = snapshots.last { $0.record != nil }?.record?.source ?? "(\(tag))"
             var source = ForgetPlan.Source(tag: tag, name: name)
-            let isChosen = selection.source.map { $0 == name } ?? true
-            if !policy.isEmpty, isChosen {
+            let rules = rules(name)
+            if rules != nil {
                 source.obstacle = damaged[tag]?.first?.error ?? snapshots.lazy.compactMap(Self.obstacle).first
             }
             let reasons: [SnapshotID: [String]]? =
-                policy.isEmpty || !isChosen || source.obstacle != nil
-                ? nil : self.reasons(policy, selection, snapshots, zone)
+                source.obstacle != nil ? nil : rules.map { self.reasons($0.policy, selection, snapshots, $0.zone) }
             for snapshot in snapshots {
                 if selection.named.contains(snapshot.id) {
                     source.dropped.append(snapshot)
