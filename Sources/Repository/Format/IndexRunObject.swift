@@ -123,7 +123,8 @@ package struct IndexRunObject: Sendable {
         table = writer.bytes
     }
 
-    private func clearPart(salt: Bytes32) -> [UInt8] {
+    /// The clear part as stored.
+    package func clearPart(salt: Bytes32) -> [UInt8] {
         var writer = ByteWriter()
         writer.raw(repository.bytes)
         writer.u32(epoch)
