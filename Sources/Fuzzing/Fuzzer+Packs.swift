@@ -97,7 +97,7 @@ extension Fuzzer {
     func run(body: [UInt8]) throws(HoldfastError) -> FuzzVerdict {
         let parsed = try IndexRunObject.parse(try keys.frame(body), name: "run")
         _ = try? parsed.opened(indexKey: keys.secret, name: "run")
-        return 20 + parsed.clear.count + parsed.sealed.count == body.count ? .accepted : .wrong("a run lost bytes")
+        return 20 + parsed.clear.count + parsed.sealedCount == body.count ? .accepted : .wrong("a run lost bytes")
     }
 
     func run(clear: [UInt8]) throws(HoldfastError) -> FuzzVerdict {

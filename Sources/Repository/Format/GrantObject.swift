@@ -169,7 +169,8 @@ package struct GrantObject: Sendable {
     }
 
     /// Takes the opened keys apart: for each its number and 32 bytes; unknown numbers are passed over.
-    package static func readKeys(_ plain: SecretBytes, name: String) throws(HoldfastError) -> [GrantedKey: SecretBytes] {
+    package static func readKeys(_ plain: SecretBytes, name: String) throws(HoldfastError) -> [GrantedKey: SecretBytes]
+    {
         guard plain.count % 33 == 0 else { throw ByteReader([], as: name).corrupt("its keys are cut short") }
         var keys: [GrantedKey: SecretBytes] = [:]
         plain.withBytes { raw in

@@ -83,10 +83,10 @@ package enum ObjectNames {
         guard key.path.hasPrefix(collections) else { return nil }
         let parts = key.path.dropFirst(collections.count).split(separator: ".", omittingEmptySubsequences: false)
         guard let first = parts.first, let generation = number(first) else { return nil }
-        switch parts.dropFirst().joined(separator: ".") {
-        case "": return (generation, .condemned)
-        case "sweep": return (generation, .sweep)
-        case "done": return (generation, .done)
+        switch parts.dropFirst() {
+        case []: return (generation, .condemned)
+        case ["sweep"]: return (generation, .sweep)
+        case ["done"]: return (generation, .done)
         default: return nil
         }
     }
