@@ -44,7 +44,8 @@ extension Bench {
             return try Backup(repository, options: options).run([.directory(Array(source.utf8))])
         }
         let (first, firstSeconds, firstPeak) = try ProcessMemory.watching { () throws(HoldfastError) in try backUp() }
-        let bytes = Double(first.record.counts.bytes)
+        let counts = first.record.counts
+        let bytes = Double(counts.bytes)
         func keep(_ name: String, _ seconds: Double, _ peak: Double, _ note: String) {
             add(
                 Measurement(
@@ -53,7 +54,7 @@ extension Bench {
         }
         keep(
             "backup", firstSeconds, firstPeak,
-            "\(first.record.counts.files) files, \(percent(Int(first.record.counts.bytesStored), of: Int(bytes))) stored"
+            "\(counts.files) files, \(percent(Int(counts.bytesStored), of: Int(bytes))) stored"
         )
         let (_, unchanged, unchangedPeak) = try ProcessMemory.watching { () throws(HoldfastError) in try backUp() }
         keep("unchanged", unchanged, unchangedPeak, "nothing read")

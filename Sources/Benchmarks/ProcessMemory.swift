@@ -51,7 +51,7 @@ private final class WatchState: Sendable {
         while !isOver.load(ordering: .acquiring) {
             let now = ProcessMemory.anonymous()
             peak.withLock { $0 = max($0, now) }
-            usleep(2000)
+            SystemClock().sleep(for: .milliseconds(2), unless: Cancellation())
         }
     }
 }

@@ -58,7 +58,7 @@ struct CorpusTests {
         for (name, bytes) in try Self.inputs() where bytes.count > 1 && bytes.count < 4096 {
             for round in 0..<8 {
                 var changed = bytes
-                for _ in 0...random.next() % 3 {
+                for _ in 0..<(1 + random.next() % 3) {
                     let place = 1 + Int(random.next() % UInt64(changed.count - 1))
                     switch random.next() % 4 {
                     case 0: changed[place] ^= 1 << UInt8(random.next() % 8)

@@ -161,7 +161,9 @@ package struct ContentNode: Sendable, Hashable {
         for _ in 0..<count { pieces.append(ContentPiece(id: ChunkID(try reader.bytes32()), length: blockSize)) }
         if version == 2 {
             let last = try reader.varint()
-            guard last <= blockSize else { throw reader.corrupt("its last block is over the block size") }
+            guard last <= blockSize, count > 0 || last == 0 else {
+                throw reader.corrupt("its last block is over the block size")
+            }
             if count > 0 { pieces[count - 1].length = last }
         } else {
             for place in pieces.indices { pieces[place].length = try reader.varint() }
