@@ -1,4 +1,4 @@
-// Sizes and parameters of hostile objects, which are refused by what they say and before anything is allocated for them.
+// Sizes and parameters of hostile objects, refused by what they say and before anything is allocated for them.
 
 import Compression
 import Primitives
