@@ -24,7 +24,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let package = Package(
     name: "holdfast",
-    products: [.executable(name: "holdfast", targets: ["holdfast"])],
+    products: [
+        .executable(name: "holdfast", targets: ["holdfast"]),
+        // Built by scripts/fuzz alone, with the fuzzer's instrumentation.
+        .library(name: "HoldfastFuzz", type: .static, targets: ["FuzzEntry"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -63,10 +67,15 @@ let package = Package(
             "Simulation",
             ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport", logging]),
         .executableTarget(name: "Soak", dependencies: ["Primitives", "Simulation"], swiftSettings: settings),
+        library(
+            "Fuzzing",
+            ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "TestSupport"]),
+        library("FuzzEntry", ["Primitives", "Fuzzing"]),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "TestSupport",
+                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
+                "Recovery", "TestSupport", logging,
             ],
             swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
@@ -90,6 +99,7 @@ let package = Package(
                 logging,
             ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
+        tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),
         tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),

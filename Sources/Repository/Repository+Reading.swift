@@ -12,7 +12,7 @@ extension Repository {
     ) throws(HoldfastError) -> (number: UInt32, key: ObjectKey)? {
         var newest: (number: UInt32, key: ObjectKey)?
         try store.list(ObjectNames.formats) { (info) throws(HoldfastError) in
-            guard let number = UInt32(info.key.lastPart) else { return }
+            guard let number = ObjectNames.number(info.key.lastPart) else { return }
             if number > newest?.number ?? 0 { newest = (number, info.key) }
         }
         return newest

@@ -159,17 +159,24 @@ extension Repository {
                 logger.debug("a cached index run is passed over", metadata: ["error": "\(error)"])
             }
         }
+        let parsed = try parsedRun(id, key)
+        guard parsed.run.repository == self.id else { throw ByteReader([], as: key.path).corrupt("it is foreign") }
+        try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
+        let run = attributed(parsed.run)
+        let clear = parsed.clear
+        let table = try parsed.openedTable(indexKey: try keyring.indexKey(run.epoch), name: key.path)
+        cache?.keep(id, clear: clear, table: table)
+        return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(table))
+    }
+
+    /// A run as stored and named. A function of its own, so that the object is let go before its table is opened: a run
+    /// is held twice at most, as sealed and as opened.
+    private func parsedRun(_ id: IndexRunID, _ key: ObjectKey) throws(HoldfastError) -> IndexRunObject.Parsed {
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
             throw ByteReader([], as: key.path).corrupt("its bytes do not match its name")
         }
-        let parsed = try IndexRunObject.parse(bytes, name: key.path)
-        guard parsed.run.repository == self.id else { throw ByteReader([], as: key.path).corrupt("it is foreign") }
-        try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
-        let opened = try parsed.opened(indexKey: try keyring.indexKey(parsed.run.epoch), name: key.path)
-        cache?.keep(id, clear: parsed.clear, table: opened.table)
-        let run = attributed(parsed.run)
-        return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(opened.table))
+        return try IndexRunObject.parse(bytes, name: key.path)
     }
 
     /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin
