@@ -244,6 +244,7 @@ extension Repository {
                 .rollbackDetected, "the store shows an older format object than before",
                 hint: "The store was put back or tampered with; compare it with a mirror.")
         }
+        try environment.witness?.observe(format: newest.number)
         guard newest.writeFeatures == 0 else {
             throw HoldfastError(
                 .unsupportedFormat, "writing to this repository needs features that this holdfast does not know",
