@@ -66,6 +66,7 @@ package struct Forgetter: Sendable {
     /// - Throws: `.notPermitted` unless the key is an admin's or a maintainer's.
     package init(_ repository: Repository) throws(HoldfastError) {
         try repository.keyring.require(.admin, .maintainer, toDo: "forget snapshots")
+        try repository.checkFormatForCollecting()
         self.repository = repository
     }
 
