@@ -143,8 +143,8 @@ struct OutputTests {
         let damaged = DamagedObject("snapshots/a/b", HoldfastError(.corruptObject, "m"))
         #expect(
             try text(SnapshotsReport(repository: "r", snapshots: [], heads: [], damaged: [damaged])) == """
-                {"damaged":[{"code":"corrupt-object","message":"m","object":"snapshots/a/b"}],"heads":[],"repository":"r",\
-                "schema":"holdfast.snapshots/1","snapshots":[]}
+                {"damaged":[{"code":"corrupt-object","message":"m","object":"snapshots/a/b"}],"heads":[],\
+                "repository":"r","schema":"holdfast.snapshots/1","snapshots":[]}
                 """)
     }
 }

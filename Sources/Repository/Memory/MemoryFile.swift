@@ -18,6 +18,7 @@ struct MemoryFile: Sendable {
     private let name: String
     private let repository: RepositoryID
     private let key: SecretBytes
+    private let clock: any Clock
 
     private static let macSize = 32
     /// Tries for the lock, ten milliseconds apart.
@@ -25,7 +26,8 @@ struct MemoryFile: Sendable {
 
     var path: String { "\(directory)/\(name).memory" }
 
-    init(directory: String, location: String, repository: RepositoryID, key: SecretBytes) {
+    init(directory: String, location: String, repository: RepositoryID, key: SecretBytes, clock: any Clock) {
+        self.clock = clock
         self.directory = "\(directory)/\(repository)"
         let place = Array(Self.canonical(location).utf8)
         name = String(Hex.encode(SHA256.digest(place.span.bytes).array).prefix(32))
@@ -101,7 +103,7 @@ struct MemoryFile: Sendable {
             guard errno == EWOULDBLOCK || errno == EINTR else {
                 throw HoldfastError.systemCall("flock", errno, on: lockPath)
             }
-            usleep(10_000)
+            clock.sleep(for: .milliseconds(10), unless: Cancellation())
         }
         throw HoldfastError.systemCall("flock", EWOULDBLOCK, on: lockPath)
     }

@@ -73,7 +73,8 @@ package final class StoreWitness: Sendable {
         let key = try HKDF.derive(
             try repository.keyring.key(.metaID), salt: repository.id.bytes.array, info: Array("memory".utf8), count: 32)
         let file = MemoryFile(
-            directory: directory, location: repository.store.location, repository: repository.id, key: key)
+            directory: directory, location: repository.store.location, repository: repository.id, key: key,
+            clock: repository.clock)
         var loaded = StoreMemory()
         do throws(HoldfastError) {
             loaded = try file.load() ?? StoreMemory()
