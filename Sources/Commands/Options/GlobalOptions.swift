@@ -42,12 +42,38 @@ struct GlobalOptions: ParsableArguments {
             valueName: "directory"))
     var cacheDir: String?
 
-    @Flag(name: .long, help: "Keep nothing between commands.")
+    @Flag(name: .long, help: "Keep no index runs between commands.")
     var noCache = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where is kept what was seen of repositories, to notice one that was put back.",
+            discussion:
+                "HOLDFAST_STATE_DIR where it is not given, else STATE_DIRECTORY as systemd sets it, else "
+                + "XDG_STATE_HOME/holdfast or ~/.local/state/holdfast, or /var/lib/holdfast for root without HOME.",
+            valueName: "directory"))
+    var stateDir: String?
+
+    @Flag(name: .long, help: "Take the repository as it is now, though it was further before, and remember that.")
+    var acceptRollback = false
 
     func validate() throws {
         if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
         if noCache && cacheDir != nil { throw ValidationError("--no-cache and --cache-dir exclude each other.") }
+    }
+
+    /// Where memories of stores are; nil when there is no place for them.
+    ///
+    /// Not below the cache, which anyone may empty at any time.
+    func stateDirectory(_ variables: Variables, isRoot: Bool) -> String? {
+        if let stateDir { return stateDir }
+        if let own = variables["HOLDFAST_STATE_DIR"] { return own }
+        // systemd may name several, with colons between.
+        if let unit = variables["STATE_DIRECTORY"]?.split(separator: ":").first { return String(unit) }
+        if let shared = variables["XDG_STATE_HOME"], shared.hasPrefix("/") { return shared + "/holdfast" }
+        if let home = variables["HOME"] { return home + "/.local/state/holdfast" }
+        return isRoot ? "/var/lib/holdfast" : nil
     }
 
     /// Where the cache is; nil for none.

@@ -34,6 +34,23 @@ package struct ForgetPlan: Sendable {
     package var sources: [Source]
 
     package var dropped: [Snapshot] { sources.flatMap(\.dropped) }
+    /// Dropped snapshots of which nothing that is kept tells that they were: the newest of their sources, and those
+    /// that share their number with another.
+    ///
+    /// A tombstone says to other clients, who have seen them as the newest, that they were dropped and not hidden.
+    var unvouched: Set<SnapshotID> {
+        var unvouched: Set<SnapshotID> = []
+        for source in sources {
+            let newest = source.kept.map(\.snapshot.sequence).max() ?? 0
+            let all = source.kept.map(\.snapshot) + source.dropped
+            let peers = Dictionary(grouping: all, by: \.sequence)
+            for snapshot in source.dropped
+            where snapshot.sequence >= newest || (peers[snapshot.sequence]?.count ?? 0) > 1 {
+                unvouched.insert(snapshot.id)
+            }
+        }
+        return unvouched
+    }
     package var obstacles: [(source: String, error: HoldfastError)] {
         sources.compactMap { source in source.obstacle.map { (source.name, $0) } }
     }
@@ -49,6 +66,7 @@ package struct Forgetter: Sendable {
     /// - Throws: `.notPermitted` unless the key is an admin's or a maintainer's.
     package init(_ repository: Repository) throws(HoldfastError) {
         try repository.keyring.require(.admin, .maintainer, toDo: "forget snapshots")
+        try repository.checkFormatForCollecting()
         self.repository = repository
     }
 
@@ -132,6 +150,7 @@ package struct Forgetter: Sendable {
     /// needed by whatever needs them.
     package func run(_ plan: ForgetPlan) throws(HoldfastError) -> [Snapshot] {
         let held = Set(try repository.holds().map(\.hold.snapshot))
+        let unvouched = plan.unvouched
         var refused: [Snapshot] = []
         for snapshot in plan.dropped.sorted(by: { ($0.stored, $0.id) < ($1.stored, $1.id) }) {
             try repository.environment.cancellation.check()
@@ -141,6 +160,15 @@ package struct Forgetter: Sendable {
             } catch {
                 guard error.code == .accessDenied else { throw error }
                 refused.append(snapshot)
+                continue
+            }
+            guard unvouched.contains(snapshot.id) else { continue }
+            do throws(HoldfastError) {
+                try repository.bury(snapshot.id, of: snapshot.tag, generation: 0)
+            } catch {
+                // It is dropped all the same, also on a full disk; other clients will ask why.
+                repository.logger.warning(
+                    "a snapshot was dropped and no tombstone says so", metadata: ["error": "\(error)"])
             }
         }
         return refused

@@ -35,6 +35,10 @@ package enum ObjectNames {
     package static func condemned(_ generation: UInt32) -> ObjectKey { key("gc/\(generation)") }
     package static func sweep(_ generation: UInt32) -> ObjectKey { key("gc/\(generation).sweep") }
     package static func done(_ generation: UInt32) -> ObjectKey { key("gc/\(generation).done") }
+    /// One of the three steps of a collection.
+    package static func step(_ kind: ObjectKind, _ generation: UInt32) -> ObjectKey {
+        kind == .sweep ? sweep(generation) : kind == .done ? done(generation) : condemned(generation)
+    }
     package static func hold(_ id: ULID) -> ObjectKey { key("holds/\(id)") }
 
     package static func packID(_ key: ObjectKey) -> PackID? {

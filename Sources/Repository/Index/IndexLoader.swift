@@ -61,12 +61,34 @@ extension Repository {
         return packs
     }
 
-    /// Reads the collection objects that bear on what may be relied on.
-    package func readCollections() throws(HoldfastError) -> CollectionState {
+    /// The steps of each generation that the store shows.
+    ///
+    /// - Throws: `.rollbackDetected` when the witness refuses them.
+    func readCollectionNames() throws(HoldfastError) -> [UInt32: Set<ObjectKind>] {
+        let names = try listCollectionNames()
+        guard let witness = environment.witness else { return names }
+        func steps(_ names: [UInt32: Set<ObjectKind>]) -> [UInt32: StoreMemory.Collection] {
+            names.mapValues { kinds in
+                var collection = StoreMemory.Collection()
+                collection.steps = kinds
+                return collection
+            }
+        }
+        try witness.observe(steps(names)) { () throws(HoldfastError) in steps(try listCollectionNames()) }
+        return names
+    }
+
+    private func listCollectionNames() throws(HoldfastError) -> [UInt32: Set<ObjectKind>] {
         var names: [UInt32: Set<ObjectKind>] = [:]
         try store.list(ObjectNames.collections) { (info) throws(HoldfastError) in
             if let (generation, kind) = ObjectNames.collection(info.key) { names[generation, default: []].insert(kind) }
         }
+        return names
+    }
+
+    /// Reads the collection objects that bear on what may be relied on.
+    package func readCollections() throws(HoldfastError) -> CollectionState {
+        let names = try readCollectionNames()
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
         for (generation, kinds) in names.sorted(by: { $0.key < $1.key }) {
@@ -112,6 +134,10 @@ extension Repository {
         guard object.kind == kind, object.generation == generation, object.repository == id else {
             throw HoldfastError(
                 .corruptObject, "\(key) is not what its name says", hint: "It is foreign; find out who put it.")
+        }
+        if let witness = environment.witness {
+            let digest = Array(bytes.suffix(32))
+            try witness.observe(generation, kind, digest: Bytes32(digest.span.bytes))
         }
         return object
     }
