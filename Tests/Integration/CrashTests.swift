@@ -107,18 +107,25 @@ struct CrashTests {
         defer { umount2(disk, Int32(MNT_DETACH)) }
         run.variables["HOLDFAST_REPO"] = disk + "/repository"
         try run.makeDirectory("source")
-        try run.randomFile("source/large", 40 << 20, seed: 7)
         #expect(try run("init").status == 0)
+        // Two snapshots, of which one is forgotten, so that there is something to free.
+        for seed in [70, 71] as [UInt64] {
+            try run.randomFile("source/large", 2 << 20, seed: seed)
+            #expect(try run("backup", "dir:source", "--source", "web").status == 0)
+        }
+        #expect(try run("forget", "--keep-last", "1").status == 0)
+        try run.randomFile("source/large", 40 << 20, seed: 7)
         let failed = try run("backup", "dir:source", "--source", "web", "--compression", "none", "--json")
         #expect(failed.status == 1, "\(failed.errors)")
         #expect(try failed.json()["code"] as? String == "no-space")
-        #expect(try run.snapshotIDs().isEmpty)
+        #expect(try run.snapshotIDs().count == 1)
         // Not a byte is left when the prune starts.
         fill(disk)
         #expect(try run("backup", "dir:source", "--source", "web").status == 1)
         try run.randomFile("source/large", 100_000, seed: 8)
-        let pruned = try run("prune", "--exclusive")
+        let pruned = try run("prune", "--exclusive", "--json")
         #expect(pruned.status == 0, "\(pruned.errors)")
+        #expect(try pruned.json()["deletedPacks"] as? Int ?? 0 > 0, "\(pruned.output)")
         #expect(try run("check").status == 0)
         // Space that came back by other means is used as well.
         unlink(disk + "/filler")

@@ -38,7 +38,7 @@ struct WriterTests {
                 guard next[writer] < rounds[writer].count else { continue }
                 let round = rounds[writer][next[writer]]
                 running[writer] = try run.start(
-                    ["backup", "dir:" + round.directory, "--source", round.source, "--json"])
+                    ["backup", "dir:" + round.directory, "--source", round.source, "--limit-read", "1M", "--json"])
                 next[writer] += 1
             }
             if let (words, program) = upkeep, !program.process.isRunning {
@@ -65,14 +65,14 @@ struct WriterTests {
 
     /// Directories for the rounds of a writer: every other one writes to the source of all.
     private func prepare(_ run: ProgramRun, writer: Int, seed: UInt64) throws -> [Round] {
-        try (0..<4).map { number in
+        try (0..<6).map { number in
             let directory = "w\(writer)-\(number)"
             try run.makeDirectory(directory + "/sub")
-            // The same bytes in all writers' rounds of one number, some from round to round, and some of its own.
-            try run.randomFile(directory + "/common", 300_000, seed: seed &+ UInt64(number))
+            // The same bytes in all writers' rounds of one number, which come again after they were forgotten; some from round to round, and some of its own.
+            try run.randomFile(directory + "/common", 300_000, seed: seed &+ UInt64(number % 3))
             try run.randomFile(directory + "/sub/kept", 200_000, seed: seed &+ 100 &+ UInt64(writer))
             try run.randomFile(directory + "/own", 150_000, seed: seed &+ 1000 &+ UInt64(writer * 10 + number))
-            return Round(directory: directory, source: writer < 2 && number < 3 ? "shared" : "own\(writer)")
+            return Round(directory: directory, source: writer < 2 && number < 5 ? "shared" : "own\(writer)")
         }
     }
 
