@@ -74,7 +74,7 @@ struct CrashTests {
             let verb = verbs[place]
             let began = ContinuousClock.now
             let started = try run.start(verb)
-            // The first of each verb runs to its end, to know how long it takes here; the others are killed within that.
+            // The first of each verb runs to its end, which tells how long it takes; the others are killed within that.
             if lengths[place] > 0 {
                 let delay = Int(entropy.next() % UInt64(lengths[place]))
                 pause(.microseconds(delay))

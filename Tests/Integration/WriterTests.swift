@@ -68,7 +68,8 @@ struct WriterTests {
         try (0..<6).map { number in
             let directory = "w\(writer)-\(number)"
             try run.makeDirectory(directory + "/sub")
-            // The same bytes in all writers' rounds of one number, which come again after they were forgotten; some from round to round, and some of its own.
+            // The same bytes in all writers' rounds of one number, which come again after they were forgotten; some
+            // from round to round, and some of its own.
             try run.randomFile(directory + "/common", 300_000, seed: seed &+ UInt64(number % 3))
             try run.randomFile(directory + "/sub/kept", 200_000, seed: seed &+ 100 &+ UInt64(writer))
             try run.randomFile(directory + "/own", 150_000, seed: seed &+ 1000 &+ UInt64(writer * 10 + number))
