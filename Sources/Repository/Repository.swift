@@ -100,7 +100,9 @@ package struct Repository: Sendable {
         _ store: any ObjectStore, secret: SecretBytes, environment: Environment
     ) throws(HoldfastError) -> Repository {
         let format = try readFormat(in: store, trusted: nil)
-        for (object, key) in try readSlots(in: store, format: format, logger: environment.logger) {
+        let slots = try readSlots(in: store, format: format, logger: environment.logger)
+        if slots.isEmpty { try refuseForeignFormat(in: store, format: format) }
+        for (object, key) in slots {
             guard let opened = try object.open(with: secret) else { continue }
             guard opened.adminKey == format.adminKey else {
                 throw HoldfastError(
