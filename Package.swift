@@ -11,6 +11,7 @@ let settings: [SwiftSetting] = [
 ]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -23,10 +24,15 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let package = Package(
     name: "holdfast",
-    products: [.executable(name: "holdfast", targets: ["holdfast"])],
+    products: [
+        .executable(name: "holdfast", targets: ["holdfast"]),
+        // Built by scripts/fuzz alone, with the fuzzer's instrumentation.
+        .library(name: "HoldfastFuzz", type: .static, targets: ["FuzzEntry"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
@@ -40,6 +46,7 @@ let package = Package(
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
+        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", yams]),
         library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository"]),
         library(
             "Recovery",
@@ -50,8 +57,8 @@ let package = Package(
         library(
             "Commands",
             [
-                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
-                "Recovery",
+                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
+                "Workloads", "Recovery",
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
@@ -60,10 +67,15 @@ let package = Package(
             "Simulation",
             ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport", logging]),
         .executableTarget(name: "Soak", dependencies: ["Primitives", "Simulation"], swiftSettings: settings),
+        library(
+            "Fuzzing",
+            ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "TestSupport"]),
+        library("FuzzEntry", ["Primitives", "Fuzzing"]),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "TestSupport",
+                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
+                "Recovery", "TestSupport", logging,
             ],
             swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
@@ -72,6 +84,7 @@ let package = Package(
         tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
+        tests("ConfigurationTests", ["Primitives", "Compression", "Repository", "Configuration", "TestSupport"]),
         tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
@@ -81,8 +94,12 @@ let package = Package(
             ]),
         tests(
             "CommandsTests",
-            ["Primitives", "ObjectStore", "Repository", "Commands", "TestSupport", argumentParser, logging]),
+            [
+                "Primitives", "ObjectStore", "Repository", "Configuration", "Commands", "TestSupport", argumentParser,
+                logging,
+            ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
+        tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),
         tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),

@@ -6,8 +6,9 @@ import Primitives
 /// What one benchmark found.
 struct Measurement {
     let name: String
-    /// Raw bytes a second, in units of a million; 0 when only the note says something.
+    /// In `unit`; by default raw bytes a second, in units of a million. 0 when only the note says something.
     let rate: Double
+    var unit = "MB/s"
     let note: String
 }
 
@@ -51,16 +52,17 @@ struct Bench {
             let name = result.name + String(repeating: " ", count: width - result.name.count)
             let rate = String(Int(result.rate.rounded()))
             let pad = String(repeating: " ", count: max(0, 8 - rate.count))
-            return "\(name) \(pad)\(rate) MB/s\(result.note.isEmpty ? "" : "  ")\(result.note)\n"
+            return "\(name) \(pad)\(rate) \(result.unit)\(result.note.isEmpty ? "" : "  ")\(result.note)\n"
         }.joined()
     }
 
     /// One object; names and notes are plain text without quotes.
     var json: String {
         let rows = results.map { result in
-            #"{"name":"\#(result.name)","megabytesPerSecond":\#(Int(result.rate.rounded())),"note":"\#(result.note)"}"#
+            let value = Int(result.rate.rounded())
+            return #"{"name":"\#(result.name)","value":\#(value),"unit":"\#(result.unit)","note":"\#(result.note)"}"#
         }
-        return #"{"schema":"holdfast.benchmarks/1","results":["# + rows.joined(separator: ",") + "]}\n"
+        return #"{"schema":"holdfast.benchmarks/2","results":["# + rows.joined(separator: ",") + "]}\n"
     }
 }
 

@@ -1,11 +1,16 @@
-// Rates of the codecs and cutters on data made from a seed: `Benchmarks [--filter NAME] [--json]`.
+// Rates of the codecs and cutters on data made from a seed, of a large index, and of whole verbs:
+// `Benchmarks [--filter NAME] [--chunks COUNT] [--json]`.
 
 import Chunking
+import Glibc
 import Primitives
 import TestSupport
 
 /// Everything, in the order of the table.
-func runAll(_ bench: inout Bench) throws(HoldfastError) {
+func runAll(_ bench: inout Bench, chunks: Int) throws(HoldfastError) {
+    try bench.index(count: chunks)
+    try bench.endToEnd()
+    if ["index/", "end-to-end/"].contains(where: { bench.filter.hasPrefix($0) }) { return }
     let entropy = SeededEntropy(seed: 2_026)
     let noise = try entropy.bytes(64 << 20)
     var pages = SyntheticPages(count: 64 << 20, seed: 7)
@@ -31,17 +36,30 @@ func runAll(_ bench: inout Bench) throws(HoldfastError) {
 
 var filter = ""
 var wantsJSON = false
+var chunks = 10_000_000
 var arguments = CommandLine.arguments.dropFirst()
 while let argument = arguments.popFirst() {
     switch argument {
     case "--json": wantsJSON = true
     case "--filter": filter = arguments.popFirst() ?? ""
-    default: emit("usage: Benchmarks [--filter NAME] [--json]\n", to: 2)
+    case "--chunks": chunks = max(1, arguments.popFirst().flatMap { Int($0) } ?? chunks)
+    case "--index-step":
+        // Not for people: a step of the index benchmark in a process of its own.
+        let words = Array(arguments)
+        guard words.count == 4, let step = IndexStep(rawValue: words[0]), let count = Int(words[2]) else { exit(64) }
+        do throws(HoldfastError) {
+            try writeFigures(try step.run(in: words[1], count: count), to: words[3])
+            exit(0)
+        } catch {
+            emit("benchmarks: \(error)\n", to: 2)
+            exit(1)
+        }
+    default: emit("usage: Benchmarks [--filter NAME] [--chunks COUNT] [--json]\n", to: 2)
     }
 }
 var bench = Bench(filter: filter)
 do throws(HoldfastError) {
-    try runAll(&bench)
+    try runAll(&bench, chunks: chunks)
     emit(wantsJSON ? bench.json : bench.table)
 } catch {
     emit("benchmarks: \(error)\n", to: 2)

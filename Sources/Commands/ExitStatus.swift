@@ -9,4 +9,6 @@ package enum ExitStatus: Int32, Sendable {
     case partial = 3
     /// A check failed.
     case checkFailed = 4
+    /// What was to be looked at is not as it must be, and was reported in full.
+    case usage = 64
 }

@@ -14,12 +14,16 @@ struct Holdfast: ParsableCommand {
 
             The repository is named by --repo or HOLDFAST_REPO. Its password comes from HOLDFAST_PASSWORD, \
             HOLDFAST_PASSWORD_FILE or HOLDFAST_PASSWORD_COMMAND, a raw key from HOLDFAST_KEY_FILE; without any of \
-            them a terminal is asked.
+            them the configuration says where it is, or a terminal is asked.
+
+            Sources, repositories, retention and mirrors can stand in a configuration file: --config, else \
+            HOLDFAST_CONFIG, else ./holdfast.yaml, else /etc/holdfast/holdfast.yaml.
             """,
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
             RestoreVerb.self, Check.self, Repair.self, Forget.self, Prune.self, MirrorVerb.self, Keys.self,
+            Config.self,
         ])
 
     // Options before the verb mean the same as after it.
@@ -35,7 +39,9 @@ package enum Program {
             try command.run()
             exit(0)
         } catch {
-            if Holdfast.exitCode(for: error) == .validationFailure, CommandLine.arguments.contains("--json") {
+            // What a verb threw was told by the verb itself.
+            let isOfParser = !(error is ExitCode) && Holdfast.exitCode(for: error) == .validationFailure
+            if isOfParser, CommandLine.arguments.contains("--json") {
                 let failure = HoldfastError(
                     .usage, Holdfast.message(for: error), hint: "Run `holdfast help` for the verbs and options.")
                 Output(isJSON: true, isQuiet: false).reportAsJSON(failure)

@@ -3,6 +3,8 @@
 import CLinux
 
 /// The CRC-32C of `bytes`.
-package func crc32c(_ bytes: RawSpan) -> UInt32 {
-    bytes.withUnsafeBytes { raw in holdfast_crc32c(0, raw.baseAddress, raw.count) }
+///
+/// - Parameter before: The CRC-32C of the bytes that come before these.
+package func crc32c(_ bytes: RawSpan, after before: UInt32 = 0) -> UInt32 {
+    bytes.withUnsafeBytes { raw in holdfast_crc32c(before, raw.baseAddress, raw.count) }
 }

@@ -16,8 +16,11 @@ package struct ULID: Hashable, Sendable, BitwiseCopyable {
         bytes = Bytes16(w0: high, w1: low)
     }
 
-    /// The claimed time of making.
-    package var time: Timestamp { Timestamp(nanoseconds: Int64(bytes.w0 >> 16) * 1_000_000) }
+    /// The claimed time of making. 48 bits of milliseconds reach further than a timestamp does; those are its end.
+    package var time: Timestamp {
+        let (nanoseconds, isOver) = Int64(bytes.w0 >> 16).multipliedReportingOverflow(by: 1_000_000)
+        return Timestamp(nanoseconds: isOver ? .max : nanoseconds)
+    }
 }
 
 extension ULID: Comparable {

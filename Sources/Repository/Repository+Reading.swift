@@ -12,7 +12,7 @@ extension Repository {
     ) throws(HoldfastError) -> (number: UInt32, key: ObjectKey)? {
         var newest: (number: UInt32, key: ObjectKey)?
         try store.list(ObjectNames.formats) { (info) throws(HoldfastError) in
-            guard let number = UInt32(info.key.lastPart) else { return }
+            guard let number = ObjectNames.number(info.key.lastPart) else { return }
             if number > newest?.number ?? 0 { newest = (number, info.key) }
         }
         return newest
@@ -44,6 +44,29 @@ extension Repository {
                 hint: "Upgrade holdfast; nothing was changed.")
         }
         return format
+    }
+
+    /// Says so when all key slots are of another repository than `format`, since no password would open them.
+    static func refuseForeignFormat(in store: any ObjectStore, format: FormatObject) throws(HoldfastError) {
+        var keys: [ObjectKey] = []
+        try store.list(ObjectNames.slots) { (info) throws(HoldfastError) in
+            if keys.count < SlotObject.maximumSlots, ObjectNames.slotRevision(info.key) != nil { keys.append(info.key) }
+        }
+        for key in keys {
+            let slot: SlotObject
+            do throws(HoldfastError) {
+                slot = try SlotObject(try store.get(key, limit: SlotObject.maximumSize), name: key.path)
+            } catch {
+                guard Self.isOfObject(error) else { throw error }
+                continue
+            }
+            guard slot.repository == format.repository else {
+                throw HoldfastError(
+                    .corruptObject,
+                    "\(ObjectNames.format(format.number)) is of another repository than the slot \(key)",
+                    hint: "Restore `format/` from a mirror: the object there was replaced.")
+            }
+        }
     }
 
     /// Slots that can be read, newest revisions first; damaged and foreign ones are logged and passed over.

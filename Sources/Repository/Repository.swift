@@ -14,10 +14,13 @@ package struct Environment: Sendable {
     package var cacheDirectory: String?
     package var cancellation: Cancellation
     package var threading: Threading
+    /// Tells when the store shows less than this client has seen; nil remembers nothing.
+    package var witness: StoreWitness?
 
     package init(
         clock: any Clock = SystemClock(), entropy: any Entropy = SystemEntropy(), logger: Logger,
-        cacheDirectory: String? = nil, cancellation: Cancellation = Cancellation(), threading: Threading = .own
+        cacheDirectory: String? = nil, cancellation: Cancellation = Cancellation(), threading: Threading = .own,
+        witness: StoreWitness? = nil
     ) {
         self.clock = clock
         self.entropy = entropy
@@ -25,6 +28,7 @@ package struct Environment: Sendable {
         self.cacheDirectory = cacheDirectory
         self.cancellation = cancellation
         self.threading = threading
+        self.witness = witness
     }
 }
 
@@ -90,12 +94,15 @@ package struct Repository: Sendable {
     /// Opens a repository with a password or a raw key.
     ///
     /// - Throws: `.repositoryNotFound`, `.wrongKey` when no slot opens, `.notPermitted` for a removed slot,
-    ///   `.unsupportedFormat` for a repository of a later version.
+    ///   `.unsupportedFormat` for a repository of a later version, `.rollbackDetected` when the witness refuses what
+    ///   the store shows.
     package static func open(
         _ store: any ObjectStore, secret: SecretBytes, environment: Environment
     ) throws(HoldfastError) -> Repository {
         let format = try readFormat(in: store, trusted: nil)
-        for (object, key) in try readSlots(in: store, format: format, logger: environment.logger) {
+        let slots = try readSlots(in: store, format: format, logger: environment.logger)
+        if slots.isEmpty { try refuseForeignFormat(in: store, format: format) }
+        for (object, key) in slots {
             guard let opened = try object.open(with: secret) else { continue }
             guard opened.adminKey == format.adminKey else {
                 throw HoldfastError(
@@ -106,7 +113,9 @@ package struct Repository: Sendable {
             let grants = try readGrants(in: store, format: format, logger: environment.logger)
             let keyring = try Keyring(
                 opened: opened, repository: format.repository, grants: grants, openings: epochs)
-            return Repository(store: store, environment: environment, format: format, keyring: keyring)
+            let repository = Repository(store: store, environment: environment, format: format, keyring: keyring)
+            try environment.witness?.begin(repository, epochs)
+            return repository
         }
         throw HoldfastError(
             .wrongKey, "no key slot of \(store.location) opens with this password",
@@ -137,8 +146,10 @@ package struct Repository: Sendable {
     package func reloadingKeys() throws(HoldfastError) -> Repository {
         let opened = SlotObject.Opened(
             agreement: keyring.agreement, signing: keyring.signing, adminKey: keyring.adminKey)
+        let openings = try openedEpochs()
+        try environment.witness?.observe(epochs: openings)
         let keyring = try Keyring(
-            opened: opened, repository: format.repository, grants: try grants(), openings: try openedEpochs())
+            opened: opened, repository: format.repository, grants: try grants(), openings: openings)
         return Repository(store: store, environment: environment, format: format, keyring: keyring)
     }
 

@@ -1,6 +1,7 @@
 // What the command line takes and refuses.
 
 import ArgumentParser
+import Logging
 import Primitives
 import Repository
 import Testing
@@ -24,6 +25,14 @@ func code(_ body: () throws -> Void) -> ErrorCode? {
 struct OptionTests {
     private func snapshots(_ arguments: String...) throws -> Snapshots {
         try #require(try Holdfast.parseAsRoot(arguments) as? Snapshots)
+    }
+
+    private func context(_ arguments: [String], _ values: [String: String] = [:]) throws -> CommandContext {
+        CommandContext(
+            options: try GlobalOptions.parse(arguments), output: Output(isJSON: false, isQuiet: true),
+            environment: Environment(logger: Logger(label: "test")), variables: variables(values),
+            runner: SystemProcessRunner(),
+            inheritedPassword: nil)
     }
 
     @Test("global options mean the same before and after the verb")
@@ -54,7 +63,8 @@ struct OptionTests {
             ["keys", "rotate", "--new-key-file", "k"], ["keys", "remove"],
             ["backup", "stdin:a", "--exclude", "b"], ["backup", "stdin:a", "--exclude-caches"],
             ["backup", "stdin:a", "--one-file-system"], ["backup", "stdin:a", "--reread"],
-            ["backup", "dir:a", "--min-size", "1K"], ["backup", "dir:a", "dir:./b/../a/"],
+            ["backup", "dir:a", "--min-size", "1K"], ["backup", "dir:a", "dir:./b/../a/"], ["backup"],
+            ["backup", "/srv/data"], ["config", "check", "a", "--config", "b"],
             ["forget", "01kb", "--source", "web"], ["forget", "01kb", "--hold", "--reason", "r", "--tag", "a=b"],
         ])
     func refused(arguments: [String]) {
@@ -80,11 +90,10 @@ struct OptionTests {
 
     @Test("the repository is the option, else the variable, else an error")
     func repository() throws {
-        var options = try GlobalOptions.parse([])
-        #expect(try options.location(variables(["HOLDFAST_REPO": "/b"])) == "/b")
-        #expect(code { _ = try options.location(variables(["HOLDFAST_REPO": ""])) } == .usage)
-        options.repo = "/a"
-        #expect(try options.location(variables(["HOLDFAST_REPO": "/b"])) == "/a")
+        let none = try context([], ["HOLDFAST_REPO": "/b"])
+        #expect(try none.place().location == "/b")
+        #expect(try context([], ["HOLDFAST_REPO": ""]).namedPlace() == nil)
+        #expect(try context(["--repo", "/a"], ["HOLDFAST_REPO": "/b"]).place().location == "/a")
     }
 
     @Test(
@@ -93,8 +102,8 @@ struct OptionTests {
             "sftp://user:hunter2@host/path", "https://:hunter2@host", "s3://a:hunter2@b@c/d", "x://u:hunter2@h?q",
         ])
     func passwordInURL(text: String) throws {
-        let options = try GlobalOptions.parse(["--repo", text])
-        let error = #expect(throws: HoldfastError.self) { try options.location(variables([:])) }
+        let context = try context(["--repo", text])
+        let error = #expect(throws: HoldfastError.self) { try context.place() }
         #expect(error?.code == .usage)
         #expect(error.map { ErrorText.lines($0, verbose: true).joined().contains("hunter2") } == false)
     }

@@ -142,9 +142,9 @@ struct OutputTests {
                 """)
         let damaged = DamagedObject("snapshots/a/b", HoldfastError(.corruptObject, "m"))
         #expect(
-            try text(SnapshotsReport(repository: "r", snapshots: [], damaged: [damaged])) == """
-                {"damaged":[{"code":"corrupt-object","message":"m","object":"snapshots/a/b"}],"repository":"r",\
-                "schema":"holdfast.snapshots/1","snapshots":[]}
+            try text(SnapshotsReport(repository: "r", snapshots: [], heads: [], damaged: [damaged])) == """
+                {"damaged":[{"code":"corrupt-object","message":"m","object":"snapshots/a/b"}],"heads":[],\
+                "repository":"r","schema":"holdfast.snapshots/1","snapshots":[]}
                 """)
     }
 }

@@ -25,6 +25,8 @@ struct ProgramRun {
     var directory = TemporaryDirectory()
     var password: String? = "integration"
     var variables: [String: String] = [:]
+    /// A program and its arguments that start the program under test, such as one that drops rights.
+    var wrapper: [String] = []
 
     var repository: String { directory.path + "/repository" }
 
@@ -41,8 +43,9 @@ struct ProgramRun {
         if naming, environment["HOLDFAST_REPO"] == nil { environment["HOLDFAST_REPO"] = repository }
         if let password { environment["HOLDFAST_PASSWORD"] = password }
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: ProductBinary.path)
-        process.arguments = arguments
+        let words = wrapper + [ProductBinary.path] + arguments
+        process.executableURL = URL(fileURLWithPath: words[0])
+        process.arguments = Array(words.dropFirst())
         process.environment = environment
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         process.standardInput = FileHandle.nullDevice
@@ -87,6 +90,21 @@ struct StartedProgram {
             if mask >> UInt64(signal - 1) & 1 == 1 { return }
             pause(.milliseconds(10))
         }
+    }
+
+    /// Waits until the program has the file at `path` open, or is over; says which.
+    func waitUntilItOpens(_ path: String) -> Bool {
+        let descriptors = "/proc/\(process.processIdentifier)/fd"
+        let wanted = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        while process.isRunning {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: descriptors)) ?? []
+            let isOpen = names.contains { name in
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: descriptors + "/" + name)) == wanted
+            }
+            if isOpen { return true }
+            pause(.milliseconds(5))
+        }
+        return false
     }
 
     /// Waits for its end; the status of a process that a signal ended is the signal's number.

@@ -14,4 +14,10 @@ struct ULIDTests {
         #expect(ULID(id.description) == id)
         #expect(id.time == Timestamp(seconds: 1_767_225_600))
     }
+
+    @Test("a time that no timestamp reaches is the end of time")
+    func farTime() {
+        #expect(ULID(Bytes16(w0: .max)).time == Timestamp(nanoseconds: .max))
+        #expect(ULID(Bytes16(w0: 1 << 16)).time == Timestamp(nanoseconds: 1_000_000))
+    }
 }

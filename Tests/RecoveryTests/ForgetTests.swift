@@ -157,6 +157,47 @@ struct ForgetTests {
         #expect(try left().contains(kept))
     }
 
+    @Test("a snapshot taken after the clocks were set back is the latest, and no rule drops it")
+    func clocksSetBack() throws {
+        try put()
+        try put()
+        // Both the host's clock and the store's: no skew between them shows.
+        clock.advance(by: .seconds(-30 * 86_400))
+        let newest = try put()
+        let tag = try repository.tag(ofSource: "web")
+        #expect(try repository.snapshots().latest(of: tag)?.id == newest)
+        #expect(try repository.snapshot(.latestOf(source: "web")).snapshot.sequence == 3)
+        let plan = try forget(keepLast(1))
+        #expect(plan.obstacles.isEmpty)
+        #expect(try left().contains(newest))
+        #expect(try repository.snapshots().latest(of: tag)?.id == newest)
+    }
+
+    @Test("a host whose clock alone was set back takes the latest, and its source is left alone")
+    func hostSetBack() throws {
+        try put()
+        let newest = try put(skew: .seconds(-9 * 86_400))
+        let tag = try repository.tag(ofSource: "web")
+        #expect(try repository.snapshots().latest(of: tag)?.id == newest)
+        let plan = try forget(keepLast(1))
+        #expect(plan.obstacles.first?.error.code == .clockSkew)
+        #expect(try left().count == 2)
+    }
+
+    @Test("a dropped head leaves a tombstone, and what has successors leaves none")
+    func tombstones() throws {
+        let first = try put()
+        try put()
+        let third = try put()
+        _ = try forget { $0.named = [first] }
+        #expect(try repository.snapshots().tombstones.isEmpty)
+        _ = try forget { $0.named = [third] }
+        #expect(try repository.snapshots().tombstones.map(\.id) == [third])
+        let bytes = try store.get(
+            ObjectNames.snapshot(try repository.tag(ofSource: "web"), third), limit: .kibi(4))
+        #expect(UInt64(bytes.count) == TombstoneObject.storedSize)
+    }
+
     @Test("a damaged snapshot leaves its source alone")
     func damagedSnapshot() throws {
         let ids = [try put(), try put(), try put()]

@@ -3,16 +3,27 @@
 import ArgumentParser
 import ObjectStore
 import Primitives
+import Synchronization
 
 /// Where the repository is and how the verb speaks.
 struct GlobalOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The repository: a path, dir:PATH or file:///PATH.",
-            discussion: "HOLDFAST_REPO where it is not given. A password inside a URL is refused.",
+            "The repository: a path, dir:PATH, file:///PATH, or its name in the configuration.",
+            discussion:
+                "HOLDFAST_REPO where it is not given, else the configuration's. A password inside a URL is refused.",
             valueName: "location"))
     var repo: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The configuration file.",
+            discussion:
+                "HOLDFAST_CONFIG where it is not given, else ./holdfast.yaml, else /etc/holdfast/holdfast.yaml.",
+            valueName: "file"))
+    var config: String?
 
     @Flag(name: .long, help: "Print one JSON object on standard output; progress and messages go to standard error.")
     var json = false
@@ -31,24 +42,38 @@ struct GlobalOptions: ParsableArguments {
             valueName: "directory"))
     var cacheDir: String?
 
-    @Flag(name: .long, help: "Keep nothing between commands.")
+    @Flag(name: .long, help: "Keep no index runs between commands.")
     var noCache = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where is kept what was seen of repositories, to notice one that was put back.",
+            discussion:
+                "HOLDFAST_STATE_DIR where it is not given, else STATE_DIRECTORY as systemd sets it, else "
+                + "XDG_STATE_HOME/holdfast or ~/.local/state/holdfast, or /var/lib/holdfast for root without HOME.",
+            valueName: "directory"))
+    var stateDir: String?
+
+    @Flag(name: .long, help: "Take the repository as it is now, though it was further before, and remember that.")
+    var acceptRollback = false
 
     func validate() throws {
         if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
         if noCache && cacheDir != nil { throw ValidationError("--no-cache and --cache-dir exclude each other.") }
     }
 
-    /// The location of the repository.
+    /// Where memories of stores are; nil when there is no place for them.
     ///
-    /// - Throws: `.usage` when none is named, or when it holds a password.
-    func location(_ variables: Variables) throws(HoldfastError) -> String {
-        guard let text = repo ?? variables["HOLDFAST_REPO"] else {
-            throw HoldfastError(
-                .usage, "no repository is named", hint: "Give --repo LOCATION or set HOLDFAST_REPO.")
-        }
-        try LocationText.refusePassword(in: text)
-        return text
+    /// Not below the cache, which anyone may empty at any time.
+    func stateDirectory(_ variables: Variables, isRoot: Bool) -> String? {
+        if let stateDir { return stateDir }
+        if let own = variables["HOLDFAST_STATE_DIR"] { return own }
+        // systemd may name several, with colons between.
+        if let unit = variables["STATE_DIRECTORY"]?.split(separator: ":").first { return String(unit) }
+        if let shared = variables["XDG_STATE_HOME"], shared.hasPrefix("/") { return shared + "/holdfast" }
+        if let home = variables["HOME"] { return home + "/.local/state/holdfast" }
+        return isRoot ? "/var/lib/holdfast" : nil
     }
 
     /// Where the cache is; nil for none.
@@ -65,8 +90,24 @@ struct GlobalOptions: ParsableArguments {
 /// Environment variables as the command line reads them: an empty value counts as not set.
 struct Variables: Sendable {
     private let read: @Sendable (String) -> String?
+    private let take: @Sendable (String) -> SecretBytes?
 
-    init(_ read: @escaping @Sendable (String) -> String?) { self.read = read }
+    /// - Parameter take: Takes a secret out of the environment; where not given, it is read and stays there.
+    init(_ read: @escaping @Sendable (String) -> String?, take: (@Sendable (String) -> SecretBytes?)? = nil) {
+        self.read = read
+        self.take =
+            take ?? { name in
+                guard let value = read(name) else { return nil }
+                var bytes = Array(value.utf8)
+                return SecretBytes(wiping: &bytes)
+            }
+    }
+
+    /// The value of a variable that holds a secret.
+    func secret(_ name: String) -> SecretBytes? {
+        guard let secret = take(name), secret.count > 0 else { return nil }
+        return secret
+    }
 
     subscript(name: String) -> String? {
         guard let value = read(name), !value.isEmpty else { return nil }
@@ -74,18 +115,17 @@ struct Variables: Sendable {
     }
 
     /// Those of this process.
-    static let process = Variables { ProcessEnvironment.value($0) }
-}
+    static let process = Variables(
+        { ProcessEnvironment.value($0) },
+        take: { name in
+            // Once taken a secret is not in the environment any more, and may be asked for by another repository.
+            taken.withLock { taken in
+                if let secret = taken[name] { return secret }
+                let secret = ProcessEnvironment.take(name)
+                taken[name] = secret
+                return secret
+            }
+        })
 
-/// Locations as operators type them.
-package enum LocationText {
-    /// - Throws: `.usage` for a URL with a password in it. The message does not repeat the URL.
-    package static func refusePassword(in text: String) throws(HoldfastError) {
-        guard let start = text.firstRange(of: "://")?.upperBound else { return }
-        let authority = text[start...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-        guard let at = authority.lastIndex(of: "@"), authority[..<at].contains(":") else { return }
-        throw HoldfastError(
-            .usage, "a password inside a URL is refused, since others can see it in the list of processes",
-            hint: "Take the password out of the URL and give it by the source's own convention, or a file.")
-    }
+    private static let taken = Mutex<[String: SecretBytes]>([:])
 }

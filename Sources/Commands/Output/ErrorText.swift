@@ -6,6 +6,9 @@ import Primitives
 enum ErrorText {
     static func lines(_ error: HoldfastError, verbose: Bool) -> [String] {
         var lines = ["holdfast: " + ShownText.line(headline(error))]
+        if error.code == .configuration {
+            lines += error.context.map { "holdfast: " + ShownText.line("\($0.key): \($0.value)") }
+        }
         if !error.hint.isEmpty { lines.append("hint: " + ShownText.line(error.hint)) }
         guard verbose else { return lines }
         var cause = error.cause
@@ -20,7 +23,8 @@ enum ErrorText {
     }
 
     private static func headline(_ error: HoldfastError) -> String {
-        if error.context.isEmpty { return error.message }
+        // Those of a configuration are places in its file, which have lines of their own.
+        if error.context.isEmpty || error.code == .configuration { return error.message }
         return error.message + " (" + error.context.map { "\($0.key): \($0.value)" }.joined(separator: ", ") + ")"
     }
 }

@@ -14,6 +14,8 @@ final class Output: Sendable {
     let console: Console
     private let descriptor: Int32
     private let pending = Mutex<[UInt8]>([])
+    /// What the store took back, for `--json` and the exit status.
+    private let rung = Mutex<[String]>([])
     private let closed = Atomic<Bool>(false)
     /// Text is handed to the system in pieces of this size.
     private static let pieceSize = 64 << 10
@@ -41,10 +43,22 @@ final class Output: Sendable {
     /// Something is wrong that does not stop the verb.
     func warning(_ text: String) { console.line("holdfast: warning: " + text) }
 
+    var alarms: [String] { rung.withLock { $0 } }
+
+    /// The store shows less than before: shown also with `--quiet`, and part of the object of `--json`.
+    func alarm(_ text: String) {
+        rung.withLock { $0.append(text) }
+        console.line("holdfast: ALARM: " + ShownText.line(text))
+        console.line(
+            "hint: See \"When the alarm rings\" in docs/guide.md before you trust or write to this repository.")
+    }
+
     /// The one object of `--json`; nothing without it. Keys are in alphabetical order.
     func json(_ value: some Encodable) throws(HoldfastError) {
         guard isJSON else { return }
-        try append(try JSONText.encode(value) + [UInt8(ascii: "\n")])
+        let alarms = alarms
+        let bytes = alarms.isEmpty ? try JSONText.encode(value) : try JSONText.encode(Alarmed(value, alarms))
+        try append(bytes + [UInt8(ascii: "\n")])
     }
 
     /// Hands everything over to the system.
@@ -109,5 +123,24 @@ enum JSONText {
                 .inputOutput, "the result cannot be written as JSON", hint: "Run the command without --json.",
                 cause: error)
         }
+    }
+}
+
+/// A report with the field `alarms`.
+private struct Alarmed<Report: Encodable>: Encodable {
+    private let report: Report
+    private let alarms: [String]
+
+    init(_ report: Report, _ alarms: [String]) {
+        self.report = report
+        self.alarms = alarms
+    }
+
+    private enum CodingKeys: String, CodingKey { case alarms }
+
+    func encode(to encoder: any Encoder) throws {
+        try report.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(alarms, forKey: .alarms)
     }
 }

@@ -19,6 +19,9 @@ struct SnapshotSummary: Encodable {
     var parent: String?
     var toolVersion: String?
     var tags: [String: String]?
+    /// What was declared of the source and what its engine said.
+    var facts: [String: String]?
+    var opensWith: [String]?
     var flags: [String]?
     var roots: [RootSummary]?
     var counts: Counts?
@@ -64,6 +67,8 @@ struct SnapshotSummary: Encodable {
         parent = record.parent?.description
         toolVersion = record.toolVersion
         tags = record.tags
+        facts = record.facts
+        opensWith = record.opensWith
         flags = record.flags
         roots = record.roots.map { root in
             let path = PathText(root.path)

@@ -1,5 +1,6 @@
 // Where the password or key of a repository comes from.
 
+import Configuration
 import Glibc
 import Primitives
 import Repository
@@ -11,7 +12,8 @@ struct SlotKey: Sendable {
     let isRaw: Bool
 }
 
-/// Finds the password or key: from exactly one of four variables, else from the terminal.
+/// Finds the password or key: from exactly one of four variables, else where the configuration says, else from the
+/// terminal.
 struct SecretSource {
     static let maximumPassword = 4096
     static let rawKeySize = 32
@@ -42,8 +44,11 @@ struct SecretSource {
     }
 
     /// - Parameter confirming: Ask twice on a terminal, for a password that is new.
+    /// - Parameter opening: What the configuration says of the repository.
     /// - Throws: `.usage` when there is no source, or more than one; `.configuration` when the one named gives nothing.
-    func key(confirming: Bool) throws(HoldfastError) -> SlotKey {
+    func key(
+        confirming: Bool, opening: ConfiguredRepository.Opening = .unsaid
+    ) throws(HoldfastError) -> SlotKey {
         let names = [
             "HOLDFAST_PASSWORD_FILE", "HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_KEY_FILE",
         ].filter { variables[$0] != nil }
@@ -57,7 +62,22 @@ struct SecretSource {
         if let path = variables["HOLDFAST_PASSWORD_FILE"] { return try password(fromFile: path) }
         if let command = variables["HOLDFAST_PASSWORD_COMMAND"] { return try password(fromCommand: command) }
         if let path = variables["HOLDFAST_KEY_FILE"] { return try rawKey(fromFile: path) }
-        return try askedPassword("password of the repository: ", confirming: confirming)
+        switch opening {
+        case .unsaid: return try askedPassword("password of the repository: ", confirming: confirming)
+        case .rawKey(let path): return try rawKey(fromFile: path)
+        case .password(.file(let path)): return try password(fromFile: path)
+        case .password(.environment(let name)): return try password(fromVariable: name)
+        }
+    }
+
+    /// The value of a variable that the configuration names.
+    private func password(fromVariable name: String) throws(HoldfastError) -> SlotKey {
+        guard let secret = variables.secret(name) else {
+            throw HoldfastError(
+                .configuration, "the variable \(name), which should hold the password, is not set",
+                hint: "Set it for holdfast alone, or let the configuration name a file.")
+        }
+        return SlotKey(secret: secret, isRaw: false)
     }
 
     /// The first line of a file, without its end.

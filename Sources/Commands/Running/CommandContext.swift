@@ -20,12 +20,15 @@ struct CommandContext: Sendable {
     var cancellation: Cancellation { environment.cancellation }
     var clock: any Clock { environment.clock }
 
-    /// Opens the repository with whatever key the environment or the terminal gives.
-    func openRepository(_ transfer: TransferOptions? = nil) throws(HoldfastError) -> Repository {
-        let store = decorated(try StoreLocation.open(try options.location(variables)), transfer)
+    /// Opens the repository with whatever key the environment, the configuration or the terminal gives.
+    func openRepository(
+        _ transfer: TransferOptions? = nil, at place: RepositoryPlace? = nil
+    ) throws(HoldfastError) -> Repository {
+        guard let place else { return try openRepository(transfer, at: self.place()) }
+        let store = decorated(try StoreLocation.open(place.location), transfer)
         // A missing repository is told before anyone is asked for a password.
         _ = try Repository.readFormat(in: store, trusted: nil)
-        let key = try SecretSource(self).key(confirming: false)
+        let key = try SecretSource(self).key(confirming: false, opening: place.opening)
         return try Repository.open(store, secret: key.secret, environment: environment)
     }
 
@@ -48,7 +51,12 @@ struct CommandContext: Sendable {
 extension GlobalOptions {
     /// Runs the body of a verb: takes the password out of the environment, catches signals, and turns what comes out
     /// into messages and an exit status.
-    func execute(_ body: (CommandContext) throws(HoldfastError) -> ExitStatus) throws {
+    ///
+    /// - Parameter stepBack: What a store leads to that shows less than was seen of it before. A verb that writes on
+    ///   the ground of what it sees refuses it; one that looks goes on, tells, and ends with status 4.
+    func execute(
+        onStepBack stepBack: StoreWitness.Answer = .refuse, _ body: (CommandContext) throws(HoldfastError) -> ExitStatus
+    ) throws {
         // First of all, while this is the only thread.
         let password = ProcessEnvironment.take("HOLDFAST_PASSWORD")
         let cancellation = Signals.install()
@@ -57,16 +65,30 @@ extension GlobalOptions {
         let level: Logger.Level = verbose ? .debug : quiet ? .error : .warning
         let logger = Logger(label: "holdfast") { _ in ConsoleLog(console: console, logLevel: level) }
         let variables = Variables.process
+        let witness = stateDirectory(variables, isRoot: geteuid() == 0).map { directory in
+            StoreWitness(directory: directory, answer: acceptRollback ? .accept : stepBack) { remark in
+                switch remark {
+                case .alarm(let text): output.alarm(text)
+                case .accepted(let text): output.warning("accepted as it is now: \(ShownText.line(text))")
+                case .memory(let text): output.warning(ShownText.line(text))
+                }
+            }
+        }
         let environment = Environment(
-            logger: logger, cacheDirectory: cacheDirectory(variables), cancellation: cancellation)
+            logger: logger, cacheDirectory: cacheDirectory(variables), cancellation: cancellation, witness: witness)
         let context = CommandContext(
             options: self, output: output, environment: environment, variables: variables,
             runner: SystemProcessRunner(), inheritedPassword: password)
         var status = ExitStatus.success.rawValue
         do throws(HoldfastError) {
             status = try body(context).rawValue
+            witness?.save()
+            if !output.alarms.isEmpty, status == 0 || status == ExitStatus.partial.rawValue {
+                status = ExitStatus.checkFailed.rawValue
+            }
             try output.flush()
         } catch {
+            witness?.save()
             if !output.isClosed { output.report(error, verbose: verbose) }
             status = cancellation.isRaised ? ErrorCode.interrupted.exitStatus : error.code.exitStatus
         }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Compression
+import Configuration
 import Primitives
 import Recovery
 import Repository
@@ -12,7 +13,8 @@ struct BackupVerb: ParsableCommand {
         commandName: "backup",
         abstract: "Take a snapshot.",
         discussion: """
-            A source is dir:PATH, several of which make one snapshot, or stdin:NAME for what comes on standard input. \
+            A source is the name of one in the configuration, several of which make a snapshot each; or dir:PATH, \
+            several of which make one snapshot; or stdin:NAME for what comes on standard input. \
             With a command after --, stdin:NAME takes what the command prints, and the snapshot is made only when it \
             exits 0. Without one, a pipe's producer can fail unseen: an empty stream is refused, and so is one under \
             --min-size, but a stream that was cut off above that size looks whole. Prefer the command.
@@ -28,6 +30,10 @@ struct BackupVerb: ParsableCommand {
               holdfast backup stdin:shop.dump -- pg_dump -Fc -Z0 shop
 
               tar -c /srv | holdfast backup stdin:srv.tar --unpack --min-size 1M
+
+              holdfast backup site shop
+
+              holdfast backup --all
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
@@ -37,9 +43,15 @@ struct BackupVerb: ParsableCommand {
     // One list for both, since the parser allows nothing after a list: behind stdin:NAME stands its command.
     @Argument(
         help: ArgumentHelp(
-            "dir:PATH, again for more; or stdin:NAME, and after -- the command whose output is backed up.",
+            "Names of the configuration; or dir:PATH, again for more; or stdin:NAME, and after -- a command.",
             valueName: "source"))
-    var arguments: [String]
+    var arguments: [String] = []
+
+    @Flag(name: .long, help: "Back up all sources of the configuration.")
+    var all = false
+
+    /// Whether the arguments are names of the configuration.
+    var isConfigured: Bool { all || arguments.first.map(ConfiguredSource.isName) == true }
 
     private var sources: [SourceArgument] {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else { return [] }
@@ -89,6 +101,7 @@ struct BackupVerb: ParsableCommand {
     var compression: CompressionSetting?
 
     func validate() throws {
+        if isConfigured { return try validateNames() }
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else {
             throw ValidationError(SourceArgument.refusal(of: arguments.first ?? ""))
         }
@@ -114,15 +127,29 @@ struct BackupVerb: ParsableCommand {
         if Set(names).count < names.count { throw ValidationError("Each directory can be given once.") }
     }
 
+    private func validateNames() throws {
+        if all, !arguments.isEmpty { throw ValidationError("--all takes all sources; name none besides.") }
+        if let other = arguments.first(where: { !ConfiguredSource.isName($0) }) {
+            throw ValidationError("Give names of the configuration or URLs, not both: \(other).")
+        }
+        if Set(arguments).count < arguments.count { throw ValidationError("Each source can be given once.") }
+        if identity.source != nil { throw ValidationError("A configured source goes by its name; leave --source out.") }
+        if unpack || minSize != ByteCount(1) {
+            throw ValidationError("--unpack and --min-size go with stdin:NAME; a configured source has keys for them.")
+        }
+    }
+
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
+            if isConfigured { return try ConfiguredBackup(self, context).run(all ? nil : arguments) }
             let repository = try context.openRepository(transfer)
             let options = try options(for: repository)
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
                     .run(sources.map { $0.source(command: command) })
             }
-            try report(summary, to: context.output)
+            try BackupText.show(summary, on: context.output)
+            try context.output.json(BackupReport(summary, seconds: BackupText.seconds(summary)))
             return summary.isPartial ? .partial : .success
         }
     }
@@ -131,152 +158,36 @@ struct BackupVerb: ParsableCommand {
         let host = identity.host ?? Host.name
         let source = identity.source ?? "\(host):" + sources.map(\.canonical).joined(separator: " ")
         var options = BackupOptions(source: source, host: host, toolVersion: ToolVersion.current)
-        guard let setting = compression ?? CompressionSetting(repository.format.compression) else {
-            throw HoldfastError(
-                .unsupportedFormat, "the repository's compression \(repository.format.compression) is not known",
-                hint: "Upgrade holdfast, or give --compression.")
-        }
-        options.compression = setting
+        options.compression = try Self.compression(of: repository, unless: compression)
         options.tags = identity.tagsByKey
-        for pattern in exclude { try options.exclusions.add(pattern: pattern) }
-        for file in excludeFile { try options.exclusions.add(file: try InputFile.read(file, limit: .mebi(16))) }
-        options.exclusions.excludesCaches = excludeCaches
+        try addExclusions(to: &options)
         options.oneFileSystem = oneFileSystem
         options.reread = reread
         options.dryRun = dryRun
         options.unpack = unpack
         options.minimumSize = minSize
-        options.threads = transfer.threads ?? min(Host.processors, BackupOptions.mostThreadsByDefault)
+        options.threads = transfer.threads ?? Self.threadsByDefault
         options.readLimit = transfer.limitRead
         return options
     }
 
-    private func report(_ summary: BackupSummary, to output: Output) throws(HoldfastError) {
-        let counts = summary.record.counts
-        for path in summary.record.unreadable.prefix(100) {
-            output.warning("\(ShownText.path(path.path)): \(ShownText.line(path.reason))")
-        }
-        if summary.record.unreadableCount > 100 {
-            output.warning("\(summary.record.unreadableCount - 100) more paths could not be read")
-        }
-        let seconds =
-            Double(summary.duration.components.seconds)
-            + Double(summary.duration.components.attoseconds) / 1e18
-        try output.line("files     \(counts.files) (\(counts.filesRead) read), directories \(counts.directories)")
-        try output.line("read      \(ByteCount(counts.bytesRead)) of \(ByteCount(counts.bytes))")
-        if let snapshot = summary.snapshot {
-            try output.line(
-                "new       \(ByteCount(counts.bytesNew)) in \(counts.chunksNew) chunks (\(counts.deltas) as deltas)")
-            try output.line("stored    \(ByteCount(counts.bytesStored))")
-            try output.line("time      \(Double((seconds * 100).rounded()) / 100) s")
-            try output.line("snapshot  \(snapshot)")
-        } else {
-            try output.line("dry run: nothing was stored")
-        }
-        try output.json(BackupReport(summary, seconds: seconds))
-    }
-}
+    static var threadsByDefault: Int { min(Host.processors, BackupOptions.mostThreadsByDefault) }
 
-/// A source as it is typed.
-struct SourceArgument: Sendable {
-    private enum Kind: Sendable {
-        case directory(String)
-        case stream(String)
+    /// `chosen`, else the repository's own setting.
+    static func compression(
+        of repository: Repository, unless chosen: CompressionSetting?
+    ) throws(HoldfastError) -> CompressionSetting {
+        if let chosen { return chosen }
+        if let setting = CompressionSetting(repository.format.compression) { return setting }
+        throw HoldfastError(
+            .unsupportedFormat, "the repository's compression \(repository.format.compression) is not known",
+            hint: "Upgrade holdfast, or give --compression.")
     }
 
-    private let kind: Kind
-
-    init?(argument: String) {
-        if argument.hasPrefix("dir:"), argument.count > 4 {
-            kind = .directory(Host.absolutePath(String(argument.dropFirst(4))))
-        } else if argument.hasPrefix("stdin:"), isSafeName(Array(argument.utf8.dropFirst(6))) {
-            kind = .stream(String(argument.dropFirst(6)))
-        } else {
-            return nil
-        }
-    }
-
-    /// Why `argument` is no source, and what may have been meant.
-    static func refusal(of argument: String) -> String {
-        let text = "A source is dir:PATH or stdin:NAME, not \(argument.isEmpty ? "nothing" : argument)."
-        return argument.isEmpty || argument.contains(":") ? text : text + " For a directory write dir:\(argument)."
-    }
-
-    var isStream: Bool { if case .stream = kind { true } else { false } }
-
-    /// The URL by which the source is known when it has no name.
-    var canonical: String {
-        switch kind {
-        case .directory(let path): "dir:\(path)"
-        case .stream(let name): "stdin:\(name)"
-        }
-    }
-
-    func source(command: [String]) -> BackupSource {
-        switch kind {
-        case .directory(let path): .directory(Array(path.utf8))
-        case .stream(let name): .stream(name: name, command.isEmpty ? .descriptor(0) : .command(command))
-        }
-    }
-}
-
-/// `holdfast.backup/1`.
-struct BackupReport: Encodable {
-    let schema = "holdfast.backup/1"
-    let snapshot: String?
-    let parent: String?
-    let source: String
-    let isPartial: Bool
-    let files: UInt64
-    let directories: UInt64
-    let filesRead: UInt64
-    let bytes: UInt64
-    let bytesRead: UInt64
-    let bytesNew: UInt64
-    let bytesStored: UInt64
-    let chunksNew: UInt64
-    let chunksReused: UInt64
-    let deltas: UInt64
-    let seconds: Double
-    let unreadableCount: UInt64
-    let unreadable: [Unreadable]
-
-    struct Unreadable: Encodable {
-        let path: String
-        let pathBytes: String?
-        let reason: String
-
-        init(_ item: UnreadablePath) {
-            let text = PathText(item.path)
-            path = text.path
-            pathBytes = text.pathBytes
-            reason = item.reason
-        }
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case schema, snapshot, parent, source, isPartial, files, directories, filesRead, bytes, bytesRead, bytesNew
-        case bytesStored, chunksNew, chunksReused, deltas, seconds, unreadableCount, unreadable
-    }
-
-    init(_ summary: BackupSummary, seconds: Double) {
-        let record = summary.record
-        snapshot = summary.snapshot?.description
-        parent = record.parent?.description
-        source = record.source
-        isPartial = summary.isPartial
-        files = record.counts.files
-        directories = record.counts.directories
-        filesRead = record.counts.filesRead
-        bytes = record.counts.bytes
-        bytesRead = record.counts.bytesRead
-        bytesNew = record.counts.bytesNew
-        bytesStored = record.counts.bytesStored
-        chunksNew = record.counts.chunksNew
-        chunksReused = record.counts.chunksReused
-        deltas = record.counts.deltas
-        self.seconds = seconds
-        unreadableCount = record.unreadableCount
-        unreadable = record.unreadable.map(Unreadable.init)
+    /// Adds what the command line leaves out.
+    func addExclusions(to options: inout BackupOptions) throws(HoldfastError) {
+        for pattern in exclude { try options.exclusions.add(pattern: pattern) }
+        for file in excludeFile { try options.exclusions.add(file: try InputFile.read(file, limit: .mebi(16))) }
+        options.exclusions.excludesCaches = options.exclusions.excludesCaches || excludeCaches
     }
 }

@@ -30,6 +30,7 @@ struct Check: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var expected: ExpectedHeads
     @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
 
     @Flag(name: .long, help: "Read every pack, and decode every chunk.")
@@ -49,6 +50,7 @@ struct Check: ParsableCommand {
     var allPaths = false
 
     func validate() throws {
+        if keyless, !expected.expectHead.isEmpty { throw ValidationError("--expect-head needs a key.") }
         if readData && readDataSubset != nil {
             throw ValidationError("--read-data and --read-data-subset exclude each other.")
         }
@@ -58,18 +60,22 @@ struct Check: ParsableCommand {
     }
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
+            var heads: [HeadSummary]?
             let report = try context.withProgress { (progress) throws(HoldfastError) in
                 let options = try options(progress)
                 if keyless {
-                    let location = try context.options.location(context.variables)
+                    let location = try context.place().location
                     let store = context.decorated(try StoreLocation.open(location), transfer)
                     return try KeylessCheck(store, environment: context.environment).run(options)
                 }
-                return try context.openRepository(transfer).check(options)
+                let repository = try context.openRepository(transfer)
+                try expected.verify(in: repository)
+                heads = HeadSummary.all(try repository.snapshots())
+                return try repository.check(options)
             }
             for line in CheckText.lines(report) { try context.output.line(line) }
-            try context.output.json(CheckSummary(report, isKeyless: keyless))
+            try context.output.json(CheckSummary(report, heads: heads, isKeyless: keyless))
             return report.hasErrors ? .checkFailed : .success
         }
     }
@@ -146,9 +152,11 @@ struct CheckSummary: Encodable {
     let transientReads: [Transient]
     let bytesRead: UInt64
     let counts: Counts
+    /// The newest snapshot of each source; nil without a key.
+    let heads: [HeadSummary]?
 
     private enum CodingKeys: String, CodingKey {
-        case schema, isKeyless, isComplete, errors, warnings, findings, transientReads, bytesRead, counts
+        case schema, isKeyless, isComplete, errors, warnings, findings, transientReads, bytesRead, counts, heads
     }
 
     struct Finding: Encodable {
@@ -174,7 +182,8 @@ struct CheckSummary: Encodable {
         let chunksVerified, plainBytesVerified, nodes, references, others: UInt64
     }
 
-    init(_ report: CheckReport, isKeyless: Bool) {
+    init(_ report: CheckReport, heads: [HeadSummary]? = nil, isKeyless: Bool) {
+        self.heads = heads
         self.isKeyless = isKeyless
         isComplete = report.isComplete
         errors = report.findings(.error).count

@@ -31,7 +31,7 @@ struct DiffVerb: ParsableCommand {
     var metadata = false
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let (a, b) = (try SnapshotSelector(first), try SnapshotSelector(second))
             let repository = try context.openRepository()
             let listing = try repository.snapshots()

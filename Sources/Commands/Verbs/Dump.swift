@@ -43,7 +43,7 @@ struct DumpVerb: ParsableCommand {
     }
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let selector = try SnapshotSelector(snapshot)
             let parts = pathParts(Array(path.utf8))
             let repository = try context.openRepository(transfer)

@@ -35,7 +35,7 @@ struct FindVerb: ParsableCommand {
     var source: String?
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let repository = try context.openRepository()
             let listing = try repository.snapshots()
             var chosen: [Snapshot] = []

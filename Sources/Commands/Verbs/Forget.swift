@@ -1,6 +1,7 @@
 // holdfast forget: thins out snapshots by rules or by name, and holds those that must stay.
 
 import ArgumentParser
+import Configuration
 import Primitives
 import Recovery
 import Repository
@@ -14,6 +15,9 @@ struct Forget: ParsableCommand {
             by source, in the time zone given. The newest snapshot of a source, and its newest whole one, are always \
             kept; partial and damaged snapshots take no place away from whole ones. A source whose snapshots and the \
             store differ by more than an hour is left alone, and the exit status is 3. Space is freed by `prune`.
+
+            Without rules and ids, the rules of the configuration hold for the sources that have some, of this \
+            repository; other sources are left alone.
 
             Examples:
 
@@ -41,8 +45,10 @@ struct Forget: ParsableCommand {
 
     @Option(
         name: .customLong("timezone"),
-        help: ArgumentHelp("Where days and months begin, as Europe/Berlin.", valueName: "zone"))
-    var zone = "UTC"
+        help: ArgumentHelp(
+            "Where days and months begin, as Europe/Berlin.",
+            discussion: "UTC where it is not given, or what the configuration says of its rules.", valueName: "zone"))
+    var zone: String?
 
     @Flag(name: .long, help: "Named snapshots may be the last of their source.")
     var allowLast = false
@@ -70,8 +76,6 @@ struct Forget: ParsableCommand {
             if hold && release { throw ValidationError("--hold and --release exclude each other.") }
             if snapshots.isEmpty { throw ValidationError("--hold and --release take the ids of snapshots.") }
             if prune || dryRun { throw ValidationError("--hold and --release drop nothing.") }
-        } else if snapshots.isEmpty, rules.policy.isEmpty {
-            throw ValidationError("Give a rule such as --keep-daily 7, or the ids of snapshots.")
         }
         if hold != (reason != nil) { throw ValidationError("--hold and --reason go together.") }
         if let reason, !(1...4096).contains(reason.utf8.count) {
@@ -94,9 +98,15 @@ struct Forget: ParsableCommand {
             selection.tags = tags.map { ($0.key, $0.value) }
             selection.allowsLast = allowLast
             let forgetter = try Forgetter(repository)
-            let plan = try forgetter.plan(rules.policy, selection, zone: try TimeZoneRules(named: zone))
+            let configured = try configuredRules(context)
+            let plan: ForgetPlan
+            if let configured {
+                plan = try forgetter.plan(bySource: configured, selection)
+            } else {
+                plan = try forgetter.plan(rules.policy, selection, zone: try TimeZoneRules(named: zone ?? "UTC"))
+            }
             let refused = dryRun ? [] : try forgetter.run(plan)
-            try show(plan, refused, context.output)
+            try show(plan, refused, configured.map { Set($0.keys) }, context.output)
             let pruned =
                 prune
                 ? try PruneRun(context, repository, settings.options(exclusive: false)).run(dryRun: dryRun) : nil
@@ -143,10 +153,45 @@ struct Forget: ParsableCommand {
         return .success
     }
 
+    /// The rules of the configuration by source, when the command line has none.
+    ///
+    /// - Throws: `.usage` when the configuration has none either.
+    private func configuredRules(
+        _ context: CommandContext
+    ) throws(HoldfastError) -> [String: (policy: RetentionPolicy, zone: TimeZoneRules)]? {
+        guard snapshots.isEmpty, rules.policy.isEmpty else { return nil }
+        let place = try context.place()
+        guard let configuration = try context.configuration() else {
+            throw HoldfastError(
+                .usage, "nothing says what to keep",
+                hint: "Give a rule such as --keep-daily 7, the ids of snapshots, or a configuration with `retention`.")
+        }
+        var found: [String: (policy: RetentionPolicy, zone: TimeZoneRules)] = [:]
+        for source in configuration.sources {
+            // A place that was named by its location is taken for what the operator meant, whatever its name.
+            if let name = place.configured?.name, source.repository != name { continue }
+            guard self.source == nil || source.name == self.source, let retention = source.retention else { continue }
+            found[source.name] = (retention.policy, try TimeZoneRules(named: zone ?? retention.zone))
+        }
+        guard !found.isEmpty else {
+            throw HoldfastError(
+                .usage, "\(configuration.path) says of no such source what to keep",
+                hint: "Add `retention` to the source or to `defaults`, or give a rule such as --keep-daily 7.")
+        }
+        return found
+    }
+
     private func show(
-        _ plan: ForgetPlan, _ refused: [Snapshot], _ output: Output
+        _ plan: ForgetPlan, _ refused: [Snapshot], _ configured: Set<String>?, _ output: Output
     ) throws(HoldfastError) {
-        for source in plan.sources where source.obstacle != nil || !source.dropped.isEmpty || !rules.policy.isEmpty {
+        for source in plan.sources {
+            if let configured, !configured.contains(source.name) {
+                output.remark("\(ShownText.name(source.name)): has no rules and is left alone")
+                continue
+            }
+            guard
+                source.obstacle != nil || !source.dropped.isEmpty || !rules.policy.isEmpty || configured != nil
+            else { continue }
             try output.line("\(ShownText.name(source.name)): keeps \(source.kept.count), drops \(source.dropped.count)")
             if let obstacle = source.obstacle {
                 output.warning("\(ShownText.name(source.name)) is left alone: \(ShownText.line(obstacle.message))")

@@ -52,9 +52,9 @@ struct Init: ParsableCommand {
 
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
-            let location = try global.location(context.variables)
-            let store = context.decorated(try StoreLocation.create(location), nil)
-            let key = try key(context)
+            let place = try context.place()
+            let store = context.decorated(try StoreLocation.create(place.location), nil)
+            let key = try key(context, place)
             let repository = try Repository.create(
                 in: store, secret: key.secret, derivation: key.isRaw ? .rawKey : .standard, label: label,
                 compression: compression.description, environment: context.environment)
@@ -69,9 +69,9 @@ struct Init: ParsableCommand {
         }
     }
 
-    private func key(_ context: CommandContext) throws(HoldfastError) -> SlotKey {
+    private func key(_ context: CommandContext, _ place: RepositoryPlace) throws(HoldfastError) -> SlotKey {
         let source = SecretSource(context)
-        guard let rawKeyFile else { return try source.key(confirming: true) }
+        guard let rawKeyFile else { return try source.key(confirming: true, opening: place.opening) }
         return try source.madeRawKey(rawKeyFile, context)
     }
 }

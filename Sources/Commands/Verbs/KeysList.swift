@@ -20,7 +20,7 @@ struct KeysList: ParsableCommand {
     @OptionGroup(title: "Global Options") var global: GlobalOptions
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let repository = try context.openRepository()
             let keys = try KeySummary.all(of: repository)
             var table = Table([

@@ -37,7 +37,7 @@ struct ListVerb: ParsableCommand {
     var recursive = false
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let selector = try SnapshotSelector(snapshot)
             let repository = try context.openRepository()
             let found = try repository.snapshot(selector).snapshot

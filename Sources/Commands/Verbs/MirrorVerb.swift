@@ -1,6 +1,7 @@
 // holdfast mirror: a second copy of the repository, without a key.
 
 import ArgumentParser
+import Configuration
 import ObjectStore
 import Primitives
 import Repository
@@ -20,6 +21,8 @@ struct MirrorVerb: ParsableCommand {
               holdfast mirror --to /mnt/second-disk/holdfast
 
               holdfast mirror --to /mnt/second-disk/holdfast --limit-write 20M --dry-run
+
+              holdfast mirror
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
@@ -27,45 +30,91 @@ struct MirrorVerb: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The other place: a path, dir:PATH or file:///PATH.", valueName: "location"))
-    var to: String
+        help: ArgumentHelp(
+            "The other place: a path, dir:PATH or file:///PATH.",
+            discussion: "All mirrors of the repository in the configuration where it is not given.",
+            valueName: "location"))
+    var to: String?
 
     @Flag(name: .long, help: "Say what would be copied, and copy nothing.")
     var dryRun = false
 
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
-            try LocationText.refusePassword(in: to)
-            let location = try context.options.location(context.variables)
-            let opened = try StoreLocation.open(location)
+            if let to { try LocationText.refusePassword(in: to) }
+            let place = try context.place()
+            let targets = try targets(of: place)
+            let opened = try StoreLocation.open(place.location)
             // Nothing is made at the target before there is something to copy.
             _ = try Repository.readFormat(in: opened, trusted: nil)
-            // Reading is limited at the source, writing at the target.
-            var (reading, writing) = (transfer, transfer)
-            reading.limitWrite = nil
-            writing.limitRead = nil
-            let source = context.decorated(opened, reading)
-            let target = context.decorated(try target(), writing)
-            let report = try context.withProgress { (progress) throws(HoldfastError) in
-                var options = MirrorOptions()
-                options.isDryRun = dryRun
-                if let threads = transfer.threads { options.threads = threads }
-                options.progress = progress
-                return try Mirror(from: source, to: target, environment: context.environment).run(options)
+            if let to {
+                let report = try mirror(opened, to: to, context)
+                for line in MirrorText.lines(report) { try context.output.line(line) }
+                try context.output.json(MirrorSummary(report))
+                return report.isComplete ? .success : .checkFailed
             }
-            for line in MirrorText.lines(report) { try context.output.line(line) }
-            try context.output.json(MirrorSummary(report))
-            return report.isComplete ? .success : .checkFailed
+            return try mirrorAll(opened, targets, context)
         }
     }
 
+    private func targets(of place: RepositoryPlace) throws(HoldfastError) -> [String] {
+        if let to { return [to] }
+        if let mirrors = place.configured?.mirrors, !mirrors.isEmpty { return mirrors }
+        throw HoldfastError(
+            .usage, "nothing says where the copy is",
+            hint: "Give --to LOCATION, or add `mirrors` to the repository in the configuration.")
+    }
+
+    private func mirror(
+        _ opened: any ObjectStore, to location: String, _ context: CommandContext
+    ) throws(HoldfastError) -> MirrorReport {
+        // Reading is limited at the source, writing at the target.
+        var (reading, writing) = (transfer, transfer)
+        reading.limitWrite = nil
+        writing.limitRead = nil
+        let source = context.decorated(opened, reading)
+        let target = context.decorated(try target(location), writing)
+        return try context.withProgress { (progress) throws(HoldfastError) in
+            var options = MirrorOptions()
+            options.isDryRun = dryRun
+            if let threads = transfer.threads { options.threads = threads }
+            options.progress = progress
+            return try Mirror(from: source, to: target, environment: context.environment).run(options)
+        }
+    }
+
+    /// Brings each mirror up to date; one that fails does not stop the others.
+    private func mirrorAll(
+        _ opened: any ObjectStore, _ targets: [String], _ context: CommandContext
+    ) throws(HoldfastError) -> ExitStatus {
+        var runs: [MirrorsSummary.Run] = []
+        for target in targets {
+            do throws(HoldfastError) {
+                let report = try mirror(opened, to: target, context)
+                try context.output.line("\(ShownText.name(target)):")
+                for line in MirrorText.lines(report) { try context.output.line(line) }
+                runs.append(.init(to: target, mirror: MirrorSummary(report), error: nil))
+            } catch {
+                if error.code == .interrupted || targets.count == 1 { throw error }
+                for line in ErrorText.lines(error.with("mirror", target), verbose: global.verbose) {
+                    context.output.console.line(line)
+                }
+                runs.append(.init(to: target, mirror: nil, error: ErrorReport(error)))
+            }
+        }
+        try context.output.json(MirrorsSummary(runs: runs))
+        if runs.contains(where: { $0.mirror?.isComplete == false }) { return .checkFailed }
+        let failed = runs.count { $0.error != nil }
+        return failed == 0 ? .success : failed == runs.count ? .failed : .partial
+    }
+
     /// The store at the target, made when there is none; a dry run compares with an empty one instead.
-    private func target() throws(HoldfastError) -> any ObjectStore {
+    private func target(_ location: String) throws(HoldfastError) -> any ObjectStore {
         do throws(HoldfastError) {
-            return try StoreLocation.open(to)
+            return try StoreLocation.open(location)
         } catch {
             guard error.code == .repositoryNotFound || error.code == .objectMissing else { throw error }
-            return dryRun ? MemoryStore() : try StoreLocation.create(to)
+            return dryRun ? MemoryStore() : try StoreLocation.create(location)
         }
     }
 }
@@ -131,4 +180,18 @@ struct MirrorSummary: Encodable {
             Withheld(snapshot: $0.snapshot.description, waitsFor: $0.waitsFor)
         }
     }
+}
+
+/// `holdfast.mirrors/1`.
+struct MirrorsSummary: Encodable {
+    let schema = "holdfast.mirrors/1"
+    let runs: [Run]
+
+    struct Run: Encodable {
+        let to: String
+        let mirror: MirrorSummary?
+        let error: ErrorReport?
+    }
+
+    private enum CodingKeys: String, CodingKey { case schema, runs }
 }

@@ -28,6 +28,7 @@ struct RestoreVerb: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var expected: ExpectedHeads
     @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
 
     @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
@@ -56,11 +57,12 @@ struct RestoreVerb: ParsableCommand {
     var noOwnership = false
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let selector = try SnapshotSelector(snapshot)
             let filter = try PathFilter(
                 include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
             let repository = try context.openRepository(transfer)
+            try expected.verify(in: repository)
             let session = try RestoreSession(repository, takesLease: !dryRun) {
                 (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
             }

@@ -22,6 +22,7 @@ struct Snapshots: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var expected: ExpectedHeads
 
     @Option(name: .long, help: ArgumentHelp("Only snapshots of this source.", valueName: "name"))
     var source: String?
@@ -39,8 +40,9 @@ struct Snapshots: ParsableCommand {
     }
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let repository = try context.openRepository()
+            try expected.verify(in: repository)
             let listing = try repository.snapshots()
             let chosen = Self.orderedBySource(choose(listing.snapshots))
             var table = SnapshotTable()
@@ -52,6 +54,7 @@ struct Snapshots: ParsableCommand {
             try context.output.json(
                 SnapshotsReport(
                     repository: repository.id.description, snapshots: chosen.map(SnapshotSummary.init),
+                    heads: HeadSummary.all(listing),
                     damaged: listing.damaged.map { DamagedObject($0.key.path, $0.error) }))
             return listing.damaged.isEmpty ? .success : .failed
         }
@@ -117,9 +120,11 @@ struct SnapshotsReport: Encodable {
     let schema = "holdfast.snapshots/1"
     let repository: String
     let snapshots: [SnapshotSummary]
+    /// The newest of each source, whatever the options chose.
+    let heads: [HeadSummary]
     let damaged: [DamagedObject]
 
-    private enum CodingKeys: String, CodingKey { case schema, repository, snapshots, damaged }
+    private enum CodingKeys: String, CodingKey { case schema, repository, snapshots, heads, damaged }
 }
 
 /// An object that cannot be used, and why.

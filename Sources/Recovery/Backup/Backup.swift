@@ -68,6 +68,8 @@ package struct Backup: Sendable {
             toolVersion: options.toolVersion, runID: try ULID(at: started, entropy: repository.entropy),
             started: started)
         record.tags = options.tags
+        record.facts = options.facts
+        record.opensWith = options.opensWith
         record.exclusions = options.exclusions.canonical + (options.oneFileSystem ? ["(one file system)"] : [])
         return record
     }

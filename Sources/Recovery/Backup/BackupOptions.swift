@@ -25,6 +25,10 @@ package struct BackupOptions: Sendable {
     package var host: String
     package var toolVersion: String
     package var tags: [String: String] = [:]
+    /// Facts that the snapshot keeps besides those of the engine.
+    package var facts: [String: String] = [:]
+    /// References to the secrets that open the data.
+    package var opensWith: [String] = []
     package var exclusions = Exclusions()
     package var oneFileSystem = false
     /// Read files again whose size, times and inode did not change.

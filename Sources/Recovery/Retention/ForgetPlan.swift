@@ -34,6 +34,23 @@ package struct ForgetPlan: Sendable {
     package var sources: [Source]
 
     package var dropped: [Snapshot] { sources.flatMap(\.dropped) }
+    /// Dropped snapshots of which nothing that is kept tells that they were: the newest of their sources, and those
+    /// that share their number with another.
+    ///
+    /// A tombstone says to other clients, who have seen them as the newest, that they were dropped and not hidden.
+    var unvouched: Set<SnapshotID> {
+        var unvouched: Set<SnapshotID> = []
+        for source in sources {
+            let newest = source.kept.map(\.snapshot.sequence).max() ?? 0
+            let all = source.kept.map(\.snapshot) + source.dropped
+            let peers = Dictionary(grouping: all, by: \.sequence)
+            for snapshot in source.dropped
+            where snapshot.sequence >= newest || (peers[snapshot.sequence]?.count ?? 0) > 1 {
+                unvouched.insert(snapshot.id)
+            }
+        }
+        return unvouched
+    }
     package var obstacles: [(source: String, error: HoldfastError)] {
         sources.compactMap { source in source.obstacle.map { (source.name, $0) } }
     }
@@ -49,6 +66,7 @@ package struct Forgetter: Sendable {
     /// - Throws: `.notPermitted` unless the key is an admin's or a maintainer's.
     package init(_ repository: Repository) throws(HoldfastError) {
         try repository.keyring.require(.admin, .maintainer, toDo: "forget snapshots")
+        try repository.checkFormatForCollecting()
         self.repository = repository
     }
 
@@ -64,6 +82,26 @@ package struct Forgetter: Sendable {
                 .usage, "nothing says what to keep or what to forget",
                 hint: "Give a rule such as --keep-daily 7, or the ids of snapshots.")
         }
+        return try plan(selection) { name in
+            let isChosen = !policy.isEmpty && (selection.source.map { $0 == name } ?? true)
+            return isChosen ? (policy, zone) : nil
+        }
+    }
+
+    /// Decides for each source by rules of its own; a source without rules is left alone. Nothing is written.
+    package func plan(
+        bySource rules: [String: (policy: RetentionPolicy, zone: TimeZoneRules)], _ selection: ForgetSelection
+    ) throws(HoldfastError) -> ForgetPlan {
+        precondition(selection.named.isEmpty, "rules of sources go without names of snapshots")
+        return try plan(selection) { name in
+            let isChosen = selection.source.map { $0 == name } ?? true
+            return isChosen ? rules[name] : nil
+        }
+    }
+
+    private func plan(
+        _ selection: ForgetSelection, rules: (String) -> (policy: RetentionPolicy, zone: TimeZoneRules)?
+    ) throws(HoldfastError) -> ForgetPlan {
         let held = Set(try repository.holds().map(\.hold.snapshot))
         let listing = try repository.snapshots()
         let known = Set(listing.snapshots.map(\.id))
@@ -82,13 +120,12 @@ package struct Forgetter: Sendable {
         for (tag, snapshots) in Dictionary(grouping: listing.snapshots, by: \.tag) {
             let name = snapshots.last { $0.record != nil }?.record?.source ?? "(\(tag))"
             var source = ForgetPlan.Source(tag: tag, name: name)
-            let isChosen = selection.source.map { $0 == name } ?? true
-            if !policy.isEmpty, isChosen {
+            let rules = rules(name)
+            if rules != nil {
                 source.obstacle = damaged[tag]?.first?.error ?? snapshots.lazy.compactMap(Self.obstacle).first
             }
             let reasons: [SnapshotID: [String]]? =
-                policy.isEmpty || !isChosen || source.obstacle != nil
-                ? nil : self.reasons(policy, selection, snapshots, zone)
+                source.obstacle != nil ? nil : rules.map { self.reasons($0.policy, selection, snapshots, $0.zone) }
             for snapshot in snapshots {
                 if selection.named.contains(snapshot.id) {
                     source.dropped.append(snapshot)
@@ -113,6 +150,7 @@ package struct Forgetter: Sendable {
     /// needed by whatever needs them.
     package func run(_ plan: ForgetPlan) throws(HoldfastError) -> [Snapshot] {
         let held = Set(try repository.holds().map(\.hold.snapshot))
+        let unvouched = plan.unvouched
         var refused: [Snapshot] = []
         for snapshot in plan.dropped.sorted(by: { ($0.stored, $0.id) < ($1.stored, $1.id) }) {
             try repository.environment.cancellation.check()
@@ -122,6 +160,15 @@ package struct Forgetter: Sendable {
             } catch {
                 guard error.code == .accessDenied else { throw error }
                 refused.append(snapshot)
+                continue
+            }
+            guard unvouched.contains(snapshot.id) else { continue }
+            do throws(HoldfastError) {
+                try repository.bury(snapshot.id, of: snapshot.tag, generation: 0)
+            } catch {
+                // It is dropped all the same, also on a full disk; other clients will ask why.
+                repository.logger.warning(
+                    "a snapshot was dropped and no tombstone says so", metadata: ["error": "\(error)"])
             }
         }
         return refused

@@ -78,7 +78,7 @@ struct ObjectCheck {
         let infos = try list(ObjectNames.formats).sorted {
             (UInt32($0.key.lastPart) ?? .max, $0.key) < (UInt32($1.key.lastPart) ?? .max, $1.key)
         }
-        for info in infos where UInt32(info.key.lastPart) != nil {
+        for info in infos where ObjectNames.number(info.key.lastPart) != nil {
             countOther()
             let pin = keyring?.adminKey ?? first?.adminKey
             let name = info.key.path
@@ -261,7 +261,7 @@ struct ObjectCheck {
             let key = info.key
             let isKnown =
                 switch key.path.prefix(while: { $0 != "/" }) {
-                case "format", "epochs": UInt32(key.lastPart) != nil
+                case "format", "epochs": ObjectNames.number(key.lastPart) != nil
                 case "slots": ObjectNames.slotRevision(key) != nil
                 case "grants": ObjectNames.grantName(key) != nil
                 case "packs": ObjectNames.packID(key) != nil

@@ -29,6 +29,7 @@ package final class Collector {
         progress: @escaping (String) -> Void = { _ in }
     ) throws(HoldfastError) {
         try repository.keyring.require(.admin, .maintainer, toDo: "prune")
+        try repository.checkFormatForCollecting()
         // Members who were added since this client opened must be known to it.
         self.repository = try repository.reloadingKeys()
         self.options = options

@@ -130,12 +130,17 @@ extension Repository {
     /// already: then it committed, or another collector was here.
     func fence(_ lease: OpenLease, generation: UInt32) throws(HoldfastError) {
         guard let tag = lease.object?.tag else { return }
+        try bury(lease.id, of: tag, generation: generation)
+    }
+
+    /// Puts a tombstone under the name of a snapshot that never came or was forgotten. Success when the name is taken.
+    package func bury(_ snapshot: SnapshotID, of tag: SourceTag, generation: UInt32) throws(HoldfastError) {
         let tombstone = TombstoneObject(
-            repository: id, tag: tag, snapshot: lease.id, slot: keyring.slot, generation: generation,
+            repository: id, tag: tag, snapshot: snapshot, slot: keyring.slot, generation: generation,
             made: clock.now())
         let bytes = try tombstone.encoded(signer: keyring.signing)
         do throws(HoldfastError) {
-            try store.putIfAbsent(ObjectNames.snapshot(tag, lease.id), bytes.span.bytes)
+            try store.putIfAbsent(ObjectNames.snapshot(tag, snapshot), bytes.span.bytes)
         } catch {
             guard error.code == .objectExists else { throw error }
         }

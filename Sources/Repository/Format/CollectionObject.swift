@@ -73,6 +73,9 @@ package struct CollectionObject: Sendable, Hashable {
 ///
 /// Body: header, repository 16, tag 16, snapshot 16, slot 16, generation u32, made i64.
 package struct TombstoneObject: Sendable, Hashable {
+    /// The length of every tombstone: its body, a signature and a digest.
+    package static let storedSize: UInt64 = 16 + 4 * 16 + 4 + 8 + 64 + 32
+
     package var repository: RepositoryID
     package var tag: SourceTag
     package var snapshot: SnapshotID

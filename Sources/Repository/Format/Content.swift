@@ -149,8 +149,9 @@ package struct ContentNode: Sendable, Hashable {
         var reader = ByteReader(bytes, as: name)
         let kind = try reader.u8()
         let version = try reader.u8()
-        level = UInt8(truncatingIfNeeded: try reader.u16())
+        let height = try reader.u16()
         let count = Int(try reader.u32())
+        level = UInt8(clamping: height)
         guard kind == 3 && level == 0 || kind == 4 && (1...Self.maximumLevel).contains(level),
             version == 1 || version == 2 && kind == 3 && blockSize > 0, count <= Self.maximumPieces,
             reader.remaining >= count * 32
@@ -160,7 +161,9 @@ package struct ContentNode: Sendable, Hashable {
         for _ in 0..<count { pieces.append(ContentPiece(id: ChunkID(try reader.bytes32()), length: blockSize)) }
         if version == 2 {
             let last = try reader.varint()
-            guard last <= blockSize else { throw reader.corrupt("its last block is over the block size") }
+            guard last <= blockSize, count > 0 || last == 0 else {
+                throw reader.corrupt("its last block is over the block size")
+            }
             if count > 0 { pieces[count - 1].length = last }
         } else {
             for place in pieces.indices { pieces[place].length = try reader.varint() }

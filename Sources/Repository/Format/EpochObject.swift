@@ -30,6 +30,18 @@ package struct EpochObject: Sendable, Hashable {
         self.structurePublic = structurePublic
     }
 
+    /// A digest of all that the object says.
+    package var fingerprint: Bytes32 {
+        var writer = ByteWriter()
+        writer.raw(repository.bytes)
+        writer.u32(epoch)
+        writer.i64(made.nanoseconds)
+        writer.raw(dataPublic)
+        writer.raw(structurePublic)
+        let bytes = writer.bytes
+        return SHA256.digest(bytes.span.bytes)
+    }
+
     package func encoded(admin: SigningKey) throws(HoldfastError) -> [UInt8] {
         var writer = ByteWriter()
         ObjectHeader(.epoch).write(to: &writer)

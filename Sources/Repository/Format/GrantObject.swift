@@ -165,6 +165,12 @@ package struct GrantObject: Sendable {
         let key = try wrappingKey(try slotKey.sharedSecret(with: ephemeral))
         let clear = clearPart
         let plain = try SealedBox.open(sealedKeys.span.bytes, key: key, associated: clear.span.bytes)
+        return try Self.readKeys(plain, name: name)
+    }
+
+    /// Takes the opened keys apart: for each its number and 32 bytes; unknown numbers are passed over.
+    package static func readKeys(_ plain: SecretBytes, name: String) throws(HoldfastError) -> [GrantedKey: SecretBytes]
+    {
         guard plain.count % 33 == 0 else { throw ByteReader([], as: name).corrupt("its keys are cut short") }
         var keys: [GrantedKey: SecretBytes] = [:]
         plain.withBytes { raw in

@@ -123,7 +123,8 @@ package struct IndexRunObject: Sendable {
         table = writer.bytes
     }
 
-    private func clearPart(salt: Bytes32) -> [UInt8] {
+    /// The clear part as stored.
+    package func clearPart(salt: Bytes32) -> [UInt8] {
         var writer = ByteWriter()
         writer.raw(repository.bytes)
         writer.u32(epoch)
@@ -165,20 +166,29 @@ package struct IndexRunObject: Sendable {
         package var run: IndexRunObject
         package var salt: Bytes32
         package var clear: [UInt8]
-        package var sealed: [UInt8]
+        /// The signed bytes; the sealed table is their end, and not copied, since a run can be large.
         package var body: [UInt8]
+        package var sealedStart: Int
         package var signature: [UInt8]
+        package var sealedCount: Int { body.count - sealedStart }
 
-        /// Opens the table; the caller has verified the signature.
+        /// Opens the run; the caller has verified the signature.
         package func opened(indexKey: SecretBytes, name: String) throws(HoldfastError) -> IndexRunObject {
-            let key = try HKDF.derive(indexKey, salt: salt.array, info: Array("run".utf8), count: 32)
             var result = run
-            result.table = try Segments.open(
-                sealed, key: key, headDigest: SHA256.digest(clear.span.bytes), stream: .index, name: name)
-            guard result.table.count == run.tableSize else {
+            result.table = try openedTable(indexKey: indexKey, name: name)
+            return result
+        }
+
+        /// Opens the table alone; the caller has verified the signature.
+        package consuming func openedTable(indexKey: SecretBytes, name: String) throws(HoldfastError) -> [UInt8] {
+            let key = try HKDF.derive(indexKey, salt: salt.array, info: Array("run".utf8), count: 32)
+            let table = try Segments.open(
+                body.span.bytes.extracting(sealedStart...), key: key, headDigest: SHA256.digest(clear.span.bytes),
+                stream: .index, name: name)
+            guard table.count == run.tableSize else {
                 throw ByteReader([], as: name).corrupt("its table has the wrong length")
             }
-            return result
+            return table
         }
     }
 
@@ -191,14 +201,13 @@ package struct IndexRunObject: Sendable {
         try ObjectHeader.read(from: &outer, expecting: .indexRun, name: name)
         let clearCount = Int(try outer.u32())
         let clear = try outer.raw(clearCount)
-        let sealed = try outer.raw(outer.remaining)
         var reader = ByteReader(clear, as: name)
         var salt = Bytes32()
         let run = try IndexRunObject(from: &reader, salt: &salt)
-        guard Segments.plainCount(stored: sealed.count) == run.tableSize else {
+        guard Segments.plainCount(stored: outer.remaining) == run.tableSize else {
             throw reader.corrupt("its table has the wrong length")
         }
-        return Parsed(run: run, salt: salt, clear: clear, sealed: sealed, body: body, signature: signature)
+        return Parsed(run: run, salt: salt, clear: clear, body: body, sealedStart: outer.offset, signature: signature)
     }
 
     /// Reads the clear part alone.

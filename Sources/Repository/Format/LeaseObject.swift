@@ -79,7 +79,9 @@ package struct LeaseObject: Sendable, Hashable {
         honoured = try reader.u32()
         kept = []
         for _ in 0..<(try reader.count(each: 32, atMost: 1 << 20)) { kept.append(PackID(try reader.bytes32())) }
-        isClosed = try reader.u8() != 0
+        let closed = try reader.u8()
+        guard closed <= 1 else { throw reader.corrupt("it is neither open nor closed") }
+        isClosed = closed == 1
         try reader.expectEnd()
     }
 }

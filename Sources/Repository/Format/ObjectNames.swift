@@ -35,6 +35,10 @@ package enum ObjectNames {
     package static func condemned(_ generation: UInt32) -> ObjectKey { key("gc/\(generation)") }
     package static func sweep(_ generation: UInt32) -> ObjectKey { key("gc/\(generation).sweep") }
     package static func done(_ generation: UInt32) -> ObjectKey { key("gc/\(generation).done") }
+    /// One of the three steps of a collection.
+    package static func step(_ kind: ObjectKind, _ generation: UInt32) -> ObjectKey {
+        kind == .sweep ? sweep(generation) : kind == .done ? done(generation) : condemned(generation)
+    }
     package static func hold(_ id: ULID) -> ObjectKey { key("holds/\(id)") }
 
     package static func packID(_ key: ObjectKey) -> PackID? {
@@ -57,7 +61,7 @@ package enum ObjectNames {
 
     package static func leaseNumber(_ key: ObjectKey) -> (id: LeaseID, number: UInt32)? {
         let parts = key.path.split(separator: "/")
-        guard parts.count == 3, parts[0] == "leases", let id = ULID(parts[1]), let number = UInt32(parts[2])
+        guard parts.count == 3, parts[0] == "leases", let id = ULID(parts[1]), let number = number(parts[2])
         else { return nil }
         return (id, number)
     }
@@ -65,7 +69,7 @@ package enum ObjectNames {
     package static func slotRevision(_ key: ObjectKey) -> (id: SlotID, revision: UInt32)? {
         guard key.path.hasPrefix(slots) else { return nil }
         let parts = key.path.dropFirst(slots.count).split(separator: "-")
-        guard parts.count == 2, let id = SlotID(hex: parts[0]), let revision = UInt32(parts[1]) else { return nil }
+        guard parts.count == 2, let id = SlotID(hex: parts[0]), let revision = number(parts[1]) else { return nil }
         return (id, revision)
     }
 
@@ -73,7 +77,7 @@ package enum ObjectNames {
         let parts = key.path.split(separator: "/")
         guard parts.count == 3, parts[0] == "grants", let slot = SlotID(hex: parts[1]) else { return nil }
         let name = parts[2].split(separator: "-")
-        guard name.count == 2, let epoch = Epoch(name[0]), let digest = Hex.decode(name[1]), digest.count == 32
+        guard name.count == 2, let epoch = number(name[0]), let digest = Hex.decode(name[1]), digest.count == 32
         else { return nil }
         return (slot, epoch, Bytes32(digest.span.bytes))
     }
@@ -82,13 +86,19 @@ package enum ObjectNames {
     package static func collection(_ key: ObjectKey) -> (generation: UInt32, kind: ObjectKind)? {
         guard key.path.hasPrefix(collections) else { return nil }
         let parts = key.path.dropFirst(collections.count).split(separator: ".", omittingEmptySubsequences: false)
-        guard let first = parts.first, let generation = UInt32(first) else { return nil }
-        switch parts.dropFirst().joined(separator: ".") {
-        case "": return (generation, .condemned)
-        case "sweep": return (generation, .sweep)
-        case "done": return (generation, .done)
+        guard let first = parts.first, let generation = number(first) else { return nil }
+        switch parts.dropFirst() {
+        case []: return (generation, .condemned)
+        case ["sweep"]: return (generation, .sweep)
+        case ["done"]: return (generation, .done)
         default: return nil
         }
+    }
+
+    /// A number as names have it: digits alone and no zero before them, so that one object has one name.
+    package static func number(_ text: some StringProtocol) -> UInt32? {
+        guard let number = UInt32(text), text == "\(number)" else { return nil }
+        return number
     }
 
     /// Names are made from digits, hexadecimal and base 32, so that a refusal is a programmer's error.

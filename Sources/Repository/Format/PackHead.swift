@@ -130,6 +130,7 @@ package struct PackHead: Sendable, Hashable {
         contentsLength = try reader.u32()
         chunkCount = try reader.u32()
         envelope = try Envelope(from: &reader)
+        try reader.zeros(Self.size - 4 - reader.offset)
         guard bodySegments >= 1, bodySegments <= Segments.maximumCount,
             contentsLength <= PackContents.maximumStored, chunkCount <= PackContents.maximumChunks
         else { throw reader.corrupt("its lengths are over their limits") }

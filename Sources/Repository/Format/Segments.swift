@@ -74,15 +74,25 @@ package enum Segments {
     package static func open(
         _ stored: [UInt8], key: SecretBytes, headDigest: Bytes32, stream: Stream, name: String
     ) throws(HoldfastError) -> [UInt8] {
+        try open(stored.span.bytes, key: key, headDigest: headDigest, stream: stream, name: name)
+    }
+
+    /// The same for bytes that lie in a larger object, of which one segment at a time is copied.
+    package static func open(
+        _ stored: RawSpan, key: SecretBytes, headDigest: Bytes32, stream: Stream, name: String
+    ) throws(HoldfastError) -> [UInt8] {
         let reader = ByteReader([], as: name)
-        guard let plainCount = plainCount(stored: stored.count) else { throw reader.corrupt("a stream is cut short") }
+        guard let plainCount = plainCount(stored: stored.byteCount) else {
+            throw reader.corrupt("a stream is cut short")
+        }
         let cipher = try SegmentCipher(key: key)
-        let count = (stored.count + storedSize - 1) / storedSize
+        let count = (stored.byteCount + storedSize - 1) / storedSize
         var plain: [UInt8] = []
         plain.reserveCapacity(plainCount)
         for number in 0..<count {
             let start = number * storedSize
-            var segment = Array(stored[start..<min(stored.count, start + storedSize)])
+            let place = stored.extracting(start..<min(stored.byteCount, start + storedSize))
+            var segment = place.withUnsafeBytes { [UInt8]($0) }
             let body = segment.count - tagSize
             let associated = associated(headDigest: headDigest, stream: stream, isLast: number == count - 1)
             var span = segment.mutableSpan

@@ -25,13 +25,11 @@ package enum SignedFrame {
     ) throws(HoldfastError) -> (body: [UInt8], signature: [UInt8]) {
         let reader = ByteReader(bytes, as: name)
         guard bytes.count >= ObjectHeader.size + trailerSize else { throw reader.corrupt("it is too short") }
-        let signed = Array(bytes[..<(bytes.count - 32)])
-        let stored = Bytes32(bytes.span.bytes, at: bytes.count - 32)
-        guard SHA256.digest(signed.span.bytes) == stored else {
-            throw reader.corrupt("its bytes do not match its own digest")
-        }
-        let bodyCount = signed.count - signatureSize
-        return (Array(signed[..<bodyCount]), Array(signed[bodyCount...]))
+        let signedCount = bytes.count - 32
+        guard SHA256.digest(bytes.span.bytes.extracting(..<signedCount)) == Bytes32(bytes.span.bytes, at: signedCount)
+        else { throw reader.corrupt("its bytes do not match its own digest") }
+        let bodyCount = signedCount - signatureSize
+        return (Array(bytes[..<bodyCount]), Array(bytes[bodyCount..<signedCount]))
     }
 
     /// - Throws: `.corruptObject` when the signature is not of `key` over `body`.

@@ -120,8 +120,8 @@ package struct SlotObject: Sendable {
         let logN = try reader.u8()
         let r = try reader.u32()
         let p = try reader.u32()
-        switch (kind, r) {
-        case (1, 8):
+        switch (kind, logN, r, p) {
+        case (1, _, 8, _):
             // Checked here as well as before allocation: a hostile slot must not cost memory or hours.
             guard (10...20).contains(logN), (1...4).contains(p) else {
                 throw HoldfastError(
@@ -129,7 +129,7 @@ package struct SlotObject: Sendable {
                     hint: "The slot is hostile or damaged; remove it and open the repository with another slot.")
             }
             derivation = .scrypt(logN: logN, p: p)
-        case (2, 0): derivation = .rawKey
+        case (2, 0, 0, 0): derivation = .rawKey
         default: throw reader.corrupt("its key derivation is unknown")
         }
         salt = try reader.bytes32()

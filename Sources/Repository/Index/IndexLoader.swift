@@ -61,12 +61,34 @@ extension Repository {
         return packs
     }
 
-    /// Reads the collection objects that bear on what may be relied on.
-    package func readCollections() throws(HoldfastError) -> CollectionState {
+    /// The steps of each generation that the store shows.
+    ///
+    /// - Throws: `.rollbackDetected` when the witness refuses them.
+    func readCollectionNames() throws(HoldfastError) -> [UInt32: Set<ObjectKind>] {
+        let names = try listCollectionNames()
+        guard let witness = environment.witness else { return names }
+        func steps(_ names: [UInt32: Set<ObjectKind>]) -> [UInt32: StoreMemory.Collection] {
+            names.mapValues { kinds in
+                var collection = StoreMemory.Collection()
+                collection.steps = kinds
+                return collection
+            }
+        }
+        try witness.observe(steps(names)) { () throws(HoldfastError) in steps(try listCollectionNames()) }
+        return names
+    }
+
+    private func listCollectionNames() throws(HoldfastError) -> [UInt32: Set<ObjectKind>] {
         var names: [UInt32: Set<ObjectKind>] = [:]
         try store.list(ObjectNames.collections) { (info) throws(HoldfastError) in
             if let (generation, kind) = ObjectNames.collection(info.key) { names[generation, default: []].insert(kind) }
         }
+        return names
+    }
+
+    /// Reads the collection objects that bear on what may be relied on.
+    package func readCollections() throws(HoldfastError) -> CollectionState {
+        let names = try readCollectionNames()
         var state = CollectionState()
         state.newest = names.keys.max() ?? 0
         for (generation, kinds) in names.sorted(by: { $0.key < $1.key }) {
@@ -112,6 +134,10 @@ extension Repository {
         guard object.kind == kind, object.generation == generation, object.repository == id else {
             throw HoldfastError(
                 .corruptObject, "\(key) is not what its name says", hint: "It is foreign; find out who put it.")
+        }
+        if let witness = environment.witness {
+            let digest = Array(bytes.suffix(32))
+            try witness.observe(generation, kind, digest: Bytes32(digest.span.bytes))
         }
         return object
     }
@@ -159,17 +185,24 @@ extension Repository {
                 logger.debug("a cached index run is passed over", metadata: ["error": "\(error)"])
             }
         }
+        let parsed = try parsedRun(id, key)
+        guard parsed.run.repository == self.id else { throw ByteReader([], as: key.path).corrupt("it is foreign") }
+        try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
+        let run = attributed(parsed.run)
+        let clear = parsed.clear
+        let table = try parsed.openedTable(indexKey: try keyring.indexKey(run.epoch), name: key.path)
+        cache?.keep(id, clear: clear, table: table)
+        return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(table))
+    }
+
+    /// A run as stored and named. A function of its own, so that the object is let go before its table is opened: a run
+    /// is held twice at most, as sealed and as opened.
+    private func parsedRun(_ id: IndexRunID, _ key: ObjectKey) throws(HoldfastError) -> IndexRunObject.Parsed {
         let bytes = try store.get(key, limit: IndexRunObject.maximumSize)
         guard IndexRunID(SHA256.digest(bytes.span.bytes)) == id else {
             throw ByteReader([], as: key.path).corrupt("its bytes do not match its name")
         }
-        let parsed = try IndexRunObject.parse(bytes, name: key.path)
-        guard parsed.run.repository == self.id else { throw ByteReader([], as: key.path).corrupt("it is foreign") }
-        try keyring.verify(parsed.body, parsed.signature, by: parsed.run.slot, name: key.path) { !$0.roles.isEmpty }
-        let opened = try parsed.opened(indexKey: try keyring.indexKey(parsed.run.epoch), name: key.path)
-        cache?.keep(id, clear: parsed.clear, table: opened.table)
-        let run = attributed(parsed.run)
-        return try LoadedRun(id: id, run: run, table: cache?.load(id)?.table ?? RunTable(opened.table))
+        return try IndexRunObject.parse(bytes, name: key.path)
     }
 
     /// The run with each pack under the name of someone who may answer for it: the signer of the run, unless an admin

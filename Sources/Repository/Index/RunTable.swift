@@ -100,29 +100,37 @@ package struct RunCache: Sendable {
     /// Keeps an opened run. A failure costs time at the next command and nothing else, so that it is not an error.
     package func keep(_ id: IndexRunID, clear: [UInt8], table: [UInt8]) {
         makeDirectories()
-        var writer = ByteWriter(reserving: Self.headSize + clear.count + table.count)
-        writer.raw(Self.magic)
-        writer.u32(UInt32(clear.count))
-        let content = id.bytes.array + clear + table
-        writer.u32(crc32c(content.span.bytes))
-        writer.raw(content)
+        let name = id.bytes.array
+        var sum = crc32c(name.span.bytes)
+        sum = crc32c(clear.span.bytes, after: sum)
+        sum = crc32c(table.span.bytes, after: sum)
+        var head = ByteWriter(reserving: Self.headSize)
+        head.raw(Self.magic)
+        head.u32(UInt32(clear.count))
+        head.u32(sum)
+        head.raw(name)
         let temporary = "\(path(id)).\(getpid())"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return }
-        let bytes = writer.bytes
-        let written = bytes.withUnsafeBytes { raw -> Bool in
+        let isWritten =
+            Self.write(head.bytes, to: descriptor) && Self.write(clear, to: descriptor)
+            && Self.write(table, to: descriptor)
+        close(descriptor)
+        if !isWritten || rename(temporary, path(id)) != 0 { unlink(temporary) }
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        bytes.withUnsafeBytes { raw -> Bool in
             var done = 0
             while done < raw.count {
                 let (count, _) = retryingInterrupts {
-                    write(descriptor, raw.baseAddress.map { $0 + done }, raw.count - done)
+                    Glibc.write(descriptor, raw.baseAddress.map { $0 + done }, raw.count - done)
                 }
                 if count <= 0 { return false }
                 done += count
             }
             return true
         }
-        close(descriptor)
-        if !written || rename(temporary, path(id)) != 0 { unlink(temporary) }
     }
 
     /// Removes the files of runs that are not among `live`.

@@ -310,7 +310,10 @@ final class MirrorWork: Sendable {
             guard !all.isEmpty else { continue }
             for run in [checked.id] + checked.run.supersedes { reasons[run, default: []] += all }
         }
-        for info in objects.tombstones where isWanted(info.key, info.size) { try copySigned(info.key) }
+        for info in objects.tombstones where there[info.key].map({ $0 == info.size }) ?? true {
+            // Of another size it is the snapshot itself: the copy keeps what was forgotten at the original.
+            if isWanted(info.key, info.size) { try copySigned(info.key) }
+        }
         for snapshot in objects.snapshots {
             var waits: Set<String> = []
             for run in snapshot.object.runs {
@@ -329,6 +332,8 @@ final class MirrorWork: Sendable {
                 }
                 continue
             }
+            // What the copy has forgotten is not taken there again.
+            if there[snapshot.key] == TombstoneObject.storedSize { continue }
             if isWanted(snapshot.key, snapshot.size) { try copySigned(snapshot.key) }
         }
     }

@@ -238,16 +238,31 @@ extension Repository {
 
     /// Lists the format again: a feature can be added while old writers run, and they must see it.
     package func checkFormat() throws(HoldfastError) {
+        guard try readFormatAgain().writeFeatures == 0 else {
+            throw HoldfastError(
+                .unsupportedFormat, "writing to this repository needs features that this holdfast does not know",
+                hint: "Upgrade holdfast; nothing was changed.")
+        }
+    }
+
+    /// Lists the format again before anything is dropped, condemned or deleted.
+    package func checkFormatForCollecting() throws(HoldfastError) {
+        guard try readFormatAgain().collectFeatures == 0 else {
+            throw HoldfastError(
+                .unsupportedFormat,
+                "forgetting and pruning in this repository need features that this holdfast does not know",
+                hint: "Upgrade holdfast; nothing was changed.")
+        }
+    }
+
+    private func readFormatAgain() throws(HoldfastError) -> FormatObject {
         let newest = try Self.readFormat(in: store, trusted: format.adminKey)
         guard newest.repository == format.repository, newest.number >= format.number else {
             throw HoldfastError(
                 .rollbackDetected, "the store shows an older format object than before",
                 hint: "The store was put back or tampered with; compare it with a mirror.")
         }
-        guard newest.writeFeatures == 0 else {
-            throw HoldfastError(
-                .unsupportedFormat, "writing to this repository needs features that this holdfast does not know",
-                hint: "Upgrade holdfast; nothing was changed.")
-        }
+        try environment.witness?.observe(format: newest.number)
+        return newest
     }
 }

@@ -205,6 +205,7 @@ package final class WriterSession: Sendable {
                 hint: "Run the backup again; what was uploaded is reused.")
         }
         try honourCollections(renewing: false)
+        try repository.environment.witness?.confirmHead(of: tag, in: repository)
         let keyring = repository.keyring
         let object = SnapshotObject(
             repository: repository.id, tag: tag, id: lease.id, sequence: (previous?.sequence ?? 0) + 1,
@@ -223,6 +224,13 @@ package final class WriterSession: Sendable {
                 hint: "Run the backup again; what was uploaded is reused.")
         }
         placing.withLock { $0.hasCommitted = true }
+        if let witness = repository.environment.witness {
+            let digest = SHA256.digest(bytes.span.bytes)
+            witness.learn(
+                StoreMemory.Head(
+                    sequence: object.sequence, id: lease.id, digest: digest, seen: repository.clock.now()), of: tag)
+            witness.save()
+        }
         return lease.id
     }
 

@@ -55,7 +55,17 @@ extension Repository {
     /// Reads the snapshots of one source, or of all.
     ///
     /// Damaged objects are in the result by name; everything else goes on.
+    ///
+    /// - Throws: `.rollbackDetected` when the witness refuses what the store shows; what the store throws.
     package func snapshots(of tag: SourceTag? = nil) throws(HoldfastError) -> SnapshotListing {
+        let listing = try listSnapshots(of: tag)
+        guard let witness = environment.witness else { return listing }
+        return try witness.observe(listing, of: tag, clock) { () throws(HoldfastError) in
+            try listSnapshots(of: tag)
+        }
+    }
+
+    private func listSnapshots(of tag: SourceTag?) throws(HoldfastError) -> SnapshotListing {
         var infos: [ObjectInfo] = []
         let prefix = tag.map { ObjectNames.snapshots(of: $0) } ?? ObjectNames.snapshots
         try store.list(prefix) { (info) throws(HoldfastError) in infos.append(info) }

@@ -1,7 +1,6 @@
 // Which snapshots of one source a set of rules keeps.
 
 import Primitives
-import Repository
 
 /// Rules of retention. A snapshot that any rule keeps is kept.
 package struct RetentionPolicy: Sendable, Hashable {
