@@ -79,7 +79,7 @@ final class BatchFiller {
     ///
     /// - Parameter parent: The chunk at the same place in the parent snapshot.
     func cutBlocks(isFinal: Bool, parent: () throws(HoldfastError) -> ChunkID) throws(HoldfastError) {
-        let block = 1 << Int(Content.pageBlockShift)
+        let block = Content.pageBlockSize
         while job.used - tail >= block || isFinal && job.used > tail {
             try cut(min(block, job.used - tail), .pages, parent: try parent())
         }

@@ -39,6 +39,8 @@ package struct Content: Sendable, Hashable {
     package static let maximumInline = 32
     /// log2 of the block size of page files that are written: 1 MiB. Others are read too.
     package static let pageBlockShift: UInt8 = 20
+    /// Bytes of such a block: 128 pages of PostgreSQL, 64 of InnoDB.
+    package static let pageBlockSize = 1 << Int(pageBlockShift)
 
     package enum Location: Sendable, Hashable {
         case inline([ContentPiece])

@@ -1,12 +1,6 @@
-// Page files: fixed blocks aligned to the file.
+// Runs of zeros, which are never stored.
 
 import Primitives
-
-/// The unit in which page files are cut.
-package enum BlockSize {
-    /// 1 MiB: 128 pages of PostgreSQL, 64 of InnoDB.
-    package static let bytes = 1024 << 10
-}
 
 /// Whether every byte is zero; stops at the first part that is not.
 package func isAllZero(_ bytes: RawSpan) -> Bool {
