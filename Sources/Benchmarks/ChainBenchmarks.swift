@@ -3,6 +3,7 @@
 import Chunking
 import Compression
 import Primitives
+import Repository
 
 /// Where the base of a changed block comes from.
 private enum Chain: String, CaseIterable {
@@ -24,9 +25,9 @@ extension Bench {
             var spent = Duration.zero
             var pages = SyntheticPages(count: 64 << 20, seed: 7)
             var roots = pages.bytes
-            var depths = [Int](repeating: 0, count: roots.count / BlockSize.bytes)
+            var depths = [Int](repeating: 0, count: roots.count / Content.pageBlockSize)
             let encoder = try ChunkEncoder(.zstd(level: 3))
-            var output = [UInt8](repeating: 0, count: ChunkEncoder.bound(for: BlockSize.bytes))
+            var output = [UInt8](repeating: 0, count: ChunkEncoder.bound(for: Content.pageBlockSize))
             for _ in 0..<Self.generations {
                 let previous = pages.bytes
                 let blocks = pages.update(rows: rows)
@@ -42,7 +43,7 @@ extension Bench {
             add(
                 Measurement(
                     name: "generations/\(rows)/\(chain.rawValue)",
-                    rate: Double(changed * BlockSize.bytes) / seconds / 1e6,
+                    rate: Double(changed * Content.pageBlockSize) / seconds / 1e6,
                     note: "\(stored) bytes for \(changed) changed blocks"))
         }
     }
@@ -52,7 +53,7 @@ extension Bench {
         _ block: Int, _ chain: Chain, _ encoder: ChunkEncoder, now: [UInt8], before: [UInt8], _ roots: inout [UInt8],
         _ depths: inout [Int], _ output: inout [UInt8]
     ) throws(HoldfastError) -> Int {
-        let range = block * BlockSize.bytes..<(block + 1) * BlockSize.bytes
+        let range = block * Content.pageBlockSize..<(block + 1) * Content.pageBlockSize
         let fromRoot = chain == .root || depths[block] == Self.deepest
         let plain = now.span.bytes.extracting(range)
         let result: (count: Int, isDelta: Bool)

@@ -3,6 +3,7 @@
 import Chunking
 import Compression
 import Primitives
+import Repository
 
 extension Bench {
     mutating func compression(
@@ -36,7 +37,7 @@ extension Bench {
     }
 
     mutating func deltas(before: [UInt8], after: [UInt8], blocks: [Int], rows: Int) throws(HoldfastError) {
-        let size = BlockSize.bytes
+        let size = Content.pageBlockSize
         var output = [UInt8](repeating: 0, count: ChunkEncoder.bound(for: size))
         var plain = [UInt8](repeating: 0, count: size)
         var outputSpan = output.mutableSpan
@@ -56,7 +57,7 @@ extension Bench {
         _ level: Int, _ rows: Int, _ before: [UInt8], _ after: [UInt8], _ blocks: [Int],
         _ room: UnsafeMutableRawBufferPointer, _ back: UnsafeMutableRawBufferPointer
     ) throws(HoldfastError) {
-        let size = BlockSize.bytes
+        let size = Content.pageBlockSize
         let encoder = try ChunkEncoder(.zstd(level: 3), deltaLevel: level)
         let decoder = try ChunkDecoder()
         let bytes = blocks.count * size

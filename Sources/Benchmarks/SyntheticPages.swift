@@ -2,6 +2,7 @@
 
 import Chunking
 import Primitives
+import Repository
 import TestSupport
 
 /// A table of accounts in pages of 8 KiB: a header of 24 bytes, line pointers, and rows of 128 bytes from the end.
@@ -44,7 +45,7 @@ struct SyntheticPages {
             put(transaction, tuple)
             put(UInt16(0x2902), tuple + 20)
             put(UInt32(truncatingIfNeeded: random.next() % 10_000), tuple + 32)
-            blocks.insert(start / BlockSize.bytes)
+            blocks.insert(start / Content.pageBlockSize)
         }
         return blocks.sorted()
     }

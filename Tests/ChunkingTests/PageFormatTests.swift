@@ -143,6 +143,5 @@ struct PageFormatTests {
                 bytes[index] = 0
             }
         }
-        #expect(BlockSize.bytes == 131_072)
     }
 }

@@ -37,7 +37,7 @@ func randomBytes(_ count: Int, seed: UInt64) -> [UInt8] {
 
 /// A SQLite file's first page followed by random pages, so that it is cut by pages.
 func pageFile(blocks: Int, seed: UInt64) -> [UInt8] {
-    var bytes = randomBytes(blocks << 17, seed: seed)
+    var bytes = randomBytes(blocks * Content.pageBlockSize, seed: seed)
     let head = Array("SQLite format 3\0".utf8) + [0x10, 0x00, 1, 1, 0, 64, 32, 32]
     bytes.replaceSubrange(0..<head.count, with: head)
     return bytes

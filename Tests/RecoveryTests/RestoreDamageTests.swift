@@ -97,7 +97,7 @@ struct RestoreDamageTests {
         let pack = try #require(index.runs.flatMap(\.run.packs).first { $0.kind == .page })
         test.store.damage(ObjectNames.pack(pack.id)) { $0[600 + 65_536 * 3] ^= 1 }
         let target = TemporaryDirectory()
-        #expect(shell("head -c \(4 << 17) /dev/zero | tr '\\0' x > pages.db", in: target.path) == 0)
+        #expect(shell("head -c \(4 << 20) /dev/zero | tr '\\0' x > pages.db", in: target.path) == 0)
         let result = try restore(test.repository, snapshot, to: target.path)
         let range = try #require(result.damaged.first?.parts.first?.range)
         var expected = content

@@ -112,7 +112,7 @@ struct RestoreTests {
         // Files with several names are written anew; all others are compared.
         #expect(result.bytesAlreadyThere > 400_000)
         let again = try restore(test.repository, snapshot, to: out)
-        #expect(again.bytesWritten <= 9_000_000 + 40 << 17)
+        #expect(again.bytesWritten <= 9_000_000 + 40 << 20)
         #expect(again.isComplete)
     }
 

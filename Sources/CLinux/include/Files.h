@@ -8,6 +8,7 @@
 
 static const int holdfast_o_path = O_PATH;
 static const int holdfast_o_noatime = O_NOATIME;
+static const int holdfast_o_direct = O_DIRECT;
 static const int holdfast_at_empty_path = AT_EMPTY_PATH;
 static const int holdfast_seek_data = SEEK_DATA;
 static const int holdfast_seek_hole = SEEK_HOLE;
@@ -21,6 +22,12 @@ static inline unsigned holdfast_dirent_type(const struct dirent *entry) { return
 // nothing, and its failures are found by what does.
 static inline void holdfast_begin_writing(int descriptor) {
     (void)sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+// Waits until all data of a file is on the device; its cache and the file's metadata are another matter.
+static inline int holdfast_wait_for_data(int descriptor) {
+    return sync_file_range(
+        descriptor, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 // openat(2) of one path part, the fallback where openat2(2) is missing or forbidden.

@@ -80,7 +80,7 @@ struct RestoreVerb: ParsableCommand {
             let result = try context.withProgress { (progress) throws(HoldfastError) in
                 progress.enter(.planning)
                 let plan = try session.plan(filter: filter)
-                let options = Restorer.writerOptions(ownership: !noOwnership)
+                let options = Restorer.writerOptions(for: plan, ownership: !noOwnership)
                 let writer = try TreeWriter(target: to.path, options: options)
                 return try session.run(plan, target: writer, threads: threads, progress: progress)
             }

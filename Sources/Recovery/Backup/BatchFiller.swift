@@ -75,11 +75,11 @@ final class BatchFiller {
     /// The bytes of the open file that are not cut yet.
     var uncut: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: job.buffer[tail..<job.used]) }
 
-    /// Cuts blocks of 128 KiB, and the short last one when `isFinal`.
+    /// Cuts blocks of 1 MiB, and the short last one when `isFinal`.
     ///
     /// - Parameter parent: The chunk at the same place in the parent snapshot.
     func cutBlocks(isFinal: Bool, parent: () throws(HoldfastError) -> ChunkID) throws(HoldfastError) {
-        let block = 1 << Int(Content.pageBlockShift)
+        let block = Content.pageBlockSize
         while job.used - tail >= block || isFinal && job.used > tail {
             try cut(min(block, job.used - tail), .pages, parent: try parent())
         }

@@ -213,7 +213,7 @@ private final class ParentPieces {
     private var isBroken = false
 
     init(_ content: Content?, tree: SnapshotTree?) {
-        if let content, content.rule == .pages, let tree {
+        if let content, content.rule == .pages, content.blockShift == Content.pageBlockShift, let tree {
             cursor = ContentCursor(content, tree: tree)
         } else {
             cursor = nil

@@ -36,7 +36,7 @@ final class FileJob: Sendable {
             if state.isGivenUp { return (nil, nil) }
             if let target = state.target { return (target, nil) }
             do throws(HoldfastError) {
-                let target = try writer.openFile(parts)
+                let target = try writer.openFile(parts, size: metadata.size)
                 state.target = target
                 return (target, nil)
             } catch {

@@ -2,6 +2,7 @@
 
 import Primitives
 import Repository
+import Workloads
 
 /// A piece of a file and the copy that it comes from.
 struct Want: Sendable {
@@ -42,8 +43,11 @@ struct DeltaChain: Sendable {
     /// Whether `digest` is the id of what it should decode to.
     func isMade(_ digest: Bytes32) -> Bool { wants.first?.id == ChunkID(digest) }
 
-    /// Bytes of the largest link.
-    var slotSize: Int { links.reduce(0) { max($0, Int($1.entry.raw)) } }
+    /// Bytes of the largest link, up to the next aligned size.
+    var slotSize: Int {
+        let largest = links.reduce(0) { max($0, Int($1.entry.raw)) }
+        return (largest + FileTarget.alignment - 1) / FileTarget.alignment * FileTarget.alignment
+    }
 }
 
 /// Sorts wanted pieces into units.

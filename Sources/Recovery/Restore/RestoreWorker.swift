@@ -39,8 +39,8 @@ struct DecodedChunk {
 ///
 /// Memory: a stretch, a chunk, and a window of delta chains. Thread: one at a time.
 final class RestoreWorker {
-    /// Four blocks of a page file: they stay in the cache of a core from their decoding to their writing.
-    private static let outputSize = 512 << 10
+    /// Two blocks of a page file, which are checked together.
+    private static let outputSize = 2 << 20
 
     private let context: RestoreContext
     private let stretches: StretchReader
@@ -62,7 +62,7 @@ final class RestoreWorker {
         stretches = StretchReader(packs: context.packs, counters: context.tally.counters)
         decoder = try ChunkDecoder()
         hash = KeyedHash(key: try context.keyring.key(.dataID))
-        output = .allocate(byteCount: Self.outputSize, alignment: 16)
+        output = .allocate(byteCount: Self.outputSize, alignment: FileTarget.alignment)
     }
 
     deinit {
@@ -119,6 +119,7 @@ final class RestoreWorker {
             let start = Int(location.entry.offset) - bytes.lowerBound
             let stored = UnsafeRawBufferPointer(rebasing: plain[start..<start + Int(location.entry.stored)])
             let raw = Int(location.entry.raw)
+            if raw >= FileTarget.leastDirectWrite { alignRoom(for: wants[place].offset) }
             if filled + raw > output.count { try placeDecoded(of: wants) }
             if decode(location, stored, base: nil, into: room(raw)) {
                 decoded.append(DecodedChunk(bytes: filled..<filled + raw, wants: place..<end))
@@ -131,12 +132,19 @@ final class RestoreWorker {
         try placeDecoded(of: wants)
     }
 
+    /// Skips to an aligned place for a piece that has one in its file, so that it can be written past the page cache. A
+    /// piece that follows the last in its file is there already.
+    private func alignRoom(for offset: UInt64) {
+        guard offset % UInt64(FileTarget.alignment) == 0 else { return }
+        filled = (filled + FileTarget.alignment - 1) / FileTarget.alignment * FileTarget.alignment
+    }
+
     /// Room after the chunks that wait; with none waiting it grows to any size.
     private func room(_ count: Int) -> UnsafeMutableRawBufferPointer {
         if output.count < filled + count {
             precondition(filled == 0, "no chunk waits in a buffer that is replaced")
             output.deallocate()
-            output = .allocate(byteCount: count, alignment: 16)
+            output = .allocate(byteCount: count, alignment: FileTarget.alignment)
         }
         return UnsafeMutableRawBufferPointer(rebasing: output[filled..<filled + count])
     }
@@ -282,7 +290,7 @@ final class RestoreWorker {
         if let window, window.count >= size { return window }
         window?.deallocate()
         let taken = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(size, context.windowSize), alignment: 16)
+            byteCount: max(size, context.windowSize), alignment: FileTarget.alignment)
         window = taken
         return taken
     }

@@ -37,8 +37,10 @@ package struct NodeReference: Sendable, Hashable, BitwiseCopyable {
 package struct Content: Sendable, Hashable {
     /// Lists of up to this many pieces stand in the entry itself.
     package static let maximumInline = 32
-    /// log2 of the block size of page files: 128 KiB.
-    package static let pageBlockShift: UInt8 = 17
+    /// log2 of the block size of page files that are written: 1 MiB. Others are read too.
+    package static let pageBlockShift: UInt8 = 20
+    /// Bytes of such a block: 128 pages of PostgreSQL, 64 of InnoDB.
+    package static let pageBlockSize = 1 << Int(pageBlockShift)
 
     package enum Location: Sendable, Hashable {
         case inline([ContentPiece])
@@ -113,7 +115,7 @@ package struct Content: Sendable, Hashable {
 /// offset 8, so that a changed block changes 32 bytes at one place and a delta against the parent's leaf stays small.
 /// Lengths of a page file's pieces are omitted (version byte 2): each is the block size, and the last one the rest.
 package struct ContentNode: Sendable, Hashable {
-    /// 4,096 blocks of 128 KiB: 512 MiB of file in a leaf of 128 KiB.
+    /// 4,096 blocks of 1 MiB: 4 GiB of file in a leaf of 128 KiB.
     package static let maximumPieces = 4096
     /// Content-defined leaves are smaller, since their lengths stand beside the ids.
     package static let maximumContentPieces = 3072

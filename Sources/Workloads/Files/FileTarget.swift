@@ -19,7 +19,18 @@ package final class FileTarget: Sendable {
     /// Files smaller than this are left to ``TreeWriter/sync()``.
     private static let leastShare = 1 << 20
 
+    /// Smaller files are left to the page cache, which gathers them.
+    static let leastDirectSize: UInt64 = 1 << 20
+    /// Shorter writes go through the page cache: each direct one waits for the device.
+    package static let leastDirectWrite = 64 << 10
+    /// What memory, offset and length of a direct write are multiples of, and so what buffers for ``write(_:at:)``
+    /// should be aligned to. The sectors of all common devices divide it.
+    package static let alignment = block
+
     let descriptor: OwnedDescriptor
+    /// The file once more, opened to go past the page cache: copying into the cache costs more than decoding, and
+    /// what is restored is seldom read again soon. Nil where the file is small or the file system cannot.
+    private let direct: OwnedDescriptor?
     private let writer: TreeWriter
     package let parts: [[UInt8]]
     /// Whether the file was made just now, so that there is nothing to compare and all of it reads as zeros.
@@ -30,13 +41,23 @@ package final class FileTarget: Sendable {
     /// Bytes written since the kernel was last told to begin.
     private let unsent = Atomic<Int>(0)
 
-    init(_ descriptor: OwnedDescriptor, writer: TreeWriter, parts: [[UInt8]], isFresh: Bool, foundSize: UInt64) {
+    init(
+        _ descriptor: OwnedDescriptor, direct: OwnedDescriptor?, writer: TreeWriter, parts: [[UInt8]], isFresh: Bool,
+        foundSize: UInt64
+    ) {
         self.descriptor = descriptor
+        self.direct = direct
         self.writer = writer
         self.parts = parts
         self.isFresh = isFresh
         self.foundSize = foundSize
         isPrepared = Atomic(isFresh)
+    }
+
+    /// The open file `number` once more, for direct writes; nil where there is no such thing.
+    static func direct(_ number: Int32) -> OwnedDescriptor? {
+        let opened = holdfast_openat(AT_FDCWD, "/proc/self/fd/\(number)", O_WRONLY | holdfast_o_direct, 0)
+        return opened >= 0 ? OwnedDescriptor(opened) : nil
     }
 
     private var name: String { writer.directories.describe(parts) }
@@ -122,7 +143,9 @@ package final class FileTarget: Sendable {
     }
 
     private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(HoldfastError) {
-        var written = 0
+        var written = writeDirect(bytes, at: offset)
+        if written == bytes.count { return }
+        let direct = written
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
             let (count, number) = retryingInterrupts {
@@ -133,10 +156,31 @@ package final class FileTarget: Sendable {
             }
             written += count
         }
-        if unsent.add(written, ordering: .relaxed).newValue >= Self.share {
+        if unsent.add(written - direct, ordering: .relaxed).newValue >= Self.share {
             unsent.store(0, ordering: .relaxed)
             holdfast_begin_writing(descriptor.number)
         }
+    }
+
+    /// Writes what is aligned of `bytes` past the page cache.
+    ///
+    /// - Returns: How much was written; the rest, after any failure too, is left to the page cache, which has the words
+    ///   for what is wrong.
+    private func writeDirect(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Int {
+        let whole = bytes.count / Self.alignment * Self.alignment
+        guard let direct, whole >= Self.leastDirectWrite, offset % UInt64(Self.alignment) == 0,
+            Int(bitPattern: bytes.baseAddress) % Self.alignment == 0
+        else { return 0 }
+        var written = 0
+        while written < whole {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[written..<whole])
+            let (count, _) = retryingInterrupts {
+                pwrite(direct.number, rest.baseAddress, rest.count, off_t(offset) + off_t(written))
+            }
+            guard count > 0, count % Self.alignment == 0 else { break }
+            written += count
+        }
+        return written
     }
 
     /// Cuts or extends the file; what is added reads as zeros and takes no space.
@@ -186,6 +230,17 @@ package final class FileTarget: Sendable {
     package func apply(_ metadata: EntryMetadata) throws(HoldfastError) {
         if unsent.load(ordering: .relaxed) >= Self.leastShare { holdfast_begin_writing(descriptor.number) }
         try writer.apply(metadata, to: descriptor, parts: parts)
+        writer.barrier.add(self)
+    }
+
+    /// Begins to write what is in memory of the file.
+    func beginWriting() { holdfast_begin_writing(descriptor.number) }
+
+    /// Waits until the data of the file is on the device, which may still hold it in a cache of its own.
+    func waitForData() throws(HoldfastError) {
+        guard holdfast_wait_for_data(descriptor.number) == 0 else {
+            throw HoldfastError.systemCall("write", errno, on: name, code: .targetFailed)
+        }
     }
 
     private func tooLarge() -> HoldfastError {

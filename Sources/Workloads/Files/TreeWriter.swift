@@ -12,6 +12,8 @@ package struct TreeWriterOptions: Sendable {
     package var ownership = true
     /// Leave whole zero blocks as holes.
     package var sparse = true
+    /// How many files will be written, for the choice of how to wait for them.
+    package var expectedFiles = UInt64.max
     /// Warnings kept with their path; more are only counted.
     package var maximumWarnings = 1000
     /// Directories whose metadata waits for ``TreeWriter/finish()``.
@@ -48,6 +50,7 @@ package final class TreeWriter: Sendable {
     let directories: TargetDirectories
     let isRoot: Bool
     let hasProc: Bool
+    let barrier: TargetBarrier
     private let report = Mutex(TreeWriterReport())
     private let pending = Mutex<[(parts: [[UInt8]], metadata: EntryMetadata)]>([])
 
@@ -68,7 +71,9 @@ package final class TreeWriter: Sendable {
             return opened >= 0 ? (opened, nil) : (-1, .systemCall("open", errno, on: name, code: .targetFailed))
         }
         if let error { throw error }
-        directories = TargetDirectories(root: OwnedDescriptor(number), name: name)
+        let root = OwnedDescriptor(number)
+        barrier = TargetBarrier(root: root, files: options.expectedFiles)
+        directories = TargetDirectories(root: root, name: name)
         isRoot = geteuid() == 0
         hasProc = access("/proc/self/fd", X_OK) == 0
         self.options = options
@@ -101,7 +106,9 @@ package final class TreeWriter: Sendable {
     ///
     /// An existing file keeps its content, to be compared; a file with more than one link is replaced, since the other
     /// names may lie outside of the target. So make hard links after all content is written.
-    package func openFile(_ parts: [[UInt8]]) throws(HoldfastError) -> FileTarget {
+    ///
+    /// - Parameter size: The size that the file will have; a large one that is made is written past the page cache.
+    package func openFile(_ parts: [[UInt8]], size: UInt64 = 0) throws(HoldfastError) -> FileTarget {
         guard let place = try place(parts) else { throw unsafe("a file cannot take the place of the target", parts) }
         if let found = try openExisting(place) { return found }
         for _ in 0..<Self.attempts {
@@ -110,7 +117,9 @@ package final class TreeWriter: Sendable {
                 openPart(place.parent.number, $0, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
             }
             if number >= 0 {
-                return FileTarget(OwnedDescriptor(number), writer: self, parts: parts, isFresh: true, foundSize: 0)
+                let direct = size >= FileTarget.leastDirectSize && hasProc ? FileTarget.direct(number) : nil
+                return FileTarget(
+                    OwnedDescriptor(number), direct: direct, writer: self, parts: parts, isFresh: true, foundSize: 0)
             }
             guard number == -EEXIST else { throw failed("create", -number, parts) }
         }
@@ -132,7 +141,8 @@ package final class TreeWriter: Sendable {
         status = try descriptor.status(of: directories.describe(place.parts))
         guard EntryKind(fileMode: status.st_mode) == .file, status.st_nlink == 1 else { return nil }
         return FileTarget(
-            descriptor, writer: self, parts: place.parts, isFresh: false, foundSize: UInt64(clamping: status.st_size))
+            descriptor, direct: nil, writer: self, parts: place.parts, isFresh: false,
+            foundSize: UInt64(clamping: status.st_size))
     }
 
     /// Makes a symbolic link. The target's text is kept as it is and never followed by this writer.
@@ -224,8 +234,7 @@ package final class TreeWriter: Sendable {
 
     /// Waits until all that was written is on stable storage.
     package func sync() throws(HoldfastError) {
-        guard holdfast_syncfs(directories.root.number) == 0 else { throw failed("sync", errno, []) }
-        guard fsync(directories.root.number) == 0 else { throw failed("sync", errno, []) }
+        try barrier.wait(root: directories.root, name: directories.describe([]))
     }
 
     /// Metadata of what is in the directory at `parts`, sorted by name bytes.

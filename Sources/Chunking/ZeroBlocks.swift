@@ -1,12 +1,6 @@
-// Page files: fixed blocks aligned to the file.
+// Runs of zeros, which are never stored.
 
 import Primitives
-
-/// The unit in which page files are cut.
-package enum BlockSize {
-    /// 128 KiB: sixteen pages of PostgreSQL, eight of InnoDB.
-    package static let bytes = 128 << 10
-}
 
 /// Whether every byte is zero; stops at the first part that is not.
 package func isAllZero(_ bytes: RawSpan) -> Bool {
