@@ -36,9 +36,18 @@ package struct SigningKey: Sendable {
         return signature
     }
 
-    /// Whether `signature` is one of `message` by the holder of `publicKey`; false for anything malformed.
+    /// Whether `signature` is one of `message` by the holder of `publicKey`; false for anything malformed. What was
+    /// found valid once is remembered for the process; see ``VerifiedSignatures``.
     package static func verify(_ signature: RawSpan, _ message: RawSpan, publicKey: Bytes32) -> Bool {
         guard signature.byteCount == signatureCount else { return false }
+        let name = VerifiedSignatures.name(signature, message, publicKey: publicKey)
+        if let name, VerifiedSignatures.shared.contains(name) { return true }
+        guard isValid(signature, message, publicKey) else { return false }
+        if let name { VerifiedSignatures.shared.insert(name) }
+        return true
+    }
+
+    private static func isValid(_ signature: RawSpan, _ message: RawSpan, _ publicKey: Bytes32) -> Bool {
         let key: KeyObject
         do throws(HoldfastError) {
             key = try KeyObject(EVP_PKEY_ED25519, public: publicKey)

@@ -179,7 +179,7 @@ package final class SimulatedStore: ObjectStore {
         let drawn = world.dice.chance(3000) ? world.dice.pick([".sweep", ".done", ""]) : nil
         let event = actor.awaits ?? drawn
         while world.now < end, !actor.isDead {
-            let nap = Duration.seconds(world.dice.within(240...1500))
+            let nap = Duration.seconds(world.dice.within(240...1780))
             scheduler.stand(actor, for: min(nap, end.since(world.now)), orUntil: event)
             if actor.wasWoken { return }
             if world.dice.chance(200) { actor.skew += .seconds(world.dice.within(-7200...7200)) }
