@@ -21,6 +21,9 @@ package enum Mutation: String, Sendable, CaseIterable {
     /// Writers look whether a pack is there, and not whether its bases' packs are.
     case trustsBases = "trusts-bases"
 
+    /// Of two sweepers each deletes what its own sweep names.
+    case twoSweepers = "two-sweepers"
+
     /// Seeds to try, beginning with one that caught it when this was written.
     package var seeds: [UInt64] {
         let known: UInt64
@@ -31,6 +34,7 @@ package enum Mutation: String, Sendable, CaseIterable {
         case .noFence: known = 65
         case .listsBeforeLease: known = 547
         case .trustsEntries, .trustsBases: known = 52
+        case .twoSweepers: known = 1
         }
         return [known] + (1000..<1150)
     }
@@ -39,6 +43,7 @@ package enum Mutation: String, Sendable, CaseIterable {
     var awaited: String? {
         switch self {
         case .ignoresKeep, .noFence: ".sweep"
+        case .twoSweepers: ".done"
         case .listsBeforeLease: ".done"
         default: nil
         }
@@ -58,6 +63,7 @@ package enum Mutation: String, Sendable, CaseIterable {
 class Disguise: @unchecked Sendable {
     // Sendable: as World.
     func put(_ key: ObjectKey, _ bytes: [UInt8]) throws(HoldfastError) -> [UInt8]? { bytes }
+    func get(_ key: ObjectKey, _ bytes: [UInt8]) -> [UInt8] { bytes }
     func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] { found }
     func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {}
 }
@@ -128,5 +134,35 @@ final class EarlyLister: Disguise, @unchecked Sendable {
         guard prefix == ObjectNames.collections, let early else { return found }
         self.early = nil
         return early.filter { info in found.contains { $0.key == info.key } }
+    }
+}
+
+/// A collector that goes by the sweep that it made itself, whoever put one first.
+final class OwnSweeper: Disguise, @unchecked Sendable {
+    private let world: World
+    private var own: [ObjectKey: [UInt8]] = [:]
+    init(_ world: World) { self.world = world }
+
+    override func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {
+        guard call == "put", name.hasSuffix(".sweep") else { return }
+        // Away between the mark and the sweep, so that another may sweep, and writers may rely on what it spared.
+        store.scheduler.stand(
+            store.actor, for: .seconds(3600 * world.dice.within(1...60)),
+            orUntil: world.dice.chance(3000) ? ".done" : nil)
+    }
+
+    override func put(_ key: ObjectKey, _ bytes: [UInt8]) throws(HoldfastError) -> [UInt8]? {
+        if key.path.hasPrefix(ObjectNames.collections), key.path.hasSuffix(".sweep") { own[key] = bytes }
+        return bytes
+    }
+
+    override func get(_ key: ObjectKey, _ bytes: [UInt8]) -> [UInt8] { own[key] ?? bytes }
+
+    override func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] {
+        // Its own sweep is not done, whatever others say.
+        guard prefix == ObjectNames.collections, !own.isEmpty else { return found }
+        return found.filter { info in
+            !own.keys.contains { info.key.path == $0.path.replacing(".sweep", with: ".done") }
+        }
     }
 }

@@ -26,7 +26,9 @@ final class SimulatedBackup {
         encoder = try ChunkEncoder(.none)
         dataHash = KeyedHash(key: try repository.keyring.key(.dataID))
         metaHash = KeyedHash(key: try repository.keyring.key(.metaID))
+        let opened = store.world.now
         session = try WriterSession(repository, tag: try repository.tag(ofSource: source.name))
+        store.world.truth.opened[session.lease.id] = opened
     }
 
     func close() { session.close() }

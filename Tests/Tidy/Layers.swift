@@ -29,7 +29,8 @@ enum Layers {
             "CLinux", "TestSupport",
         ],
         "Simulation": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "TestSupport", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Recovery", "TestSupport",
+            "Logging",
         ],
         "Soak": ["Primitives", "Simulation"],
     ]
