@@ -113,7 +113,7 @@ private struct Cast {
         world.truth.patience = mutation == nil ? world.dice.pick([0, 1000, 3000, 6000]) ?? 0 : 5000
         world.truth.variety = world.dice.pick([1, 2, 4, 7]) ?? 2
         var programs: [(actor: Actor, body: @Sendable () -> Void)] = []
-        func add(_ name: String, _ disguise: Disguise = Disguise(), _ body: @escaping @Sendable (Stage) -> Void) {
+        func add(_ name: String, _ disguise: Disguise, _ body: @escaping @Sendable (Stage) -> Void) {
             let skew: Duration =
                 world.dice.chance(3000) ? .seconds(world.dice.within(-100_000...100_000)) : .zero
             let actor = Actor("\(name)\(programs.count)", skew: skew)
@@ -123,11 +123,17 @@ private struct Cast {
                 scheduler, actor, seed: seed &* 31 &+ UInt64(programs.count), mutation: mutation, disguise: disguise)
             programs.append((actor, { body(stage) }))
         }
+        if let mutation, Scene.covers(mutation) {
+            world.truth.patience = mutation == .twoSweepers ? 10_000 : 5000
+            world.truth.variety = 1
+            Scene(mutation: mutation, world: world).cast(add)
+            return programs
+        }
         for number in 0..<(isSmall ? 1 : world.dice.within(1...3)) {
             let key = world.dice.pick([SimulatedKey.writer, .other, .admin]) ?? .writer
             let source = world.dice.chance(2500) ? "shared" : "source\(number)"
             let rounds = world.dice.within(1...4)
-            add("writer", writerDisguise(world)) { $0.write(key, source: source, rounds: rounds) }
+            add("writer", Disguise()) { $0.write(key, source: source, rounds: rounds) }
         }
         let collectors = mutation == .twoSweepers ? 2 : isSmall ? 1 : world.dice.within(1...2)
         if collectors > 1 { world.truth.count("two collectors") }
@@ -137,34 +143,21 @@ private struct Cast {
             add("collector", collectorDisguise(world)) { $0.collect(key, rounds: rounds) }
         }
         let forgets = world.dice.within(2...5)
-        add("forgetter") { $0.forget(.admin, rounds: forgets) }
+        add("forgetter", Disguise()) { $0.forget(.admin, rounds: forgets) }
         if world.dice.chance(5000) {
             let rounds = world.dice.within(1...2)
-            add("reader") { $0.restore(rounds: rounds) }
+            add("reader", Disguise()) { $0.restore(rounds: rounds) }
         }
-        if isSmall || world.dice.chance(1500) { add("rotator") { $0.rotate(rounds: 1) } }
-        if world.dice.chance(2500) { add("holder") { $0.hold(.maintainer, rounds: 2) } }
+        if isSmall || world.dice.chance(1500) { add("rotator", Disguise()) { $0.rotate(rounds: 1) } }
+        if world.dice.chance(2500) { add("holder", Disguise()) { $0.hold(.maintainer, rounds: 2) } }
         if mutation == nil, !isSmall, world.dice.chance(1500) {
             let rounds = world.dice.within(1...2)
-            add("harm") { $0.harm(rounds: rounds) }
+            add("harm", Disguise()) { $0.harm(rounds: rounds) }
         }
         return programs
     }
 
-    private func writerDisguise(_ world: World) -> Disguise {
-        switch mutation {
-        case .ignoresKeep: Keepless()
-        case .listsBeforeLease: EarlyLister(world)
-        default: Disguise()
-        }
-    }
-
     private func collectorDisguise(_ world: World) -> Disguise {
-        switch mutation {
-        case .noSecondMark: FirstMarkOnly(world)
-        case .noFence: Fenceless()
-        case .twoSweepers: OwnSweeper(world)
-        default: Disguise()
-        }
+        mutation == .noSecondMark ? FirstMarkOnly(world) : Disguise()
     }
 }

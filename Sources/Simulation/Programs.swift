@@ -15,6 +15,7 @@ final class Stage: @unchecked Sendable {
     let store: SimulatedStore
     let environment: Environment
     let mutation: Mutation?
+    private var opened: Repository?
 
     init(_ scheduler: Scheduler, _ actor: Actor, seed: UInt64, mutation: Mutation?, disguise: Disguise = Disguise()) {
         world = scheduler.world
@@ -26,8 +27,12 @@ final class Stage: @unchecked Sendable {
             logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, threading: .calling(actor.due))
     }
 
+    /// A judge opens once: no key changes when all actors have ended.
     func open(_ key: SimulatedKey) throws(HoldfastError) -> Repository {
-        try Repository.open(store, secret: key.secret, environment: environment)
+        if actor.isQuiet, let opened { return opened }
+        let repository = try Repository.open(store, secret: key.secret, environment: environment)
+        if actor.isQuiet { opened = repository }
+        return repository
     }
 
     /// Runs a step of a program; an error ends the step and is counted.
