@@ -24,19 +24,24 @@ struct Scene {
         let disguise: Disguise
         switch mutation {
         case .ignoresKeep: disguise = Keepless()
-        case .noFence: disguise = LateCommitter(world)
+        case .noFence: disguise = LateCommitter(".sweep")
+        case .twoSweepers: disguise = LateCommitter("")
         case .listsBeforeLease: disguise = EarlyLister(world)
         default: disguise = Disguise()
         }
         let start = world.dice.within(20...40)
         add("writer", disguise) { stage in
             stage.sleep(minutes: start)
+            if stage.mutation == .twoSweepers { stage.actor.patience = 0 }
             stage.write(.writer, source: "shared", rounds: 1)
         }
         let rounds = world.dice.within(5...7)
         add("collector", collector()) { stage in
             stage.sleep(minutes: 120)
-            stage.collect(.admin, rounds: rounds)
+            guard stage.mutation == .twoSweepers else { return stage.collect(.admin, rounds: rounds) }
+            stage.collect(.admin, rounds: 1)
+            stage.sleep(minutes: 26 * 60 + minutes)
+            stage.collect(.admin, rounds: 1)
         }
         if mutation == .twoSweepers { addSecondSweeper(add) }
     }
@@ -54,8 +59,8 @@ struct Scene {
     private func addSecondSweeper(_ add: Add) {
         let hours = world.dice.within(4...12)
         add("collector", OwnSweeper(world, hours: hours)) { stage in
-            stage.sleep(minutes: 27 * 60)
-            stage.collect(.maintainer, rounds: 2)
+            stage.sleep(minutes: 28 * 60)
+            stage.collect(.maintainer, rounds: 1)
         }
         add("forgetter", Disguise()) { stage in
             stage.sleep(minutes: 24 * 60)
@@ -67,7 +72,7 @@ struct Scene {
             stage.sleep(minutes: 24 * 60)
             stage.store.scheduler.stand(stage.actor, for: .seconds(60 * 3600), orUntil: ".done")
             stage.sleep(minutes: away)
-            stage.write(.other, source: "shared", rounds: 1)
+            stage.write(.writer, source: "shared", rounds: 1)
         }
     }
 }
@@ -97,12 +102,13 @@ extension Stage {
 
 /// A writer who stands still between its last look at gc/ and its commit.
 final class LateCommitter: Disguise, @unchecked Sendable {
-    private let world: World
-    init(_ world: World) { self.world = world }
+    private let step: String
+    /// - Parameter step: How the name of the step of a collection ends that wakes the writer.
+    init(_ step: String) { self.step = step }
 
     override func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {
         guard call == "put", name.hasPrefix(ObjectNames.snapshots) else { return }
-        store.scheduler.stand(store.actor, for: .seconds(4 * 86_400), orUntil: ".sweep")
+        store.scheduler.stand(store.actor, for: .seconds(4 * 86_400), orUntil: step)
     }
 }
 

@@ -24,6 +24,8 @@ package final class Actor: @unchecked Sendable {
     var isDead = false
     var isDone = false
     var isRenewing = false
+    /// How often this writer pauses, in ten thousand chances, when it is not as patient as the others.
+    var patience: Int?
     /// Calls to the store so far, and the one at which the actor's machine stops for good.
     var calls = 0
     var crashAt: Int?

@@ -81,7 +81,9 @@ extension Stage {
             let wasAway = (world.truth.counts["freezes"] ?? 0) > failuresBefore
             let isLate = !isLeased && world.now.since(begun) > LeaseTimes.grace
             let wasRobbed = !isLeased && world.truth.exclusivePrunes.contains { $0 > begun }
-            if world.truth.harmed.isEmpty && !wasAway && !isLate && !wasRobbed && world.traits.failures + world.traits.lostAnswers == 0 {
+            if world.truth.harmed.isEmpty && !wasAway && !isLate && !wasRobbed
+                && world.traits.failures + world.traits.lostAnswers == 0
+            {
                 world.truth.violations.append(
                     "\(actor.name) lost snapshot \(snapshot.id) \(isLeased ? "under a lease" : "within the grace"): "
                         + "\(error)")
