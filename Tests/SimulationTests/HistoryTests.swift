@@ -6,48 +6,45 @@ import Testing
 
 @Suite("Simulated histories")
 struct HistoryTests {
-    /// Of each class of store; scripts/soak runs more.
-    private static let histories: UInt64 = 300
+    /// Of each class of store; scripts/test runs 3,000 more in a release build, and scripts/soak as many as are asked.
+    private static let histories: UInt64 = 40
 
-    /// What must really have happened in the short run on every class of store.
-    private static let everywhere = [
+    /// What must really have happened in the short run, so that it can't be hollow.
+    private static let circumstances = [
         "backups", "backups refused: lease-lost", "collections", "commits", "crashes", "exclusive prunes",
-        "failed calls",
-        "fences", "forgets", "freezes", "holds", "forgets refused: usage", "leases slept through", "losses reported",
-        "lost answers", "lost packs", "merges", "reordered listings", "repacks", "restores with a lease",
-        "restores without a lease", "rival steps", "rotations", "rotten packs", "skewed clocks", "split listings",
-        "sweeps", "two collectors",
+        "failed calls", "fences", "forgets", "forgets refused: usage", "freezes", "ghosts", "hidden names", "holds",
+        "late deletes", "leases slept through", "losses reported", "lost answers", "lost packs", "merges",
+        "refused deletes", "reordered listings", "repacks", "restores with a lease", "restores without a lease",
+        "rival steps", "rotations", "rotten packs", "skewed clocks", "split listings", "sweeps", "two collectors",
+        "unguarded puts",
     ]
 
-    private static func faults(of kind: StoreKind) -> [String] {
-        switch kind {
-        case .strict: []
-        case .lagging: ["ghosts", "hidden names"]
-        case .lateDeletes: ["late deletes"]
-        case .locking: ["refused deletes"]
-        case .overwriting: ["unguarded puts"]
-        }
-    }
-
-    @Test("histories keep every promise on every class of store", arguments: StoreKind.allCases)
-    func promises(_ kind: StoreKind) throws {
+    @Test("histories keep every promise on every class of store, and every kind of fault occurs in them")
+    func promises() throws {
         let simulator = try Simulator()
         var counts: [String: Int] = [:]
-        for seed in 1...Self.histories {
-            let report = simulator.run(seed: seed, kind: kind)
-            #expect(report.violations.isEmpty, "seed \(seed) on a \(kind.rawValue) store")
-            for (what, count) in report.counts { counts[what, default: 0] += count }
+        for kind in StoreKind.allCases {
+            for seed in 1...Self.histories {
+                let report = simulator.run(seed: seed, kind: kind)
+                #expect(report.violations.isEmpty, "seed \(seed) on a \(kind.rawValue) store")
+                for (what, count) in report.counts { counts[what, default: 0] += count }
+            }
         }
-        // Where names can be written over, no writer is ever fenced and nothing is swept beside one.
-        let rare: Set<String> = kind == .overwriting ? ["fences", "backups refused: lease-lost"] : []
-        for what in Self.everywhere + Self.faults(of: kind) where !rare.contains(what) {
-            #expect(counts[what, default: 0] > 0, "the histories on a \(kind.rawValue) store had no \(what)")
+        for what in Self.circumstances {
+            #expect(counts[what, default: 0] > 0, "the histories had no \(what)")
         }
     }
 
-    @Test(
-        "a crash of anyone at any call breaks no promise", arguments: [(1 as UInt64, StoreKind.strict), (2, .lagging)])
-    func crashes(_ seed: UInt64, _ kind: StoreKind) throws {
+    @Test("what a repack left that died goes within two collections")
+    func lostRepack() throws {
+        let report = try Simulator().run(seed: 298, kind: .overwriting)
+        #expect(report.violations.isEmpty, "seed 298")
+        #expect(report.counts["crashes", default: 0] > 0)
+    }
+
+    @Test("a crash of anyone at any call breaks no promise")
+    func crashes() throws {
+        let (seed, kind) = (1 as UInt64, StoreKind.strict)
         let simulator = try Simulator()
         let whole = simulator.run(seed: seed, kind: kind, crash: CrashPoint(actor: 0, call: 0))
         #expect(whole.violations.isEmpty && whole.callsOfActors.count >= 4, "seed \(seed)")
