@@ -42,8 +42,8 @@ package struct Simulator: Sendable {
     /// - Parameters:
     ///   - kind: The class of the store; drawn from the seed when nil.
     ///   - mutation: A way in which the protocol is played wrongly.
-    ///   - crash: Whose machine stops for good, and at which of its calls; nothing else goes wrong then. Up to that call
-    ///     the history is that without a crash.
+    ///   - crash: Whose machine stops for good, and at which of its calls; nothing else goes wrong then. Up to that
+    ///     call the history is that without a crash.
     package func run(
         seed: UInt64, kind: StoreKind? = nil, mutation: Mutation? = nil, crash: CrashPoint? = nil,
         isLogged: Bool = false

@@ -35,13 +35,6 @@ struct HistoryTests {
         }
     }
 
-    @Test("what a repack left that died goes within two collections")
-    func lostRepack() throws {
-        let report = try Simulator().run(seed: 298, kind: .overwriting)
-        #expect(report.violations.isEmpty, "seed 298")
-        #expect(report.counts["crashes", default: 0] > 0)
-    }
-
     @Test("a crash of anyone at any call breaks no promise")
     func crashes() throws {
         let (seed, kind) = (1 as UInt64, StoreKind.strict)
