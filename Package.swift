@@ -65,7 +65,7 @@ let package = Package(
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
         library(
             "Simulation",
-            ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport", logging]),
+            ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Recovery", "TestSupport", logging]),
         .executableTarget(name: "Soak", dependencies: ["Primitives", "Simulation"], swiftSettings: settings),
         library(
             "Fuzzing",

@@ -8,6 +8,8 @@ package struct AgreementKey: Sendable {
     package let publicKey: Bytes32
     /// The 32 private bytes, as the slot stores them sealed.
     package let privateKey: SecretBytes
+    /// Made once: libcrypto works out the public half each time, which costs as much as an agreement.
+    private let key: KeyObject
 
     package static func generate(entropy: any Entropy) throws(HoldfastError) -> AgreementKey {
         try AgreementKey(raw: try entropy.secret(32))
@@ -15,7 +17,8 @@ package struct AgreementKey: Sendable {
 
     /// - Throws: `.cryptography` unless `raw` has 32 bytes.
     package init(raw: SecretBytes) throws(HoldfastError) {
-        publicKey = try KeyObject(EVP_PKEY_X25519, private: raw).publicKey()
+        key = try KeyObject(EVP_PKEY_X25519, private: raw)
+        publicKey = try key.publicKey()
         privateKey = raw
     }
 
@@ -23,9 +26,8 @@ package struct AgreementKey: Sendable {
     ///
     /// - Throws: `.cryptography` when the peer's key is of low order, so that the secret would be all zero.
     package func sharedSecret(with peer: Bytes32) throws(HoldfastError) -> SecretBytes {
-        let own = try KeyObject(EVP_PKEY_X25519, private: privateKey)
         let other = try KeyObject(EVP_PKEY_X25519, public: peer)
-        guard let context = EVP_PKEY_CTX_new(own.pointer, nil) else { throw Libcrypto.failure("EVP_PKEY_CTX_new") }
+        guard let context = EVP_PKEY_CTX_new(key.pointer, nil) else { throw Libcrypto.failure("EVP_PKEY_CTX_new") }
         defer { EVP_PKEY_CTX_free(context) }
         let shared = SecretBytes(count: 32)
         var count = 32

@@ -3,8 +3,11 @@
 import COpenSSL
 import Primitives
 
-/// Owns a key object of libcrypto.
-final class KeyObject {
+/// Owns a key object of libcrypto, which wipes it at the end.
+///
+/// Thread: may be used from any thread.
+final class KeyObject: @unchecked Sendable {
+    // Sendable: libcrypto lets threads sign and agree with one key object, and nothing here changes it.
     let pointer: OpaquePointer
 
     init(_ type: Int32, private raw: SecretBytes) throws(HoldfastError) {

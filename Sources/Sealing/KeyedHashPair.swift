@@ -11,11 +11,13 @@ package final class KeyedHashPair: Sendable {
     /// The states after the inner and the outer block of the key, which are as secret as the key.
     private let states: SecretBytes
     private static let stateSize = 32
+    /// Asked once: on a virtual machine the question leaves the machine and takes as long as hashing 50 KB.
+    private static let hasLanes = holdfast_sha256_has_lanes() != 0
 
     /// Takes the two blocks of 64 bytes that the key gives; nil where the processor lacks the instructions.
     package init?(inner: UnsafeRawBufferPointer, outer: UnsafeRawBufferPointer) {
         precondition(inner.count == 64 && outer.count == 64, "a block of SHA-256 has 64 bytes")
-        guard holdfast_sha256_has_lanes() != 0 else { return nil }
+        guard Self.hasLanes else { return nil }
         states = SecretBytes(count: 2 * Self.stateSize)
         states.withMutableBytes { raw in
             let words = raw.assumingMemoryBound(to: UInt32.self)

@@ -21,19 +21,8 @@ package enum Mutation: String, Sendable, CaseIterable {
     /// Writers look whether a pack is there, and not whether its bases' packs are.
     case trustsBases = "trusts-bases"
 
-    /// Seeds to try, beginning with one that caught it when this was written.
-    package var seeds: [UInt64] {
-        let known: UInt64
-        switch self {
-        case .noSecondMark: known = 3
-        case .deletesBeyondSweep: known = 7
-        case .ignoresKeep: known = 23
-        case .noFence: known = 65
-        case .listsBeforeLease: known = 547
-        case .trustsEntries, .trustsBases: known = 52
-        }
-        return [known] + (1000..<1150)
-    }
+    /// Of two sweepers each deletes what its own sweep names.
+    case twoSweepers = "two-sweepers"
 
     /// The step of a collection that writers wait for.
     var awaited: String? {
@@ -48,8 +37,8 @@ package enum Mutation: String, Sendable, CaseIterable {
     func sharpen(_ traits: inout StoreTraits) {
         traits.failures = 0
         traits.lostAnswers = 0
-        traits.freezes = self == .noFence ? 150 : 0
-        traits.crashes = self == .listsBeforeLease ? 20 : 0
+        traits.freezes = 0
+        traits.crashes = 0
         traits.stickiness = 3000
     }
 }
@@ -58,6 +47,7 @@ package enum Mutation: String, Sendable, CaseIterable {
 class Disguise: @unchecked Sendable {
     // Sendable: as World.
     func put(_ key: ObjectKey, _ bytes: [UInt8]) throws(HoldfastError) -> [UInt8]? { bytes }
+    func get(_ key: ObjectKey, _ bytes: [UInt8]) -> [UInt8] { bytes }
     func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] { found }
     func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {}
 }
@@ -119,14 +109,53 @@ final class EarlyLister: Disguise, @unchecked Sendable {
         guard call == "put", name.hasPrefix(ObjectNames.leases), name.hasSuffix("/0") else { return }
         early = world.list(ObjectNames.collections)
         // Away between the listing and the lease, for as long as it takes to do harm.
-        store.scheduler.stand(
-            store.actor, for: .seconds(3600 * world.dice.within(1...60)),
-            orUntil: world.dice.chance(7000) ? ".sweep" : nil)
+        store.scheduler.stand(store.actor, for: .seconds(4 * 86_400), orUntil: ".sweep")
     }
 
     override func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] {
         guard prefix == ObjectNames.collections, let early else { return found }
         self.early = nil
         return early.filter { info in found.contains { $0.key == info.key } }
+    }
+}
+
+/// A collector that goes by the sweep that it made itself, whoever put one first.
+final class OwnSweeper: Disguise, @unchecked Sendable {
+    private let world: World
+    private let hours: Int
+    private var wasAway = false
+    private var lists = 0
+    private var own: [ObjectKey: [UInt8]] = [:]
+
+    init(_ world: World, hours: Int) {
+        self.world = world
+        self.hours = hours
+    }
+
+    override func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {
+        guard call == "list", name == ObjectNames.leases, !wasAway else { return }
+        let steps = world.list(ObjectNames.collections).map(\.key.path)
+        guard let last = steps.last, !last.hasSuffix(".sweep"), !last.hasSuffix(".done") else { return }
+        // The first listing of leases is the plan's, and the second looks for lost writers.
+        lists += 1
+        guard lists == 3 else { return }
+        wasAway = true
+        store.scheduler.stand(store.actor, for: .seconds(60 * 3600), orUntil: ".done")
+        store.scheduler.stand(store.actor, for: .seconds(3600 * hours))
+    }
+
+    override func put(_ key: ObjectKey, _ bytes: [UInt8]) throws(HoldfastError) -> [UInt8]? {
+        if key.path.hasPrefix(ObjectNames.collections), key.path.hasSuffix(".sweep") { own[key] = bytes }
+        return bytes
+    }
+
+    override func get(_ key: ObjectKey, _ bytes: [UInt8]) -> [UInt8] { own[key] ?? bytes }
+
+    override func list(_ prefix: String, _ found: [ObjectInfo]) -> [ObjectInfo] {
+        // Its own sweep is not done, whatever others say.
+        guard prefix == ObjectNames.collections, !own.isEmpty else { return found }
+        return found.filter { info in
+            !own.keys.contains { info.key.path == $0.path.replacing(".sweep", with: ".done") }
+        }
     }
 }

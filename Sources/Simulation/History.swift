@@ -13,9 +13,22 @@ package struct HistoryReport: Sendable {
     package var violations: [String]
     package var counts: [String: Int]
     package var calls: Int
+    /// Calls of each actor, in the order of the cast.
+    package var callsOfActors: [Int]
     /// The same for two runs of one seed.
     package var digest: UInt64
     package var log: [String]
+}
+
+/// The call of an actor at which its machine stops; call 0 for none.
+package struct CrashPoint: Sendable, Hashable {
+    package var actor: Int
+    package var call: Int
+
+    package init(actor: Int, call: Int) {
+        self.actor = actor
+        self.call = call
+    }
 }
 
 /// Runs histories.
@@ -29,22 +42,30 @@ package struct Simulator: Sendable {
     /// - Parameters:
     ///   - kind: The class of the store; drawn from the seed when nil.
     ///   - mutation: A way in which the protocol is played wrongly.
+    ///   - crash: Whose machine stops for good, and at which of its calls; nothing else goes wrong then. Up to that
+    ///     call the history is that without a crash.
     package func run(
-        seed: UInt64, kind: StoreKind? = nil, mutation: Mutation? = nil, isLogged: Bool = false
+        seed: UInt64, kind: StoreKind? = nil, mutation: Mutation? = nil, crash: CrashPoint? = nil,
+        isLogged: Bool = false
     ) -> HistoryReport {
         var random = SimulatedRandom(seed: seed)
         let drawn = random.pick(StoreKind.allCases) ?? .strict
         let kind = kind ?? drawn
         var traits = StoreTraits(&random, kind)
         mutation?.sharpen(&traits)
+        if crash != nil {
+            (traits.crashes, traits.freezes, traits.failures, traits.lostAnswers) = (0, 0, 0, 0)
+        }
         let world = World(template.objects, traits: traits, random: random)
         if isLogged { world.log = [] }
         let scheduler = Scheduler(world)
-        scheduler.run(Cast(scheduler, seed: seed, mutation: mutation).programs())
+        let programs = Cast(scheduler, seed: seed, mutation: mutation, isSmall: crash != nil).programs()
+        if let crash, programs.indices.contains(crash.actor) { programs[crash.actor].actor.crashAt = crash.call }
+        scheduler.run(programs)
         Judge(scheduler, seed: seed).judge()
         return HistoryReport(
             seed: seed, kind: kind, violations: world.truth.violations, counts: world.truth.counts,
-            calls: world.calls, digest: world.digest, log: world.log ?? [])
+            calls: world.calls, callsOfActors: programs.map(\.actor.calls), digest: world.digest, log: world.log ?? [])
     }
 }
 
@@ -77,8 +98,11 @@ private struct Cast {
     let scheduler: Scheduler
     let seed: UInt64
     let mutation: Mutation?
+    /// One round or two of everybody, rotation and repacking included.
+    let isSmall: Bool
 
-    init(_ scheduler: Scheduler, seed: UInt64, mutation: Mutation?) {
+    init(_ scheduler: Scheduler, seed: UInt64, mutation: Mutation?, isSmall: Bool) {
+        self.isSmall = isSmall
         self.scheduler = scheduler
         self.seed = seed
         self.mutation = mutation
@@ -89,49 +113,51 @@ private struct Cast {
         world.truth.patience = mutation == nil ? world.dice.pick([0, 1000, 3000, 6000]) ?? 0 : 5000
         world.truth.variety = world.dice.pick([1, 2, 4, 7]) ?? 2
         var programs: [(actor: Actor, body: @Sendable () -> Void)] = []
-        func add(_ name: String, _ disguise: Disguise = Disguise(), _ body: @escaping @Sendable (Stage) -> Void) {
+        func add(_ name: String, _ disguise: Disguise, _ body: @escaping @Sendable (Stage) -> Void) {
             let skew: Duration =
                 world.dice.chance(3000) ? .seconds(world.dice.within(-100_000...100_000)) : .zero
             let actor = Actor("\(name)\(programs.count)", skew: skew)
+            if skew != .zero { world.truth.count("skewed clocks") }
             if name == "writer" { actor.awaits = mutation?.awaited }
             let stage = Stage(
                 scheduler, actor, seed: seed &* 31 &+ UInt64(programs.count), mutation: mutation, disguise: disguise)
             programs.append((actor, { body(stage) }))
         }
-        for number in 0..<world.dice.within(1...3) {
+        if let mutation, Scene.covers(mutation) {
+            world.truth.patience = mutation == .twoSweepers ? 10_000 : 5000
+            world.truth.variety = 1
+            Scene(mutation: mutation, world: world).cast(add)
+            return programs
+        }
+        for number in 0..<(isSmall ? 1 : world.dice.within(1...3)) {
             let key = world.dice.pick([SimulatedKey.writer, .other, .admin]) ?? .writer
             let source = world.dice.chance(2500) ? "shared" : "source\(number)"
             let rounds = world.dice.within(1...4)
-            add("writer", writerDisguise(world)) { $0.write(key, source: source, rounds: rounds) }
+            add("writer", Disguise()) { $0.write(key, source: source, rounds: rounds) }
         }
-        for _ in 0..<world.dice.within(1...2) {
+        let collectors = mutation == .twoSweepers ? 2 : isSmall ? 1 : world.dice.within(1...2)
+        if collectors > 1 { world.truth.count("two collectors") }
+        for _ in 0..<collectors {
             let key = world.dice.pick([SimulatedKey.admin, .maintainer]) ?? .admin
             let rounds = world.dice.within(3...6)
             add("collector", collectorDisguise(world)) { $0.collect(key, rounds: rounds) }
         }
         let forgets = world.dice.within(2...5)
-        add("forgetter") { $0.forget(.admin, rounds: forgets) }
+        add("forgetter", Disguise()) { $0.forget(.admin, rounds: forgets) }
         if world.dice.chance(5000) {
             let rounds = world.dice.within(1...2)
-            add("reader") { $0.restore(rounds: rounds) }
+            add("reader", Disguise()) { $0.restore(rounds: rounds) }
         }
-        if world.dice.chance(1500) { add("rotator") { $0.rotate(rounds: 1) } }
+        if isSmall || world.dice.chance(1500) { add("rotator", Disguise()) { $0.rotate(rounds: 1) } }
+        if world.dice.chance(2500) { add("holder", Disguise()) { $0.hold(.maintainer, rounds: 2) } }
+        if mutation == nil, !isSmall, world.dice.chance(1500) {
+            let rounds = world.dice.within(1...2)
+            add("harm", Disguise()) { $0.harm(rounds: rounds) }
+        }
         return programs
     }
 
-    private func writerDisguise(_ world: World) -> Disguise {
-        switch mutation {
-        case .ignoresKeep: Keepless()
-        case .listsBeforeLease: EarlyLister(world)
-        default: Disguise()
-        }
-    }
-
     private func collectorDisguise(_ world: World) -> Disguise {
-        switch mutation {
-        case .noSecondMark: FirstMarkOnly(world)
-        case .noFence: Fenceless()
-        default: Disguise()
-        }
+        mutation == .noSecondMark ? FirstMarkOnly(world) : Disguise()
     }
 }

@@ -18,6 +18,13 @@ struct Judge {
 
     func judge() {
         world.calmDown()
+        if !world.truth.harmed.isEmpty {
+            demand("the report of losses") { () throws(HoldfastError) in
+                try reportLosses()
+                world.heal()
+                _ = try stage.open(.admin).repairIndex()
+            }
+        }
         demand("before the last collections") { () throws(HoldfastError) in try restoreAll() }
         demand("the last collections") { () throws(HoldfastError) in
             let garbage = try unreachable()
@@ -68,6 +75,42 @@ struct Judge {
         }
         let lost = world.truth.committed.subtracting(world.truth.forgotten).subtracting(listing.snapshots.map(\.id))
         for id in lost.sorted() { blame("snapshot \(id) was committed and is gone") }
+    }
+
+    /// What a lost or rotten pack costs is reported, by the restore and by a check, and never read as other bytes; a
+    /// backup that began after a loss leans on nothing lost.
+    private func reportLosses() throws(HoldfastError) {
+        let repository = try stage.open(.admin)
+        let listing = try repository.snapshots()
+        for (key, error) in listing.damaged { blame("\(key) cannot be read: \(error)") }
+        let state = try repository.loadIndex()
+        let packs = PackReader(store: stage.store, keyring: repository.keyring)
+        var lost = 0
+        for snapshot in listing.snapshots {
+            do throws(HoldfastError) {
+                let draft = try RestoreDraft(repository, snapshot, state.index, packs)
+                if try draft.read(repository, state.index, packs) != world.truth.files[snapshot.id] {
+                    blame("snapshot \(snapshot.id) reads back as other bytes, and nothing says so")
+                }
+            } catch {
+                lost += 1
+                world.truth.count("losses reported")
+                if error.code != .objectMissing && error.code != .corruptObject {
+                    blame("the loss of snapshot \(snapshot.id) is reported as \(error)")
+                }
+                guard !world.truth.hasRot, let lastLoss = world.truth.lastLoss,
+                    let opened = world.truth.opened[snapshot.id], opened > lastLoss + .seconds(400)
+                else { continue }
+                blame("snapshot \(snapshot.id) was begun after the loss and leans on what was lost: \(error)")
+            }
+        }
+        guard lost > 0 else { return }
+        var options = CheckOptions()
+        options.threads = 1
+        options.data = .all
+        if try repository.check(options).findings(.error).isEmpty {
+            blame("\(lost) snapshots do not restore, and check finds no error")
+        }
     }
 
     private func collect() throws(HoldfastError) {

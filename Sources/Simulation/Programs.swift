@@ -3,6 +3,7 @@
 import Logging
 import ObjectStore
 import Primitives
+import Recovery
 import Repository
 import TestSupport
 
@@ -14,6 +15,7 @@ final class Stage: @unchecked Sendable {
     let store: SimulatedStore
     let environment: Environment
     let mutation: Mutation?
+    private var opened: Repository?
 
     init(_ scheduler: Scheduler, _ actor: Actor, seed: UInt64, mutation: Mutation?, disguise: Disguise = Disguise()) {
         world = scheduler.world
@@ -25,8 +27,12 @@ final class Stage: @unchecked Sendable {
             logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, threading: .calling(actor.due))
     }
 
+    /// A judge opens once: no key changes when all actors have ended.
     func open(_ key: SimulatedKey) throws(HoldfastError) -> Repository {
-        try Repository.open(store, secret: key.secret, environment: environment)
+        if actor.isQuiet, let opened { return opened }
+        let repository = try Repository.open(store, secret: key.secret, environment: environment)
+        if actor.isQuiet { opened = repository }
+        return repository
     }
 
     /// Runs a step of a program; an error ends the step and is counted.
@@ -81,18 +87,52 @@ extension Stage {
         }
     }
 
+    /// Forgets snapshots by name, as `holdfast forget` does; held ones are refused.
     func forget(_ key: SimulatedKey, rounds: Int) {
         for _ in 0..<rounds where !actor.isDead {
             pauseBetween()
             attempt("forgets") { () throws(HoldfastError) in
                 let repository = try open(key)
-                let snapshots = try repository.snapshots().snapshots
-                for snapshot in snapshots where world.dice.chance(6000) {
+                let forgetter = try Forgetter(repository)
+                var selection = ForgetSelection()
+                selection.allowsLast = true
+                let ignored = world.dice.chance(3000) ? [] : Set(try repository.holds().map(\.hold.snapshot))
+                for snapshot in try repository.snapshots().snapshots where world.dice.chance(6000) {
+                    if !ignored.contains(snapshot.id) { selection.named.append(snapshot.id) }
+                }
+                if selection.named.isEmpty { return }
+                let plan = try forgetter.plan(RetentionPolicy(), selection)
+                if world.dice.chance(1500) { pauseBetween() }
+                let begun = world.now
+                for snapshot in plan.dropped {
+                    if let held = world.truth.held[snapshot.id], held + world.traits.listingLag < begun { continue }
                     world.truth.forgotten.insert(snapshot.id)
                     world.tell("\(actor.name) forgets \(snapshot.id)")
-                    try store.delete(ObjectNames.snapshot(snapshot.tag, snapshot.id))
                 }
+                _ = try forgetter.run(plan)
             }
+        }
+    }
+
+    /// Protects snapshots from being forgotten.
+    func hold(_ key: SimulatedKey, rounds: Int) {
+        for _ in 0..<rounds where !actor.isDead {
+            pauseBetween()
+            attempt("holds") { () throws(HoldfastError) in
+                let repository = try open(key)
+                guard let snapshot = world.dice.pick(try repository.snapshots().snapshots) else { return }
+                try repository.hold(snapshot, reason: "a matter of law")
+                // What was about to be forgotten when the hold came may be gone.
+                if !world.truth.forgotten.contains(snapshot.id) { world.truth.held[snapshot.id] = world.now }
+            }
+        }
+    }
+
+    /// Bit rot, and deletes by others.
+    func harm(rounds: Int) {
+        for _ in 0..<rounds where !actor.isDead {
+            pauseBetween()
+            world.harm()
         }
     }
 
@@ -111,6 +151,9 @@ extension Stage {
                 if options.isExclusive { world.truth.exclusivePrunes.append(world.now) }
                 if report.deletedPacks > 0 { world.truth.count("sweeps") }
                 if report.fencedLeases > 0 { world.truth.count("fences") }
+                if report.repackedPacks > 0 { world.truth.count("repacks") }
+                if report.mergedRuns > 0 { world.truth.count("merges") }
+                if options.isExclusive { world.truth.count("exclusive prunes") }
                 world.tell("\(actor.name) collected: \(report)")
             }
             if mutation == .deletesBeyondSweep { deleteAllCondemned() }

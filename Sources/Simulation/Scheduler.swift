@@ -24,6 +24,11 @@ package final class Actor: @unchecked Sendable {
     var isDead = false
     var isDone = false
     var isRenewing = false
+    /// How often this writer pauses, in ten thousand chances, when it is not as patient as the others.
+    var patience: Int?
+    /// Calls to the store so far, and the one at which the actor's machine stops for good.
+    var calls = 0
+    var crashAt: Int?
     /// Judges are not interrupted and nothing fails for them.
     var isQuiet = false
 
@@ -71,6 +76,16 @@ final class Scheduler: @unchecked Sendable {
         world.advance(by: .milliseconds(world.dice.chance(1000) ? 2000 : 40))
         if world.calls > Self.maximumCalls { for actor in actors { actor.isDead = true } }
         hand(from: actor)
+    }
+
+    /// How long nobody but `actor` has anything to do; zero when someone is ready.
+    func quietTime(beside actor: Actor) -> Duration {
+        var first = Timestamp(nanoseconds: .max)
+        for other in actors where other !== actor && !other.isDone {
+            guard !other.isDead, let wakeAt = other.wakeAt else { return .zero }
+            first = min(first, wakeAt)
+        }
+        return first > world.now ? first.since(world.now) : .zero
     }
 
     /// Lets the actor stand still for `duration`, or until a name with `suffix` is put.

@@ -16,6 +16,7 @@ final class SimulatedBackup {
     private let metaHash: KeyedHash
 
     private var world: World { store.world }
+    private var patience: Int { store.actor.patience ?? world.truth.patience }
 
     init(_ repository: Repository, _ source: SimulatedSource, _ store: SimulatedStore, _ mutation: Mutation?)
         throws(HoldfastError)
@@ -26,7 +27,9 @@ final class SimulatedBackup {
         encoder = try ChunkEncoder(.none)
         dataHash = KeyedHash(key: try repository.keyring.key(.dataID))
         metaHash = KeyedHash(key: try repository.keyring.key(.metaID))
+        let opened = store.world.now
         session = try WriterSession(repository, tag: try repository.tag(ofSource: source.name))
+        store.world.truth.opened[session.lease.id] = opened
     }
 
     func close() { session.close() }
@@ -36,17 +39,17 @@ final class SimulatedBackup {
         let previous = try repository.snapshots(of: session.tag).latest(of: session.tag)
         var entries: [Entry] = []
         for file in source.files.sorted(by: { $0.name < $1.name }) {
-            if world.dice.chance(world.truth.patience / 2) { pause() }
+            if world.dice.chance(patience / 2) { pause() }
             entries.append(
                 try add(file.name, file.blocks, isUnchanged: parent.plain[file.name] == source.plain[file.name]))
             if world.dice.chance(2000) { try session.flush() }
         }
-        if world.dice.chance(world.truth.patience) { pause() }
+        if world.dice.chance(patience) { pause() }
         let node = DirectoryNode(.entries(entries)).encoded
         let id = ChunkID(metaHash.digest(node.span.bytes))
         try store(id, .meta, node, base: nil)
         try session.flush()
-        if world.dice.chance(world.truth.patience) { pause() }
+        if world.dice.chance(patience) { pause() }
         var record = SnapshotRecord(
             source: source.name, workload: "dir", host: "simulated", toolVersion: "0", runID: session.lease.id,
             started: repository.clock.now())

@@ -81,7 +81,9 @@ extension Stage {
             let wasAway = (world.truth.counts["freezes"] ?? 0) > failuresBefore
             let isLate = !isLeased && world.now.since(begun) > LeaseTimes.grace
             let wasRobbed = !isLeased && world.truth.exclusivePrunes.contains { $0 > begun }
-            if !wasAway && !isLate && !wasRobbed && world.traits.failures + world.traits.lostAnswers == 0 {
+            if world.truth.harmed.isEmpty && !wasAway && !isLate && !wasRobbed
+                && world.traits.failures + world.traits.lostAnswers == 0
+            {
                 world.truth.violations.append(
                     "\(actor.name) lost snapshot \(snapshot.id) \(isLeased ? "under a lease" : "within the grace"): "
                         + "\(error)")
@@ -91,6 +93,7 @@ extension Stage {
         if read != world.truth.files[snapshot.id] {
             world.truth.violations.append("\(actor.name) read other bytes of snapshot \(snapshot.id)")
         }
+        world.truth.count(isLeased ? "restores with a lease" : "restores without a lease")
     }
 
     /// What is not found is looked for again in a fresh index before a reader gives up.

@@ -30,12 +30,16 @@ package final class SimulatedStore: ObjectStore {
         guard let copy = try disguise.put(key, copy) else { return }
         if let there = world.object(key) {
             guard there.bytes == copy else {
+                if key.path.hasPrefix(ObjectNames.collections) { world.truth.count("rival steps") }
                 throw HoldfastError(.objectExists, "\(key) is taken by other bytes", hint: "Run `holdfast check`.")
             }
             return try leave()
         }
         // Without create-if-absent others may come between the look and the write.
-        if !world.traits.createsIfAbsent { try enter("write", key.path) }
+        if !world.traits.createsIfAbsent {
+            world.truth.count("unguarded puts")
+            try enter("write", key.path)
+        }
         world.put(key, copy)
         try leave()
     }
@@ -46,7 +50,7 @@ package final class SimulatedStore: ObjectStore {
         guard UInt64(bytes.count) <= limit.bytes else {
             throw HoldfastError(.limitExceeded, "\(key) is too large", hint: "Run `holdfast check`.")
         }
-        return bytes
+        return disguise.get(key, bytes)
     }
 
     package func read(
@@ -77,6 +81,8 @@ package final class SimulatedStore: ObjectStore {
         if world.traits.splitsListings, !actor.isQuiet { world.dice.shuffle(&found) }
         let isSplit = world.traits.splitsListings && found.count > 1 && !actor.isQuiet && world.dice.chance(2000)
         let first = isSplit ? world.dice.below(found.count) : found.count
+        if found.count > 1, world.traits.splitsListings { world.truth.count("reordered listings") }
+        if isSplit { world.truth.count("split listings") }
         for info in found[..<first] { try visit(info) }
         guard isSplit else { return }
         // The names of the second half are looked up when their turn comes, as pages of a listing are.
@@ -116,6 +122,8 @@ package final class SimulatedStore: ObjectStore {
     private func enter(_ call: String, _ name: String) throws(HoldfastError) {
         if actor.isDead { throw Self.dead }
         renewIfDue()
+        actor.calls += 1
+        if actor.calls == actor.crashAt { try crash() }
         world.note(actor.name, call, name)
         disguise.willCall(call, name, self)
         scheduler.pass(actor)
@@ -125,6 +133,7 @@ package final class SimulatedStore: ObjectStore {
         if actor.isDead { throw Self.dead }
         if world.dice.chance(world.traits.crashes) { try crash() }
         if world.dice.chance(world.traits.failures) {
+            world.truth.count("failed calls")
             world.tell("\(actor.name): failed")
             throw HoldfastError(.storeUnavailable, "the call failed", hint: "Try again.", retry: .later)
         }
@@ -134,6 +143,7 @@ package final class SimulatedStore: ObjectStore {
         if actor.isQuiet { return }
         if world.dice.chance(world.traits.crashes) { try crash() }
         if world.dice.chance(world.traits.lostAnswers) {
+            world.truth.count("lost answers")
             world.tell("\(actor.name): the answer was lost")
             throw HoldfastError(.storeUnavailable, "the answer was lost", hint: "Try again.", retry: .later)
         }
@@ -161,7 +171,11 @@ package final class SimulatedStore: ObjectStore {
         }
         if let awaited = actor.awaits { (event, duration) = (awaited, .seconds(4 * 86_400)) }
         world.tell("\(actor.name) freezes for \(duration)" + (event.map { " or until gc/*\($0)" } ?? ""))
+        let begun = world.now
         scheduler.stand(actor, for: duration, orUntil: event)
+        if !actor.isDead, actor.due.isDue(at: world.uptime), world.now.since(begun) > LeaseTimes.expiry {
+            world.truth.count("leases slept through")
+        }
     }
 
     /// Renewals come when they are due or, as on a busy machine, a few calls later.
@@ -174,12 +188,14 @@ package final class SimulatedStore: ObjectStore {
     }
 
     /// Waits as a busy program does, renewing its leases; now and then only until a step of a collection is put.
+    ///
+    /// While everyone sleeps nobody looks at leases, so that renewals in between are left out.
     func wait(_ duration: Duration) {
         let end = world.now + duration
         let drawn = world.dice.chance(3000) ? world.dice.pick([".sweep", ".done", ""]) : nil
         let event = actor.awaits ?? drawn
         while world.now < end, !actor.isDead {
-            let nap = Duration.seconds(world.dice.within(240...1500))
+            let nap = max(.seconds(world.dice.within(240...1780)), scheduler.quietTime(beside: actor) - .seconds(60))
             scheduler.stand(actor, for: min(nap, end.since(world.now)), orUntil: event)
             if actor.wasWoken { return }
             if world.dice.chance(200) { actor.skew += .seconds(world.dice.within(-7200...7200)) }

@@ -83,9 +83,11 @@ package final class World: @unchecked Sendable {
         guard let object = object(key) else { return }
         let isLocked = key.path.hasPrefix("packs/") || key.path.hasPrefix("index/")
         if isLocked, now.since(object.modified) < traits.lock {
+            truth.count("refused deletes")
             throw HoldfastError(.accessDenied, "\(key) is locked", hint: "Wait until the lock ends.")
         }
         if traits.deleteDelay > .zero {
+            truth.count("late deletes")
             lateDeletes.append((now + dice.duration(upTo: traits.deleteDelay), key))
         } else {
             remove(key)
@@ -104,13 +106,44 @@ package final class World: @unchecked Sendable {
     func list(_ prefix: String) -> [ObjectInfo] {
         var found: [ObjectInfo] = []
         for (key, object) in objects[Self.folder(prefix)] ?? [:]
-        where object.listedFrom <= now && key.path.utf8.starts(with: prefix.utf8) {
+        where key.path.utf8.starts(with: prefix.utf8) {
+            if object.listedFrom > now {
+                truth.count("hidden names")
+                continue
+            }
             found.append(ObjectInfo(key: key, size: UInt64(object.bytes.count), modified: object.modified))
         }
         for ghost in ghosts.values where ghost.until > now && ghost.info.key.path.hasPrefix(prefix) {
+            truth.count("ghosts")
             found.append(ghost.info)
         }
         return found.sorted { $0.key < $1.key }
+    }
+
+    /// Somebody else takes a pack away, or a byte of it rots.
+    func harm() {
+        guard let key = dice.pick((objects["packs"] ?? [:]).keys.sorted()), let object = object(key) else { return }
+        if truth.harmed[key] == nil { truth.harmed[key] = object.bytes }
+        if dice.chance(5000) {
+            truth.count("lost packs")
+            truth.lastLoss = now
+            tell("\(key) is lost")
+            remove(key)
+        } else {
+            truth.count("rotten packs")
+            truth.hasRot = true
+            let place = dice.below(object.bytes.count)
+            tell("byte \(place) of \(key) rots")
+            objects["packs"]?[key]?.bytes[place] ^= UInt8(1 << dice.below(8))
+        }
+    }
+
+    /// What was lost and what is rotten is put back from elsewhere, as an operator would do.
+    func heal() {
+        for (key, bytes) in truth.harmed.sorted(by: { $0.key < $1.key }) {
+            let modified = object(key)?.modified ?? now
+            objects["packs", default: [:]][key] = Object(bytes: bytes, modified: modified, listedFrom: modified)
+        }
     }
 
     /// Ends every oddity: the rest of a history is judged on a store that does what it says.
@@ -130,6 +163,14 @@ struct Truth {
     var committed: Set<SnapshotID> = []
     /// Snapshots that a forget was about to delete.
     var forgotten: Set<SnapshotID> = []
+    /// When the session of a snapshot was about to be opened.
+    var opened: [SnapshotID: Timestamp] = [:]
+    /// When a hold of a snapshot was there for sure.
+    var held: [SnapshotID: Timestamp] = [:]
+    /// Packs that were lost or are rotten, as they were.
+    var harmed: [ObjectKey: [UInt8]] = [:]
+    var lastLoss: Timestamp?
+    var hasRot = false
     /// When someone last swept without the grace for readers.
     var exclusivePrunes: [Timestamp] = []
     /// When the collector that put a generation had listed the snapshots, for a mutation.

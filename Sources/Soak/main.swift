@@ -10,6 +10,8 @@ let histories = arguments.count > 2 ? UInt64(arguments[2]) ?? 1000 : 1000
 let kind = arguments.count > 3 ? StoreKind(rawValue: arguments[3]) : nil
 let mutation = arguments.count > 4 ? Mutation(rawValue: arguments[4]) : nil
 let isLogged = arguments.count > 5
+/// Seconds after which no further history is begun.
+let limit = getenv("SECONDS_TO_RUN").flatMap { Int(String(cString: $0)) } ?? Int.max
 let goesOn = getenv("GO_ON") != nil
 
 func say(_ text: String) {
@@ -22,7 +24,11 @@ do throws(HoldfastError) {
     var counts: [String: Int] = [:]
     var calls = 0
     var failed = 0
+    let begun = time(nil)
+    var done = 0
     for seed in first..<first &+ histories {
+        if time(nil) - begun >= limit { break }
+        done += 1
         let report = simulator.run(seed: seed, kind: kind, mutation: mutation, isLogged: isLogged)
         for (what, count) in report.counts { counts[what, default: 0] += count }
         calls += report.calls
@@ -31,9 +37,10 @@ do throws(HoldfastError) {
         failed += 1
         say("seed \(seed) on a \(report.kind.rawValue) store, \(report.calls) calls:")
         for violation in report.violations { say("  \(violation)") }
+        say("  again, with every call: HISTORIES=1 SEED=\(seed) KIND=\(report.kind.rawValue) LOG=1 scripts/soak")
         if !goesOn { exit(1) }
     }
-    say("\(histories) histories, \(calls) calls, \(failed) failed")
+    say("\(done) histories, \(calls) calls, \(failed) failed")
     for (what, count) in counts.sorted(by: { $0.key < $1.key }) { say("  \(what): \(count)") }
     exit(failed == 0 ? 0 : 1)
 } catch {

@@ -1,5 +1,6 @@
 // Garbage collection: what is needed stays, what is not goes, whoever else is at work.
 
+import Compression
 import ObjectStore
 import Primitives
 import Repository
@@ -25,6 +26,27 @@ struct CollectionTests {
         #expect(try house.names("packs/").count == 2)
         #expect(try house.restoreAll() == [kept: ["c": house.noise(3)]])
         #expect(try house.names("gc/").contains("gc/1.done"))
+    }
+
+    @Test("what a repack left that died is condemned by the first collection after a day")
+    func deadRepack() throws {
+        let house = try SmallHouse()
+        let kept = try house.backup(["a": .whole(house.noise(1))])
+        let session = try WriterSession(house.open(), tag: SourceTag(Bytes16()), purpose: .repack)
+        let bytes = house.noise(2)
+        try bytes.withUnsafeBytes { raw in
+            try session.append(.data, id: ChunkID(Bytes32(raw.bytes)), codec: .stored, raw: raw.count, raw)
+        }
+        try session.flush()
+        let key = ObjectNames.lease(session.lease.id, 0)
+        let lease = try house.store.get(key, limit: LeaseObject.maximumSize)
+        session.close()
+        // As if the process had died before it took its lease away.
+        try house.store.putIfAbsent(key, lease.span.bytes)
+        #expect(try Collector(house.open()).plan().spared == 1)
+        house.clock.advance(by: LeaseTimes.grace + .seconds(1))
+        #expect(try house.prune().condemned?.packs == 1)
+        #expect(try house.restoreAll() == [kept: ["a": house.noise(1)]])
     }
 
     @Test("bases live as long as their deltas, whatever is forgotten below them")

@@ -34,7 +34,8 @@ enum Layers {
         ],
         "FuzzEntry": ["Primitives", "Fuzzing"],
         "Simulation": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "TestSupport", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Recovery", "TestSupport",
+            "Logging",
         ],
         "Soak": ["Primitives", "Simulation"],
     ]

@@ -92,7 +92,9 @@ package final class Collector {
     private func sort(
         _ unneeded: [PackID: ObjectInfo], _ leases: LeaseSurvey, into plan: inout PrunePlan
     ) throws(HoldfastError) {
-        let open = Set(leases.open.map(\.id))
+        let now = try store.time()
+        // A repack that was silent for a whole grace commits nothing any more, and what it left needs no fence.
+        let open = Set(leases.open.filter { $0.object == nil || $0.mayCommit || !$0.isLost(at: now) }.map(\.id))
         let reader = PackReader(store: store, keyring: repository.keyring)
         for (pack, info) in unneeded.sorted(by: { $0.key < $1.key }) {
             try repository.environment.cancellation.check()
