@@ -77,15 +77,11 @@ package struct SystemClock: Clock {
     package init() {}
 
     package func now() -> Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: Int64(time.tv_nsec))
+        Timestamp(nanoseconds: holdfast_wall_clock())
     }
 
     package func uptime() -> Duration {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return .seconds(Int64(time.tv_sec)) + .nanoseconds(Int64(time.tv_nsec))
+        .nanoseconds(holdfast_steady_clock())
     }
 
     package func sleep(for duration: Duration, unless cancellation: Cancellation) {
@@ -95,9 +91,7 @@ package struct SystemClock: Clock {
             if left <= .zero { return }
             // Short naps, so that a raised cancellation is seen within a twentieth of a second.
             let nap = min(left, .milliseconds(50))
-            var time = timespec(
-                tv_sec: Int(nap.components.seconds), tv_nsec: Int(nap.components.attoseconds / 1_000_000_000))
-            nanosleep(&time, nil)
+            holdfast_nap(nap.components.attoseconds / 1_000_000_000)
         }
     }
 }

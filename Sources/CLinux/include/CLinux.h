@@ -70,5 +70,6 @@ static inline uint64_t holdfast_makedev(unsigned a, unsigned b) { return makedev
 #include "Files.h"
 #include "Spawn.h"
 #include "Terminals.h"
+#include "Times.h"
 
 #endif
