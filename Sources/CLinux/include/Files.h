@@ -30,6 +30,18 @@ static inline int holdfast_wait_for_data(int descriptor) {
         descriptor, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
+// write(2) past the page cache. Memory, offset and count must be multiples of what the device asks for, 4,096 for all
+// common ones; -1 with EINVAL where the file system cannot, and nothing is written then.
+static inline ssize_t holdfast_write_direct(int descriptor, const void *bytes, size_t count) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_DIRECT) != 0) return -1;
+    ssize_t written = write(descriptor, bytes, count);
+    int number = errno;
+    (void)fcntl(descriptor, F_SETFL, flags);
+    errno = number;
+    return written;
+}
+
 // openat(2) of one path part, the fallback where openat2(2) is missing or forbidden.
 static inline int holdfast_openat(int directory, const char *path, int flags, unsigned mode) {
     return openat(directory, path, flags | O_CLOEXEC, mode);
