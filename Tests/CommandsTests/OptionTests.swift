@@ -72,6 +72,29 @@ struct OptionTests {
         #expect(error.map { Holdfast.exitCode(for: $0).rawValue } == 64)
     }
 
+    @Test("the place of the memory is the option's, else the first that the environment gives, and below no cache")
+    func stateDirectory() throws {
+        var places = [
+            ("HOLDFAST_STATE_DIR", "/own", "/own"), ("STATE_DIRECTORY", "/unit:/second", "/unit"),
+            ("XDG_STATE_HOME", "/shared", "/shared/holdfast"), ("HOME", "/home/a", "/home/a/.local/state/holdfast"),
+        ]
+        let given = try GlobalOptions.parse(["--state-dir", "/given"])
+        let plain = try GlobalOptions.parse([])
+        var values = Dictionary(uniqueKeysWithValues: places.map { ($0.0, $0.1) })
+        values["XDG_CACHE_HOME"] = "/cache"
+        #expect(given.stateDirectory(variables(values), isRoot: false) == "/given")
+        while let (name, _, expected) = places.first {
+            for isRoot in [false, true] {
+                #expect(plain.stateDirectory(variables(values), isRoot: isRoot) == expected, "\(name)")
+            }
+            // An empty value counts as not set, and a relative one of XDG is passed over.
+            values[name] = name == "XDG_STATE_HOME" ? "relative" : ""
+            places.removeFirst()
+        }
+        #expect(plain.stateDirectory(variables(values), isRoot: false) == nil)
+        #expect(plain.stateDirectory(variables(values), isRoot: true) == "/var/lib/holdfast")
+    }
+
     @Test("verbs take what their help says")
     func accepted() throws {
         let add = try #require(

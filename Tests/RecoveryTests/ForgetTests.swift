@@ -28,12 +28,12 @@ struct ForgetTests {
     /// Puts an empty snapshot as a writer would, without a session: its thread would turn the clock.
     @discardableResult
     private func put(
-        _ source: String = "web", flags: [String] = [], skew: Duration = .zero
+        _ source: String = "web", flags: [String] = [], skew: Duration = .zero, after given: Snapshot? = nil
     ) throws -> SnapshotID {
         let tag = try repository.tag(ofSource: source)
         let now = clock.now() + skew
         let id = try ULID(at: now, entropy: repository.entropy)
-        let previous = try repository.snapshots(of: tag).latest(of: tag)
+        let previous = try given ?? repository.snapshots(of: tag).latest(of: tag)
         var record = SnapshotRecord(
             source: source, workload: "dir", host: "h", toolVersion: "1", runID: id, started: now)
         record.flags = flags
@@ -196,6 +196,31 @@ struct ForgetTests {
         let bytes = try store.get(
             ObjectNames.snapshot(try repository.tag(ofSource: "web"), third), limit: .kibi(4))
         #expect(UInt64(bytes.count) == TombstoneObject.storedSize)
+    }
+
+    @Test("a dropped snapshot that none of those after it followed leaves a tombstone, alone in its number or not")
+    func lonelyTwin() throws {
+        let directory = TemporaryDirectory()
+        func snapshot(_ id: SnapshotID) throws -> Snapshot {
+            try #require(try repository.snapshots().snapshots.first { $0.id == id })
+        }
+        let first = try snapshot(try put())
+        // Two writers at once, and a third that had seen one of them.
+        let followed = try snapshot(try put(after: first))
+        let lonely = try snapshot(try put(after: first))
+        var environment = repository.environment
+        environment.witness = StoreWitness(directory: directory.path, answer: .refuse) { _ in }
+        _ = try Repository.open(store, secret: Self.secret(1), environment: environment).snapshots()
+        environment.witness?.save()
+        try put(after: followed)
+        _ = try forget { $0.named = [followed.id] }
+        _ = try forget { $0.named = [lonely.id] }
+        #expect(try repository.snapshots().tombstones.map(\.id).contains(lonely.id))
+        // To a host that saw it as the newest nothing was hidden.
+        environment.witness = StoreWitness(directory: directory.path, answer: .refuse) { _ in }
+        #expect(throws: Never.self) {
+            try Repository.open(store, secret: Self.secret(1), environment: environment).snapshots()
+        }
     }
 
     @Test("a damaged snapshot leaves its source alone")

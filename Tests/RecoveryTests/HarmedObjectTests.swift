@@ -43,8 +43,42 @@ private struct Harmed {
             _ = try backUp(test.repository, trees[number]) { $0.source = source }
             own.append(try Self.all(test.store).subtracting(before))
         }
+        // The first source's pages changed a little, so that there are deltas.
+        let before = try Self.all(test.store)
+        var pages = pageFile(blocks: 3, seed: seed &+ 1)
+        for place in [5000, 200_000] { pages[place] ^= 1 }
+        try trees[0].write("pages.db", pages)
+        pictures["a before"] = pictures["a"]
+        pictures["a"] = try TreePicture(trees[0].directory.path)
+        let changed = try backUp(test.repository, trees[0]) { $0.source = "a" }
+        #expect(changed.record.counts.deltas > 0)
+        own[0].formUnion(try Self.all(test.store).subtracting(before))
         (first, second) = (own[0], own[1])
         self.pictures = pictures
+        try putUpkeep(seed: seed)
+    }
+
+    /// What collections, forgets and open work leave: a generation in each of its states, a hold, a tombstone, a lease.
+    private func putUpkeep(seed: UInt64) throws {
+        let repository = test.repository
+        let keyring = repository.keyring
+        func put(_ kind: ObjectKind, _ generation: UInt32) throws {
+            let gone = randomBytes(32, seed: seed &+ UInt64(generation))
+            let object = CollectionObject(
+                kind: kind, repository: repository.id, generation: generation, slot: keyring.slot,
+                made: test.clock.now(), packs: kind == .done ? [] : [PackID(Bytes32(gone.span.bytes))], runs: [])
+            let bytes = try object.encoded(signer: keyring.signing)
+            try test.store.putIfAbsent(ObjectNames.step(kind, generation), bytes.span.bytes)
+        }
+        for kind in [ObjectKind.condemned, .sweep, .done] { try put(kind, 1) }
+        for kind in [ObjectKind.condemned, .sweep] { try put(kind, 2) }
+        try put(.condemned, 3)
+        let held = try #require(try repository.snapshots().snapshots.first)
+        try repository.hold(held, reason: "kept for the test")
+        let fenced = try ULID(at: test.clock.now(), entropy: repository.entropy)
+        try repository.bury(fenced, of: held.tag, generation: 1)
+        // Of a writer that was killed: it is there, and nobody closes it.
+        _ = try LeaseKeeper(repository, purpose: .write, tag: held.tag)
     }
 
     static func all(_ store: MemoryStore) throws -> Set<ObjectKey> {
@@ -82,6 +116,8 @@ struct HarmedObjectTests {
     func everyObject(harm: ObjectHarm) throws {
         let harmed = try Harmed(seed: 900)
         let other = try Harmed(seed: 950)
+        var seen: Set<String> = []
+        defer { #expect(seen.isSuperset(of: ["packs", "index", "gc", "gc.sweep", "leases", "holds", "snapshots"])) }
         for key in try Harmed.all(harmed.test.store).sorted() {
             let store = try harmed.store(harming: key, harm, other: other)
             let note = "\(harm) \(key)"
@@ -102,24 +138,27 @@ struct HarmedObjectTests {
                 }
                 continue
             }
+            seen.insert(String(key.path.prefix { $0 != "/" }) + (key.lastPart.hasSuffix("sweep") ? ".sweep" : ""))
             #expect(refusals.isEmpty || !harmed.first.contains(key), "\(note): \(refusals)")
             try expectNamed(key, harm, by: repository, note)
-            // Snapshots rest on the grant of the key that signed them.
+            // Three snapshots and a tombstone rest on the grant of the key that signed them.
             let isSigners = key.path.hasPrefix("grants/") && !harmed.keys.contains(key)
-            if isSigners { #expect(try repository.snapshots().damaged.count == 2, "\(note)") }
+            if isSigners { #expect(try repository.snapshots().damaged.count == 4, "\(note)") }
             for source in ["a", "b"] {
                 let isOwn = source == "a" ? harmed.first.contains(key) : harmed.second.contains(key)
                 try expectRestored(
-                    source, repository, try #require(harmed.pictures[source]), mayBeHurt: isOwn || isSigners, note)
+                    source, repository, harmed.pictures, mayBeHurt: isOwn || isSigners, note)
             }
         }
     }
 
-    /// What is missing is named as far as something points to it; a snapshot that is gone looks forgotten.
+    /// What is missing is named as far as something points to it. A snapshot that is gone looks forgotten, a hold
+    /// released and a lease closed; a client that has seen a snapshot or a step of a collection tells.
     private func expectNamed(
         _ key: ObjectKey, _ harm: ObjectHarm, by repository: Repository, _ note: String
     ) throws {
-        if harm == .missing, key.path.hasPrefix("snapshots/") { return }
+        let unnamed = ["snapshots/", "gc/", "leases/", "holds/"]
+        if harm == .missing, unnamed.contains(where: { key.path.hasPrefix($0) }) { return }
         var options = CheckOptions()
         options.data = .all
         let errors = try repository.check(options).findings(.error)
@@ -129,18 +168,29 @@ struct HarmedObjectTests {
 
     /// Restores the newest snapshot of `source`, and compares all but what the restore itself names.
     private func expectRestored(
-        _ source: String, _ repository: Repository, _ expected: TreePicture, mayBeHurt: Bool, _ note: String
+        _ source: String, _ repository: Repository, _ pictures: [String: TreePicture], mayBeHurt: Bool,
+        _ note: String
     ) throws {
+        var expected = try #require(pictures[source])
         let target = TemporaryDirectory()
         let result: RestoreResult
         do {
             let listed = try repository.snapshots()
-            let snapshot = listed.snapshots.first { $0.record?.source == source }
+            let snapshot = listed.snapshots.last { $0.record?.source == source }
             guard let snapshot else {
                 #expect(mayBeHurt, "\(note): the snapshot of \(source) is not listed")
                 return
             }
-            result = try restore(repository, snapshot, to: target.path)
+            // The newest may be the harmed object itself; then the one before it is there.
+            if source == "a", snapshot.sequence == 1 {
+                #expect(mayBeHurt, "\(note): the newest snapshot of \(source) is not listed")
+                expected = try #require(pictures["a before"])
+            }
+            // As the verb does it, with a lease.
+            let session = try RestoreSession(repository) { (_) throws(HoldfastError) in snapshot }
+            defer { session.close() }
+            let writer = try TreeWriter(target: bytes(target.path), options: Restorer.writerOptions())
+            result = try session.run(try session.plan(), target: writer, threads: 2)
         } catch {
             #expect(mayBeHurt, "\(note): \(source) does not restore: \(error)")
             return

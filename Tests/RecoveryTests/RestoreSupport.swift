@@ -92,7 +92,7 @@ func restore(
     _ repository: Repository, _ snapshot: Snapshot, to target: String, filter: PathFilter = PathFilter(),
     threads: Int = 2, cancellation: Cancellation = Cancellation()
 ) throws -> RestoreResult {
-    let index = try repository.loadIndex().index
+    let index = try repository.loadIndex(for: .reading).index
     let plan = try RestorePlan.make(repository, snapshot: snapshot, index: index, filter: filter)
     let writer = try TreeWriter(target: bytes(target), options: Restorer.writerOptions())
     return try Restorer(repository, index: index).run(

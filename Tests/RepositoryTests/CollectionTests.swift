@@ -102,6 +102,30 @@ struct CollectionTests {
         #expect(try house.restoreAll()[id] == ["a": house.noise(1), "new": house.noise(5)])
     }
 
+    @Test("a writer that committed and kept packs is nobody at work, though its snapshot is forgotten")
+    func keeperIsOver() throws {
+        let house = try SmallHouse()
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        let writer = try SmallBackup(house.open())
+        try writer.add("a", .whole(house.noise(1)))
+        try house.forget(old)
+        #expect(try house.prune().condemned?.packs == 2)
+        try writer.session.renewNow()
+        let id = try writer.commit()
+        let last = try house.backup(["b": .whole(house.noise(2))])
+        #expect(try !house.names("leases/").isEmpty, "its lease says what it keeps of the open generation")
+        try house.forget(id)
+        // Ten minutes later, with no one at work.
+        house.clock.advance(by: .seconds(600))
+        let swept = try house.prune { $0.isExclusive = true }
+        #expect(swept.deletedPacks > 0)
+        #expect(try house.restoreAll() == [last: ["b": house.noise(2)]])
+        house.clock.advance(by: LeaseTimes.grace + .seconds(1))
+        try house.pruneFully()
+        #expect(try house.names("leases/").isEmpty)
+        #expect(try house.names("packs/").count == 2)
+    }
+
     @Test("a writer that opens after a generation does not rely on its packs")
     func lateWriterDoesNotReuse() throws {
         let house = try SmallHouse()

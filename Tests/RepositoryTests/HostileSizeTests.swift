@@ -50,6 +50,26 @@ struct HostileSizeTests {
         #expect(code { () throws(HoldfastError) in _ = try SlotObject(bytes, name: "slot") } == .corruptObject)
     }
 
+    @Test("a snapshot with the last number that there can be is refused, since the next one counts on from it")
+    func lastNumber() throws {
+        let house = try SmallHouse()
+        let keyring = house.repository.keyring
+        let tag = try house.repository.tag(ofSource: "home")
+        let id = try ULID(at: house.clock.now(), entropy: house.repository.entropy)
+        let record = SnapshotRecord(
+            source: "home", workload: "dir", host: "h", toolVersion: "0", runID: id, started: house.clock.now())
+        for (sequence, isRefused) in [(UInt64.max - 1, false), (.max, true)] {
+            let object = SnapshotObject(
+                repository: house.repository.id, tag: tag, id: id, sequence: sequence, previous: Bytes32(), epoch: 1,
+                formatNumber: 1, slot: keyring.slot, runs: [])
+            let bytes = try object.encoded(
+                record, recipients: keyring.recipients(structure: true), signer: keyring.signing,
+                entropy: house.repository.entropy)
+            let found = code { () throws(HoldfastError) in _ = try SnapshotObject.parse(bytes, name: "snapshot") }
+            #expect(found == (isRefused ? .corruptObject : nil), "\(sequence)")
+        }
+    }
+
     @Test("a table of contents with a chunk over 8 MiB, plain or stored, is refused")
     func chunkSizes() throws {
         func table(stored: UInt64, raw: UInt64) -> [UInt8] {

@@ -169,12 +169,16 @@ final class SmallBackup {
 
     @discardableResult
     func commit(_ root: Entry) throws -> SnapshotID {
+        try commit(root, after: try repository.snapshots(of: session.tag).latest(of: session.tag))
+    }
+
+    @discardableResult
+    func commit(_ root: Entry, after previous: Snapshot?) throws -> SnapshotID {
         let now = repository.clock.now()
         var record = SnapshotRecord(
             source: source, workload: "dir", host: "test", toolVersion: "0", runID: session.lease.id, started: now)
         record.roots = [SnapshotRoot(path: Array("/".utf8), entry: root)]
         record.flags = flags
-        let previous = try repository.snapshots(of: session.tag).latest(of: session.tag)
         let id = try session.commit(record, previous: previous)
         session.close()
         return id

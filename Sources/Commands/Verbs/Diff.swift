@@ -37,7 +37,7 @@ struct DiffVerb: ParsableCommand {
             let listing = try repository.snapshots()
             let before = try repository.find(a, in: listing)
             let after = try repository.find(b, in: listing)
-            let index = try repository.loadIndex().index
+            let index = try repository.loadIndex(for: .reading).index
             var diff = SnapshotDiff(tree: try repository.makeTree(index), cancellation: context.cancellation)
             diff.includesMetadata = metadata
             let output = context.output

@@ -49,7 +49,7 @@ struct DumpVerb: ParsableCommand {
             let repository = try context.openRepository(transfer)
             try repository.keyring.requireReadingData()
             let found = try repository.snapshot(selector).snapshot
-            let index = try repository.loadIndex().index
+            let index = try repository.loadIndex(for: .reading).index
             let sink = try DumpSink(path: output.map { Host.absolutePath($0) })
             // On standard output a terminal's progress would mix with the data's own.
             let summary = try context.withProgress { (progress) throws(HoldfastError) in

@@ -42,7 +42,7 @@ struct FindVerb: ParsableCommand {
             for text in snapshot { chosen.append(try repository.find(try SnapshotSelector(text), in: listing)) }
             if snapshot.isEmpty { chosen = listing.snapshots.filter { $0.record != nil } }
             if let source { chosen.removeAll { $0.record?.source != source } }
-            let index = try repository.loadIndex().index
+            let index = try repository.loadIndex(for: .reading).index
             let search = try FindSearch(
                 Array(pattern.utf8), tree: try repository.makeTree(index), cancellation: context.cancellation)
             for snapshot in chosen { try search.search(snapshot) }

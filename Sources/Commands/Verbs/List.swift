@@ -41,7 +41,7 @@ struct ListVerb: ParsableCommand {
             let selector = try SnapshotSelector(snapshot)
             let repository = try context.openRepository()
             let found = try repository.snapshot(selector).snapshot
-            let index = try repository.loadIndex().index
+            let index = try repository.loadIndex(for: .reading).index
             let view = try SnapshotView(found, tree: try repository.makeTree(index))
             var report = ListReport(snapshot: found.id.description)
             let output = context.output

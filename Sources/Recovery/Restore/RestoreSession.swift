@@ -39,7 +39,7 @@ package struct RestoreSession: Sendable {
         self.notes = notes
         do throws(HoldfastError) {
             snapshot = try find(repository)
-            index = try repository.loadIndex().index
+            index = try repository.loadIndex(for: .reading).index
         } catch {
             lease?.close()
             throw error

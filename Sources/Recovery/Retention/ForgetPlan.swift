@@ -34,8 +34,8 @@ package struct ForgetPlan: Sendable {
     package var sources: [Source]
 
     package var dropped: [Snapshot] { sources.flatMap(\.dropped) }
-    /// Dropped snapshots of which nothing that is kept tells that they were: the newest of their sources, and those
-    /// that share their number with another.
+    /// Dropped snapshots of which nothing that is kept tells that they were: the newest of their sources, those that
+    /// share their number with another, and those that none of their successors followed.
     ///
     /// A tombstone says to other clients, who have seen them as the newest, that they were dropped and not hidden.
     var unvouched: Set<SnapshotID> {
@@ -44,9 +44,11 @@ package struct ForgetPlan: Sendable {
             let newest = source.kept.map(\.snapshot.sequence).max() ?? 0
             let all = source.kept.map(\.snapshot) + source.dropped
             let peers = Dictionary(grouping: all, by: \.sequence)
-            for snapshot in source.dropped
-            where snapshot.sequence >= newest || (peers[snapshot.sequence]?.count ?? 0) > 1 {
-                unvouched.insert(snapshot.id)
+            for snapshot in source.dropped {
+                let isTwin = (peers[snapshot.sequence]?.count ?? 0) > 1
+                let next = snapshot.sequence == .max ? [] : peers[snapshot.sequence + 1] ?? []
+                let isLonely = !next.isEmpty && !next.contains { $0.previousDigest == snapshot.digest }
+                if snapshot.sequence >= newest || isTwin || isLonely { unvouched.insert(snapshot.id) }
             }
         }
         return unvouched

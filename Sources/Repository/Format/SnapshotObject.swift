@@ -123,6 +123,8 @@ package struct SnapshotObject: Sendable {
         let tag = SourceTag(try reader.bytes16())
         let id = SnapshotID(try reader.bytes16())
         let sequence = try reader.u64()
+        // The next one counts on from it.
+        guard sequence < .max else { throw reader.corrupt("its number is the last that there can be") }
         let previous = try reader.bytes32()
         let epoch = try reader.u32()
         let formatNumber = try reader.u32()

@@ -33,10 +33,15 @@ package struct IndexState: Sendable {
 extension Repository {
     /// Lists collections, packs and index runs, in that order, and opens the runs.
     ///
-    /// - Parameter distrusted: Packs known to be bad, which are not relied on.
+    /// - Parameters:
+    ///   - purpose: For reading alone, a damaged step of a collection is passed over: it bears on what may be relied on
+    ///     and deleted, and a restore does neither.
+    ///   - distrusted: Packs known to be bad, which are not relied on.
     /// - Throws: what the store throws; a damaged run is reported in the result, not thrown.
-    package func loadIndex(distrusted: Set<PackID> = []) throws(HoldfastError) -> IndexState {
-        let collections = try readCollections()
+    package func loadIndex(
+        for purpose: LookupPurpose = .reuse, distrusted: Set<PackID> = []
+    ) throws(HoldfastError) -> IndexState {
+        let collections = try purpose == .reading ? readableCollections() : readCollections()
         let packs = try listPacks()
         let (runs, superseded, damaged) = try loadRuns()
         let unwanted = collections.condemnedPacks.union(collections.doomedPacks).union(distrusted)
@@ -108,6 +113,24 @@ extension Repository {
         return state
     }
 
+    /// The same for whoever reads; nothing is known of any collection when a step of one is damaged.
+    func readableCollections() throws(HoldfastError) -> CollectionState {
+        do throws(HoldfastError) {
+            return try readCollections()
+        } catch {
+            guard Self.isDamage(error) else { throw error }
+            logger.warning("the collections are passed over", metadata: ["error": "\(error)"])
+            return CollectionState()
+        }
+    }
+
+    private static func isDamage(_ error: HoldfastError) -> Bool {
+        switch error.code {
+        case .corruptObject, .unsupportedFormat, .limitExceeded: true
+        default: false
+        }
+    }
+
     /// Whether gc/n.done is what it should be. One that someone without the right put there must not make packs that
     /// are being deleted look good again; it is passed over, and the deletes are done once more.
     func isDone(_ generation: UInt32) throws(HoldfastError) -> Bool {
@@ -115,10 +138,7 @@ extension Repository {
             _ = try readCollection(ObjectNames.done(generation), .done, generation)
             return true
         } catch {
-            switch error.code {
-            case .corruptObject, .unsupportedFormat, .limitExceeded: break
-            default: throw error
-            }
+            guard Self.isDamage(error) else { throw error }
             logger.warning("the end of a collection is ignored", metadata: ["error": "\(error)"])
             return false
         }

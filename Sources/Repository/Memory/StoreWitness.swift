@@ -93,12 +93,14 @@ package final class StoreWitness: Sendable {
         save()
     }
 
-    /// Reads the snapshots of each source whose newest is not there by its name.
+    /// Reads the snapshots of each source whose newest is not there by its name, or is a tombstone by its size: a
+    /// tombstone is taken note of while it is there, since it does not stay.
     private func lookAtHeads(_ repository: Repository) throws(HoldfastError) {
         let heads = state.withLock { $0.remembered.heads }
         guard !heads.isEmpty else { return }
         var names: Set<SnapshotID> = []
         try repository.store.list(ObjectNames.snapshots) { (info) throws(HoldfastError) in
+            guard info.size != TombstoneObject.storedSize else { return }
             if let name = ObjectNames.snapshotID(info.key) { names.insert(name.id) }
         }
         for (tag, head) in heads.sorted(by: { $0.key < $1.key }) where !names.contains(head.id) {

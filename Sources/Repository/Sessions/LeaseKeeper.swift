@@ -50,6 +50,12 @@ package final class LeaseKeeper: Sendable {
     ///   - kept: Packs of that generation that the holder had relied on before.
     /// - Durability: on return the collector can see it.
     package func renew(honouring generation: UInt32? = nil, keeping kept: [PackID] = []) throws(HoldfastError) {
+        try put(honouring: generation, keeping: kept, isClosed: false)
+    }
+
+    private func put(
+        honouring generation: UInt32?, keeping kept: [PackID], isClosed: Bool
+    ) throws(HoldfastError) {
         let now = numbers.withLock { state -> (number: UInt32, honoured: UInt32, kept: [PackID]) in
             let number = state.next
             state.next += 1
@@ -61,7 +67,7 @@ package final class LeaseKeeper: Sendable {
         }
         let object = LeaseObject(
             repository: repository.id, lease: id, number: now.number, slot: repository.keyring.slot, purpose: purpose,
-            tag: tag, started: started, honoured: now.honoured, kept: now.kept, isClosed: false)
+            tag: tag, started: started, honoured: now.honoured, kept: now.kept, isClosed: isClosed)
         let bytes = try object.encoded(signer: repository.keyring.signing)
         try repository.store.putIfAbsent(ObjectNames.lease(id, now.number), bytes.span.bytes)
     }
@@ -69,10 +75,17 @@ package final class LeaseKeeper: Sendable {
     /// Takes the lease away, newest renewal first. A store that refuses keeps it until it expires.
     ///
     /// After a commit a lease that keeps packs stays: it says so until the generation is swept, whatever becomes of the
-    /// snapshot. A collector removes it.
+    /// snapshot. Its last renewal says that it is closed, since nobody is at work any more. A collector removes it.
     package func close(hasCommitted: Bool = false) {
         let (last, keeps) = numbers.withLock { ($0.next, !$0.kept.isEmpty) }
-        if hasCommitted && keeps { return }
+        if hasCommitted && keeps {
+            do throws(HoldfastError) {
+                try put(honouring: nil, keeping: [], isClosed: true)
+            } catch {
+                repository.logger.debug("a lease stays open until it expires", metadata: ["error": "\(error)"])
+            }
+            return
+        }
         for number in (0..<last).reversed() {
             do throws(HoldfastError) {
                 try repository.store.delete(ObjectNames.lease(id, number))

@@ -46,7 +46,8 @@ package final class ReaderLease: Sendable {
     /// Puts a renewal; a new collection is answered with what is kept of it.
     package func renew() throws(HoldfastError) {
         guard let packs = packs.withLock({ $0 }) else { return try lease.renew() }
-        let collections = try repository.readCollections()
+        // One that is damaged is not answered: it is not swept either.
+        let collections = try repository.readableCollections()
         guard collections.newest > lease.honoured else { return try lease.renew() }
         let kept = packs.intersection(collections.condemnedPacks.union(collections.doomedPacks))
         try lease.renew(honouring: collections.newest, keeping: kept.sorted())
