@@ -76,17 +76,9 @@ package protocol Clock: Sendable {
 package struct SystemClock: Clock {
     package init() {}
 
-    package func now() -> Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: Int64(time.tv_nsec))
-    }
+    package func now() -> Timestamp { Timestamp(nanoseconds: holdfast_clock(CLOCK_REALTIME)) }
 
-    package func uptime() -> Duration {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return .seconds(Int64(time.tv_sec)) + .nanoseconds(Int64(time.tv_nsec))
-    }
+    package func uptime() -> Duration { .nanoseconds(holdfast_clock(CLOCK_MONOTONIC)) }
 
     package func sleep(for duration: Duration, unless cancellation: Cancellation) {
         let end = uptime() + duration
@@ -94,10 +86,7 @@ package struct SystemClock: Clock {
             let left = end - uptime()
             if left <= .zero { return }
             // Short naps, so that a raised cancellation is seen within a twentieth of a second.
-            let nap = min(left, .milliseconds(50))
-            var time = timespec(
-                tv_sec: Int(nap.components.seconds), tv_nsec: Int(nap.components.attoseconds / 1_000_000_000))
-            nanosleep(&time, nil)
+            holdfast_nap(min(left, .milliseconds(50)).components.attoseconds / 1_000_000_000)
         }
     }
 }
