@@ -10,6 +10,10 @@ package enum PageFormat: UInt8, Sendable {
     /// The workload said so.
     case declared = 4
 
+    /// Whether a file of `size` bytes can be of any format that ``recognise(firstBytes:size:name:)`` knows: all have
+    /// pages of a multiple of 512 bytes. The others need not be looked at.
+    package static func isPossible(size: UInt64) -> Bool { size >= 512 && size % 512 == 0 }
+
     /// The format that a file shows, or nil for anything else.
     ///
     /// A wrong answer costs space, not correctness; nil is the answer when in doubt.

@@ -76,13 +76,9 @@ package protocol Clock: Sendable {
 package struct SystemClock: Clock {
     package init() {}
 
-    package func now() -> Timestamp {
-        Timestamp(nanoseconds: holdfast_wall_clock())
-    }
+    package func now() -> Timestamp { Timestamp(nanoseconds: holdfast_clock(CLOCK_REALTIME)) }
 
-    package func uptime() -> Duration {
-        .nanoseconds(holdfast_steady_clock())
-    }
+    package func uptime() -> Duration { .nanoseconds(holdfast_clock(CLOCK_MONOTONIC)) }
 
     package func sleep(for duration: Duration, unless cancellation: Cancellation) {
         let end = uptime() + duration
@@ -90,8 +86,7 @@ package struct SystemClock: Clock {
             let left = end - uptime()
             if left <= .zero { return }
             // Short naps, so that a raised cancellation is seen within a twentieth of a second.
-            let nap = min(left, .milliseconds(50))
-            holdfast_nap(nap.components.attoseconds / 1_000_000_000)
+            holdfast_nap(min(left, .milliseconds(50)).components.attoseconds / 1_000_000_000)
         }
     }
 }

@@ -66,10 +66,10 @@ static inline unsigned holdfast_major(uint64_t device) { return major(device); }
 static inline unsigned holdfast_minor(uint64_t device) { return minor(device); }
 static inline uint64_t holdfast_makedev(unsigned a, unsigned b) { return makedev(a, b); }
 
+#include "Clocks.h"
 #include "Digests.h"
 #include "Files.h"
 #include "Spawn.h"
 #include "Terminals.h"
-#include "Times.h"
 
 #endif

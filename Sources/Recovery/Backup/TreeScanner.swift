@@ -38,7 +38,9 @@ final class TreeScanner {
     private func scanEntries(of directory: DirectoryHandle, parent: Entry?) throws(HoldfastError) {
         let known = ParentEntries(parent?.tree, tree: parents)
         do throws(HoldfastError) {
-            try directory.visitEntries { (step) throws(HoldfastError) in
+            // What is read anyway tells its attributes at its end.
+            let readsAll = options.reread || parent == nil
+            try directory.visitEntries(leavesFileAttributes: readsAll) { (step) throws(HoldfastError) in
                 switch step {
                 case .entry(let entry): try scan(entry, in: directory, parent: known.entry(entry.name))
                 case .failure(let failure): failures.add(failure.path, failure.error)
@@ -140,7 +142,7 @@ final class TreeScanner {
         var rule = CutRule.content
         if parent?.rule == .pages {
             rule = .pages
-        } else if entry.size >= 512 {
+        } else if PageFormat.isPossible(size: entry.size) {
             let head = try withUnsafeTemporaryBuffer(min(16 << 10, Int(entry.size))) { (buffer) throws(HoldfastError) in
                 let count = try file.read(at: 0, into: buffer)
                 let bytes = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: buffer[..<count]))

@@ -131,7 +131,8 @@ package final class DirectoryHandle: Sendable {
     package func file(_ listed: EntryMetadata) throws(HoldfastError) -> FileHandle {
         let path = joinPath(self.path, listed.name)
         let opened = try openAgain(listed, O_RDONLY | O_NONBLOCK, path)
-        return FileHandle(opened.descriptor, directory: self, name: listed.name, path: path, size: listed.size)
+        return FileHandle(
+            opened.descriptor, directory: self, name: listed.name, path: path, size: listed.size, status: opened.status)
     }
 
     /// Opens without following, reads no access time into being, and compares with what was listed.
@@ -181,15 +182,19 @@ package final class DirectoryHandle: Sendable {
     ///
     /// Memory: the names of this one directory (at most ``TreeReaderOptions/maximumEntries``), and one entry's
     /// metadata. A name that vanishes between the listing and its turn is skipped: it is not in the source any more.
+    /// - Parameter leavesFileAttributes: Whether regular files come without extended attributes, for callers that open
+    ///   each file and ask ``FileHandle/metadata()``, which finds them without going by the path once more.
     /// - Throws: when the directory itself cannot be listed; a failure of one entry is handed to `visit`.
-    package func visitEntries(_ visit: (ListedEntry) throws(HoldfastError) -> Void) throws(HoldfastError) {
+    package func visitEntries(
+        leavesFileAttributes: Bool = false, _ visit: (ListedEntry) throws(HoldfastError) -> Void
+    ) throws(HoldfastError) {
         let options = tree.options
         if options.oneFileSystem, device != tree.device { return }
         let names = try NameList(
             reading: descriptor.number, limit: options.maximumEntries,
             as: path.isEmpty ? "the source" : printablePath(path))
         let onlyTag = isTaggedCache(names)
-        let reader = EntryReader(directory: self)
+        let reader = EntryReader(directory: self, leavesFileAttributes: leavesFileAttributes)
         for item in names.items {
             let name = names.name(item)
             if onlyTag, name != CacheTag.name { continue }

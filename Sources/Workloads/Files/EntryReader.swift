@@ -5,15 +5,18 @@ import Glibc
 import Primitives
 import Repository
 
-/// Asks the kernel about names in one directory: one fstatat and one llistxattr for an ordinary file.
+/// Asks the kernel about names in one directory: one fstatat for an ordinary file, and one llistxattr where wanted.
 struct EntryReader {
     private let directory: DirectoryHandle
     private let device: UInt64
     /// `/proc/self/fd/N/`, before which every attribute path begins.
     private let prefix: [UInt8]
+    private let leavesFileAttributes: Bool
 
-    init(directory: DirectoryHandle) {
+    /// - Parameter leavesFileAttributes: Whether the attributes of regular files are left out.
+    init(directory: DirectoryHandle, leavesFileAttributes: Bool) {
         self.directory = directory
+        self.leavesFileAttributes = leavesFileAttributes
         device = directory.tree.device
         prefix = Array("/proc/self/fd/\(directory.descriptor.number)/".utf8)
     }
@@ -40,6 +43,7 @@ struct EntryReader {
             guard number == 0 else { return number == ENOENT ? nil : failure(name, "read link", number) }
             entry.linkTarget = target
         }
+        if leavesFileAttributes, entry.kind == .file { return .entry(entry) }
         let (attributes, attributeNumber) = attributes(of: name, kind: entry.kind)
         if attributeNumber == ENOENT { return nil }
         guard attributeNumber == 0 else { return failure(name, "read attributes of", attributeNumber) }

@@ -11,6 +11,8 @@ import Synchronization
 /// Thread: reads may run at the same time.
 package final class FileHandle: Sendable {
     private static let advisedSize: UInt64 = 8 << 20
+    /// Larger files are always asked for holes.
+    private static let largestDense = 1 << 20
 
     private let descriptor: OwnedDescriptor
     private let directory: DirectoryHandle
@@ -18,14 +20,24 @@ package final class FileHandle: Sendable {
     /// The slash-separated path below the root.
     package let path: [UInt8]
     private let dropsCache: Bool
+    /// The size of a small file that has as much space as bytes, and so no hole worth looking for; zero for others.
+    private let denseSize: UInt64
 
-    init(_ descriptor: OwnedDescriptor, directory: DirectoryHandle, name: [UInt8], path: [UInt8], size: UInt64) {
+    /// - Parameters:
+    ///   - size: As it was listed.
+    ///   - status: As it is now.
+    init(
+        _ descriptor: OwnedDescriptor, directory: DirectoryHandle, name: [UInt8], path: [UInt8], size: UInt64,
+        status: stat
+    ) {
         self.descriptor = descriptor
         self.directory = directory
         self.name = name
         self.path = path
         let isLarge = size >= Self.advisedSize
         dropsCache = isLarge && directory.tree.options.dropsCache
+        let isDense = status.st_size <= Self.largestDense && status.st_blocks >= (status.st_size + 511) / 512
+        denseSize = isDense ? UInt64(clamping: status.st_size) : 0
         if isLarge { posix_fadvise(descriptor.number, 0, 0, POSIX_FADV_SEQUENTIAL) }
     }
 
@@ -53,6 +65,7 @@ package final class FileHandle: Sendable {
     ///
     /// What lies between stretches reads as zeros. A file system that knows no holes gives one stretch to the end.
     package func dataExtent(from offset: UInt64) throws(HoldfastError) -> Range<UInt64>? {
+        if offset < denseSize { return offset..<denseSize }
         guard offset <= UInt64(Int64.max) else { return nil }
         let start = lseek(descriptor.number, off_t(offset), holdfast_seek_data)
         if start < 0 {

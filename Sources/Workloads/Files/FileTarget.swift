@@ -38,6 +38,8 @@ package final class FileTarget: Sendable {
     /// The size that was found; zero for a fresh file.
     package let foundSize: UInt64
     private let isPrepared: Atomic<Bool>
+    /// Where the last byte written so far ends; of a fresh file that is its size.
+    private let end = Atomic<UInt64>(0)
     /// Bytes written since the kernel was last told to begin.
     private let unsent = Atomic<Int>(0)
 
@@ -143,6 +145,7 @@ package final class FileTarget: Sendable {
     }
 
     private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(HoldfastError) {
+        defer { end.max(offset + UInt64(bytes.count), ordering: .relaxed) }
         var written = writeDirect(bytes, at: offset)
         if written == bytes.count { return }
         let direct = written
@@ -186,11 +189,13 @@ package final class FileTarget: Sendable {
     /// Cuts or extends the file; what is added reads as zeros and takes no space.
     package func setSize(_ size: UInt64) throws(HoldfastError) {
         guard size <= UInt64(Int64.max) else { throw tooLarge() }
-        if UInt64(clamping: try descriptor.status(of: name).st_size) == size { return }
+        let current = try isFresh ? end.load(ordering: .relaxed) : UInt64(clamping: descriptor.status(of: name).st_size)
+        if current == size { return }
         try prepare()
         guard ftruncate(descriptor.number, off_t(size)) == 0 else {
             throw HoldfastError.systemCall("set the size of", errno, on: name, code: .targetFailed)
         }
+        end.store(size, ordering: .relaxed)
     }
 
     /// Makes a range read as zeros and gives its space back where the file system can.

@@ -54,10 +54,8 @@ extension TreeWriter {
         if !lists.isEmpty, mode & 0o7000 != 0, fchmod(number, mode_t(mode)) != 0 {
             throw failed("change the mode of", errno, parts)
         }
-        let times = Self.times(metadata)
-        guard times.withUnsafeBufferPointer({ futimens(number, $0.baseAddress) }) == 0 else {
-            throw failed("set the time of", errno, parts)
-        }
+        let error = Self.setTime(metadata, number, nil)
+        guard error == 0 else { throw failed("set the time of", error, parts) }
     }
 
     /// Sets the metadata of a thing that is not opened, by its name in its parent, links not followed.
@@ -82,11 +80,7 @@ extension TreeWriter {
             warn(place.parts, "extended attributes need /proc")
         }
         if metadata.kind != .symbolicLink { try setModeByName(safeMode(metadata, status, place.parts), place) }
-        let times = Self.times(metadata)
-        let number = withCString(place.name) { name in
-            times.withUnsafeBufferPointer { utimensat(parent, name, $0.baseAddress, AT_SYMLINK_NOFOLLOW) } == 0
-                ? 0 : errno
-        }
+        let number = withCString(place.name) { Self.setTime(metadata, parent, $0) }
         guard number == 0 else { throw failed("set the time of", number, place.parts) }
     }
 
@@ -157,13 +151,12 @@ extension TreeWriter {
         }
     }
 
-    /// Access time as it is, modification time as it was.
-    private static func times(_ metadata: EntryMetadata) -> [timespec] {
+    /// Access time as it is, modification time as it was; 0 or the error's number.
+    private static func setTime(_ metadata: EntryMetadata, _ descriptor: Int32, _ name: UnsafePointer<CChar>?) -> Int32
+    {
         // The first two seconds of the range are clamped: rounding down would leave it.
         let modified = max(metadata.modified, Timestamp(nanoseconds: .min + 2_000_000_000))
         let seconds = modified.seconds
-        let rest = modified.nanoseconds - seconds * 1_000_000_000
-        // UTIME_OMIT
-        return [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))]
+        return holdfast_set_modified(descriptor, name, seconds, modified.nanoseconds - seconds * 1_000_000_000)
     }
 }

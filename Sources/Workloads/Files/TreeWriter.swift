@@ -110,20 +110,26 @@ package final class TreeWriter: Sendable {
     /// - Parameter size: The size that the file will have; a large one that is made is written past the page cache.
     package func openFile(_ parts: [[UInt8]], size: UInt64 = 0) throws(HoldfastError) -> FileTarget {
         guard let place = try place(parts) else { throw unsafe("a file cannot take the place of the target", parts) }
-        if let found = try openExisting(place) { return found }
-        for _ in 0..<Self.attempts {
+        // In most restores there is nothing yet, and then this is all that it takes.
+        var number = create(place)
+        if number < 0, let found = try openExisting(place) { return found }
+        var attempt = 0
+        while number < 0 {
+            guard number == -EEXIST || attempt == 0, attempt < Self.attempts else {
+                throw failed("create", -number, parts)
+            }
             try clear(place)
-            let number = withCString(place.name) {
-                openPart(place.parent.number, $0, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
-            }
-            if number >= 0 {
-                let direct = size >= FileTarget.leastDirectSize && hasProc ? FileTarget.direct(number) : nil
-                return FileTarget(
-                    OwnedDescriptor(number), direct: direct, writer: self, parts: parts, isFresh: true, foundSize: 0)
-            }
-            guard number == -EEXIST else { throw failed("create", -number, parts) }
+            number = create(place)
+            attempt += 1
         }
-        throw failed("create", EEXIST, parts)
+        let direct = size >= FileTarget.leastDirectSize && hasProc ? FileTarget.direct(number) : nil
+        return FileTarget(
+            OwnedDescriptor(number), direct: direct, writer: self, parts: parts, isFresh: true, foundSize: 0)
+    }
+
+    /// A new file, open and closed to all but its owner; a negative result is `-errno`.
+    private func create(_ place: Place) -> Int32 {
+        withCString(place.name) { openPart(place.parent.number, $0, O_RDWR | O_CREAT | O_EXCL, mode: 0o600) }
     }
 
     /// The file at `place` when it is regular, has one link, and lets itself be opened.
