@@ -1,6 +1,5 @@
 // Deltas whose base is not what it should be: they are refused before they are put, and the block is stored whole.
 
-import Chunking
 import Compression
 import ObjectStore
 import Primitives
