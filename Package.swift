@@ -47,7 +47,7 @@ let package = Package(
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
-        library("Workloads", ["Primitives", "CLinux", "CArchive", "CSQLite", "Chunking", "Repository"]),
+        library("Workloads", ["Primitives", "CLinux", "CArchive", "CSQLite", "Sealing", "Chunking", "Repository"]),
         library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", yams]),
         library(
             "Recovery",
