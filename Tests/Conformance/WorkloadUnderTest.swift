@@ -52,7 +52,7 @@ struct WorkloadUnderTest: Sendable, CustomTestStringConvertible {
         try run(
             """
             mkdir source && sqlite3 source/a.db 'CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(300000));' \
-            && cp source/a.db source/b.db && printf x | dd of=source/b.db conv=notrunc 2>&- \
+            && cp source/a.db source/b.db && printf x | dd of=source/b.db conv=notrunc status=none \
             && mkdir broken && mv source/b.db broken/a.db
             """, directory)
         return WorkloadFixture(

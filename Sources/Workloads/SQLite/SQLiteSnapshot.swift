@@ -163,9 +163,10 @@ final class SQLiteSnapshot {
     /// Looks once more, after the last page, that the log was not begun anew while it was read.
     func verify() throws(HoldfastError) {
         guard let header else { return }
-        guard let now = LogHeader(file), now.salts == header.salts, now.lastFrame >= header.lastFrame else {
-            throw unreadable
-        }
+        var now = LogHeader(file)
+        // While a commit changes the header there is nothing to be read.
+        for _ in 0..<Self.attempts where now == nil { now = LogHeader(file) }
+        guard let now, now.salts == header.salts, now.lastFrame >= header.lastFrame else { throw unreadable }
     }
 }
 
