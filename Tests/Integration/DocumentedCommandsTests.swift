@@ -1,4 +1,4 @@
-// Runs the commands of README.md, docs/guide.md and docs/DATABASES.md as they stand there, in order, with the built program.
+// Runs the commands of README.md, docs/guide.md and docs/DATABASES.md as they stand there, with the built program.
 
 import Foundation
 import TestSupport

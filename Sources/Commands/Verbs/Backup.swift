@@ -46,7 +46,7 @@ struct BackupVerb: ParsableCommand {
     // One list for both, since the parser allows nothing after a list: behind stdin:NAME stands its command.
     @Argument(
         help: ArgumentHelp(
-            "Names of the configuration; or dir:PATH or sqlite:PATH, again for more; or stdin:NAME, and after -- a command.",
+            "Names of the configuration; dir:PATH or sqlite:PATH, again for more; or stdin:NAME, after -- a command.",
             valueName: "source"))
     var arguments: [String] = []
 

@@ -130,7 +130,7 @@ final class SQLiteSnapshot {
         bytes[offset..<offset + 4].reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    /// Reads whole pages from `first` on, numbered from 1, into the buffer, whose length is a multiple of the page size.
+    /// Reads whole pages from `first` on, numbered from 1; the buffer's length is a multiple of the page size.
     func read(_ first: UInt32, into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) {
         let count = UInt32(buffer.count / pageSize)
         let offset = Int64(first - 1) * Int64(pageSize)
