@@ -49,7 +49,7 @@ extension ProgramRun {
         return writer
     }
 
-    /// The bytes of the files in a directory by their names; -shm, which every reader writes its marks to, by name only.
+    /// The bytes of a directory's files by their names; -shm, which every reader marks, by its name only.
     func picture(_ name: String) throws -> [String: Data] {
         let place = directory.path + "/" + name
         var files: [String: Data] = [:]
