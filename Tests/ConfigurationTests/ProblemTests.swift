@@ -50,7 +50,8 @@ struct ProblemTests {
         (
             "sources:\n  a: {url: 'dri:/a'}\n",
             [
-                "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME or sqlite:PATH; did you mean `dir:`?"
+                "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME or sqlite:PATH; "
+                    + "did you mean `dir:`?"
             ]
         ),
         (
