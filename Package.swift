@@ -39,6 +39,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CLinux"),
         library("Primitives", ["CLinux"]),
         library("Sealing", ["Primitives", "CLinux", "COpenSSL"]),
@@ -46,8 +47,8 @@ let package = Package(
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
-        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", yams]),
-        library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository"]),
+        library("Workloads", ["Primitives", "CLinux", "CArchive", "CSQLite", "Sealing", "Chunking", "Repository"]),
+        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", yams]),
         library(
             "Recovery",
             [
@@ -84,7 +85,9 @@ let package = Package(
         tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
-        tests("ConfigurationTests", ["Primitives", "Compression", "Repository", "Configuration", "TestSupport"]),
+        tests(
+            "ConfigurationTests",
+            ["Primitives", "Compression", "Repository", "Workloads", "Configuration", "TestSupport"]),
         tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
@@ -100,7 +103,9 @@ let package = Package(
             ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
         tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),
-        tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
+        tests(
+            "Conformance",
+            ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
         tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]

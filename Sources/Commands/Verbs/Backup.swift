@@ -14,7 +14,8 @@ struct BackupVerb: ParsableCommand {
         abstract: "Take a snapshot.",
         discussion: """
             A source is the name of one in the configuration, several of which make a snapshot each; or dir:PATH, \
-            several of which make one snapshot; or stdin:NAME for what comes on standard input. \
+            several of which make one snapshot; or sqlite:PATH, a database that others may be writing, again for more; \
+            or stdin:NAME for what comes on standard input. \
             With a command after --, stdin:NAME takes what the command prints, and the snapshot is made only when it \
             exits 0. Without one, a pipe's producer can fail unseen: an empty stream is refused, and so is one under \
             --min-size, but a stream that was cut off above that size looks whole. Prefer the command.
@@ -26,6 +27,8 @@ struct BackupVerb: ParsableCommand {
             Examples:
 
               holdfast backup dir:/etc dir:/srv/www --source web --exclude '*.tmp'
+
+              holdfast backup sqlite:/srv/app/app.db --source app
 
               holdfast backup stdin:shop.dump -- pg_dump -Fc -Z0 shop
 
@@ -43,7 +46,7 @@ struct BackupVerb: ParsableCommand {
     // One list for both, since the parser allows nothing after a list: behind stdin:NAME stands its command.
     @Argument(
         help: ArgumentHelp(
-            "Names of the configuration; or dir:PATH, again for more; or stdin:NAME, and after -- a command.",
+            "Names of the configuration; dir:PATH or sqlite:PATH, again for more; or stdin:NAME, after -- a command.",
             valueName: "source"))
     var arguments: [String] = []
 
@@ -55,11 +58,11 @@ struct BackupVerb: ParsableCommand {
 
     private var sources: [SourceArgument] {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else { return [] }
-        return first.isStream ? [first] : arguments.compactMap(SourceArgument.init(argument:))
+        return first.scheme.isStream ? [first] : arguments.compactMap(SourceArgument.init(argument:))
     }
 
     /// What stands behind stdin:NAME.
-    private var command: [String] { sources.first?.isStream == true ? Array(arguments.dropFirst()) : [] }
+    private var command: [String] { sources.first?.scheme.isStream == true ? Array(arguments.dropFirst()) : [] }
 
     @Option(
         name: .long,
@@ -105,13 +108,16 @@ struct BackupVerb: ParsableCommand {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else {
             throw ValidationError(SourceArgument.refusal(of: arguments.first ?? ""))
         }
-        if first.isStream {
+        let isTree = first.scheme.capabilities.isTree
+        if !isTree, !exclude.isEmpty || !excludeFile.isEmpty || excludeCaches || oneFileSystem || reread {
+            throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
+        }
+        if dryRun, !first.scheme.capabilities.canBeEstimated {
+            throw ValidationError("--dry-run cannot look into \(first.scheme.form).")
+        }
+        if first.scheme.isStream {
             if let other = command.first, SourceArgument(argument: other) != nil {
                 throw ValidationError("stdin:NAME is backed up alone; a command goes after --.")
-            }
-            if dryRun { throw ValidationError("--dry-run cannot look into a stream.") }
-            if !exclude.isEmpty || !excludeFile.isEmpty || excludeCaches || oneFileSystem || reread {
-                throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
             }
             return
         }
@@ -119,12 +125,17 @@ struct BackupVerb: ParsableCommand {
             guard let source = SourceArgument(argument: argument) else {
                 throw ValidationError(SourceArgument.refusal(of: argument))
             }
-            if source.isStream { throw ValidationError("stdin:NAME is backed up alone.") }
+            if arguments.count > 1, !source.scheme.capabilities.canBeJoined {
+                throw ValidationError("\(source.scheme.form) is backed up alone.")
+            }
+            if source.scheme.name != first.scheme.name {
+                throw ValidationError("Sources of one snapshot are of one kind; back the others up by themselves.")
+            }
         }
         if unpack { throw ValidationError("--unpack goes with stdin:NAME.") }
         if minSize != ByteCount(1) { throw ValidationError("--min-size goes with stdin:NAME.") }
         let names = sources.map(\.canonical)
-        if Set(names).count < names.count { throw ValidationError("Each directory can be given once.") }
+        if Set(names).count < names.count { throw ValidationError("Each source can be given once.") }
     }
 
     private func validateNames() throws {
@@ -144,12 +155,17 @@ struct BackupVerb: ParsableCommand {
             if isConfigured { return try ConfiguredBackup(self, context).run(all ? nil : arguments) }
             let repository = try context.openRepository(transfer)
             let options = try options(for: repository)
+            var workload = options.workload
+            workload.command = command
+            var workloads: [any Workload] = []
+            for source in sources { workloads.append(try source.workload(workload)) }
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
-                    .run(sources.map { $0.source(command: command) })
+                    .run(workloads: workloads)
             }
             try BackupText.show(summary, on: context.output)
             try context.output.json(BackupReport(summary, seconds: BackupText.seconds(summary)))
+            if summary.isDamaged { return .checkFailed }
             return summary.isPartial ? .partial : .success
         }
     }

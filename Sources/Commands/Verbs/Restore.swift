@@ -1,4 +1,4 @@
-// holdfast restore: what a snapshot holds, back into a directory.
+// holdfast restore: what a snapshot holds, back into a directory or a database.
 
 import ArgumentParser
 import Primitives
@@ -9,7 +9,7 @@ import Workloads
 struct RestoreVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Restore a snapshot into a directory.",
+        abstract: "Restore a snapshot into a directory or a database.",
         discussion: """
             SNAPSHOT is the beginning of an id, latest, or latest:SOURCE. A snapshot of one directory puts its \
             contents straight into the target; one of several puts each under its own name; a stream becomes a file \
@@ -20,7 +20,12 @@ struct RestoreVerb: ParsableCommand {
             snapshot stay. Nothing is written outside of the target. Every chunk is checked: what is damaged is \
             named with its bytes, which read as zeros, everything else is restored, and the exit status is 1.
 
+            A SQLite database is restored beside its place, looked through, and put into place in one step; a target \
+            that is in use is refused. Of a snapshot of several the one is taken that is called as the target.
+
             Examples:
+
+              holdfast restore latest:app --to sqlite:/srv/app/app.db
 
               holdfast restore latest --to dir:/srv/restored
 
@@ -34,7 +39,10 @@ struct RestoreVerb: ParsableCommand {
     @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
     var snapshot: String
 
-    @Option(name: .long, help: ArgumentHelp("Where to: dir:PATH. The parent of PATH must exist.", valueName: "url"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where to: \(WorkloadScheme.targetForms). The parent of PATH must exist.", valueName: "url"))
     var to: TargetArgument
 
     @Option(
@@ -77,13 +85,13 @@ struct RestoreVerb: ParsableCommand {
                 return plan.missing == 0 ? .success : .failed
             }
             let started = context.clock.uptime()
-            let result = try context.withProgress { (progress) throws(HoldfastError) in
+            let (result, findings) = try context.withProgress { (progress) throws(HoldfastError) in
                 progress.enter(.planning)
-                let plan = try session.plan(filter: filter)
-                let options = Restorer.writerOptions(for: plan, ownership: !noOwnership)
-                let writer = try TreeWriter(target: to.path, options: options)
-                return try session.run(plan, target: writer, threads: threads, progress: progress)
+                let options = Restorer.writerOptions(ownership: !noOwnership)
+                return try session.restore(
+                    to: to.workload, filter: filter, options: options, threads: threads, progress: progress)
             }
+            for finding in findings { Self.show(finding, on: context.output) }
             try report(result, session, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
             return result.isComplete ? .success : .failed
         }
@@ -102,6 +110,11 @@ struct RestoreVerb: ParsableCommand {
         if plan.missing > 0 { output.warning("\(plan.missing) pieces are in no pack, or their lists are damaged") }
         try output.line("dry run: nothing was written")
         try output.json(RestorePlanReport(plan, expected: expected?.inSeconds))
+    }
+
+    private static func show(_ finding: WorkloadFinding, on output: Output) {
+        let text = "\(finding.subject): \(ShownText.line(finding.message))"
+        if finding.severity == .good { output.remark("holdfast: note: \(text)") } else { output.warning(text) }
     }
 
     private func report(
@@ -139,14 +152,19 @@ struct RestoreVerb: ParsableCommand {
     }
 }
 
-/// A restore target as it is typed.
+/// A restore target as it is typed: a URL of a scheme that can be restored to.
 struct TargetArgument: ExpressibleByArgument, Sendable {
-    let path: [UInt8]
+    let workload: any Workload
 
     init?(argument: String) {
-        guard argument.hasPrefix("dir:"), argument.utf8.count > 4 else { return nil }
-        path = Array(Host.absolutePath(String(argument.dropFirst(4))).utf8)
+        guard let workload = WorkloadScheme.workload(argument), workload.capabilities.canBeRestoredTo else {
+            return nil
+        }
+        self.workload = workload
     }
+
+    /// The directory that a dry run compares with.
+    var path: [UInt8]? { (workload as? FilesWorkload)?.path }
 }
 
 enum RestoreTime {

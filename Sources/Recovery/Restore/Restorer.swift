@@ -34,9 +34,8 @@ package struct Restorer: Sendable {
     }
 
     /// Writer options fit for a restore: holes are known from the snapshot, so that no one looks for zeros.
-    package static func writerOptions(for plan: RestorePlan? = nil, ownership: Bool = true) -> TreeWriterOptions {
+    package static func writerOptions(ownership: Bool = true) -> TreeWriterOptions {
         var options = TreeWriterOptions()
-        if let plan { options.expectedFiles = plan.files }
         options.ownership = ownership
         options.sparse = false
         return options
