@@ -25,7 +25,7 @@ package enum PackLimits {
 /// Thread: one at a time.
 package final class PackBuilder: @unchecked Sendable {
     // Sendable: handed from thread to thread as a whole, never shared.
-    package private(set) var kind: PackKind
+    package let kind: PackKind
     package private(set) var chunks: [ChunkRecord] = []
     private let buffer: UnsafeMutableRawBufferPointer
     private let capacity: Int
@@ -45,17 +45,6 @@ package final class PackBuilder: @unchecked Sendable {
     }
 
     deinit { munmap(buffer.baseAddress, buffer.count) }
-
-    /// Begins another pack in the same memory, which spares the kernel the clearing of 40 MiB of fresh pages. What the
-    /// last pack left is overwritten by the time that the next is sealed.
-    ///
-    /// - Precondition: `kind` has the same target as before, and no ``Sealed`` of this builder is used any more.
-    package func reuse(for kind: PackKind) {
-        precondition(PackLimits.target(kind) == PackLimits.target(self.kind), "a buffer keeps its size")
-        self.kind = kind
-        chunks = []
-        streamCount = 0
-    }
 
     package var isEmpty: Bool { chunks.isEmpty }
 
@@ -131,7 +120,6 @@ package final class PackBuilder: @unchecked Sendable {
     package func seal(_ sealing: Sealing, entropy: any Entropy) throws(HoldfastError) -> Sealed {
         precondition(!isEmpty, "an empty pack is never sealed")
         let segments = segmentCount(isLast: sealing.isLast)
-        clearRest(segments)
         let hasher = SHA256Stream()
         for number in 0..<segments { hasher.update(RawSpan(_unsafeBytes: plainSegment(number))) }
         let bodyDigest = hasher.finish()
@@ -168,19 +156,6 @@ package final class PackBuilder: @unchecked Sendable {
         guard isLast || kind == .meta || kind == .secret else { return needed }
         let padded = Padding.padme(needed * Segments.storedSize, floor: Segments.storedSize)
         return min((padded + Segments.storedSize - 1) / Segments.storedSize, capacity / Segments.plainSize)
-    }
-
-    /// Zeros from the end of the stream to the end of the last segment.
-    private func clearRest(_ segments: Int) {
-        var place = streamCount
-        while place < segments * Segments.plainSize {
-            let within = place % Segments.plainSize
-            let start = PackHead.size + place / Segments.plainSize * Segments.storedSize + within
-            let count = Segments.plainSize - within
-            UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + count]).initializeMemory(
-                as: UInt8.self, repeating: 0)
-            place += count
-        }
     }
 
     private func plainSegment(_ number: Int) -> UnsafeRawBufferPointer {

@@ -12,8 +12,6 @@ import Synchronization
 /// Bounded: one open pack for each kind in use, one waiting, two being put.
 final class PackWriter: Sendable {
     private static let putters = 2
-    /// Builders kept for the next packs: as many as can be under way to the store.
-    private static let maximumSpare = 2
 
     private let repository: Repository
     private let lease: LeaseID
@@ -21,7 +19,6 @@ final class PackWriter: Sendable {
     private let queue = BoundedQueue<Work>(capacity: 1)
     private let progress = Monitor(Progress())
     private let threads = Mutex<[JoinableThread]>([])
-    private let spare = Mutex<[PackBuilder]>([])
     private let onRun = Mutex<(@Sendable (LoadedRun) -> Void)?>(nil)
 
     private struct Work: Sendable {
@@ -79,30 +76,12 @@ final class PackWriter: Sendable {
         guard let slot = open[kind] else { preconditionFailure("every kind has a place") }
         let full = try slot.mutex.withLock { (builder) throws(HoldfastError) -> PackBuilder? in
             let current: PackBuilder
-            if let builder { current = builder } else { current = try builderFor(kind) }
+            if let builder { current = builder } else { current = try PackBuilder(kind) }
             current.append(id: id, codec: codec, depth: depth, raw: raw, base: base, encoded)
             builder = current.isFull ? nil : current
             return current.isFull ? current : nil
         }
         if let full { try hand(full, isLast: false) }
-    }
-
-    private func builderFor(_ kind: PackKind) throws(HoldfastError) -> PackBuilder {
-        if Self.isReused(kind), let builder = spare.withLock({ $0.popLast() }) {
-            builder.reuse(for: kind)
-            return builder
-        }
-        return try PackBuilder(kind)
-    }
-
-    /// Packs of nodes are few, and those of secrets leave nothing behind.
-    private static func isReused(_ kind: PackKind) -> Bool { kind != .meta && kind != .secret }
-
-    private func keep(_ builder: PackBuilder) {
-        guard Self.isReused(builder.kind) else { return }
-        spare.withLock { spare in
-            if spare.count < Self.maximumSpare { spare.append(builder) }
-        }
     }
 
     /// Puts all open packs, data before structure, then the run that covers both.
@@ -118,7 +97,6 @@ final class PackWriter: Sendable {
         queue.close()
         for thread in threads.withLock({ $0 }) { thread.join() }
         threads.withLock { $0 = [] }
-        spare.withLock { $0 = [] }
         do throws(HoldfastError) {
             try putRun(whatever: true)
         } catch {
@@ -190,7 +168,6 @@ final class PackWriter: Sendable {
         try sealed.withBytes { (bytes) throws(HoldfastError) in try repository.store.putIfAbsent(key, bytes) }
         let pack = IndexedPack(id: sealed.id, length: UInt64(sealed.length), kind: kind, slot: keyring.slot)
         let chunks = sealed.chunks
-        keep(work.builder)
         progress.withLock { state in
             state.bytesStored += pack.length
             let number = UInt32(state.packs.count)
