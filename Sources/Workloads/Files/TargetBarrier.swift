@@ -7,10 +7,10 @@ import Synchronization
 
 /// Brings the files of one target to the device, and then what the file system knows of them.
 ///
-/// syncfs(2) does that too, but it also waits for everything that anybody else wrote: gigabytes, on a machine where data
-/// was just copied. File systems with one journal need less: once the data of the files is on the device, the commit
-/// of the journal's latest transaction makes all earlier changes of names and sizes durable, and flushes the device's
-/// cache. ext4 and XFS are such; on others, and for many files, it is left to syncfs.
+/// syncfs(2) does that too, but it also waits for everything that anybody else wrote: gigabytes, on a machine where
+/// data was just copied. File systems with one journal need less: once the data of the files is on the device, the
+/// commit of the journal's latest transaction makes all earlier changes of names and sizes durable, and flushes the
+/// device's cache. ext4 and XFS are such; on others, and for many files, it is left to syncfs.
 ///
 /// Thread: safe.
 final class TargetBarrier: Sendable {
