@@ -39,6 +39,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CLinux"),
         library("Primitives", ["CLinux"]),
         library("Sealing", ["Primitives", "CLinux", "COpenSSL"]),
@@ -47,7 +48,7 @@ let package = Package(
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
         library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", yams]),
-        library("Workloads", ["Primitives", "CLinux", "CArchive", "Chunking", "Repository"]),
+        library("Workloads", ["Primitives", "CLinux", "CArchive", "CPostgres", "Chunking", "Repository"]),
         library(
             "Recovery",
             [

@@ -3,7 +3,7 @@
 /// What each target may depend on. This table is the authority: Package.swift may declare less, never more.
 enum Layers {
     static let allowed: [String: Set<String>] = [
-        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CLinux": [],
+        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CPostgres": [], "CLinux": [],
         "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "CLinux", "COpenSSL"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
@@ -13,7 +13,7 @@ enum Layers {
         "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Yams"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
-            "Logging",
+            "CPostgres", "Logging",
         ],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "CLinux",
