@@ -9,7 +9,7 @@ import Workloads
 /// Takes one snapshot.
 package struct Backup: Sendable {
     private let repository: Repository
-    private let options: BackupOptions
+    let options: BackupOptions
     private let progress: Progress
     private let runner: any ProcessRunner
 
@@ -23,14 +23,15 @@ package struct Backup: Sendable {
         self.runner = runner
     }
 
-    /// Reads `sources` and commits a snapshot of them.
+    /// Reads the workloads, all of one kind, and commits a snapshot of them.
     ///
     /// - Durability: when it returns, the snapshot and all that it needs are on stable storage.
     /// - Cancellation: nothing is committed; what was put and indexed is reused by the next run.
-    /// - Throws: `.sourceFailed` and `.emptyStream` for streams, `.pathNotFound` when no source could be read, and what
-    ///   the store throws. Paths that could not be read are in the summary, not thrown.
-    package func run(_ sources: [BackupSource]) throws(HoldfastError) -> BackupSummary {
-        precondition(!sources.isEmpty, "a backup has a source")
+    /// - Throws: `.sourceFailed` and the like when a workload says that what it read is not whole, `.pathNotFound` when
+    ///   no source could be read, and what the store throws. Paths that could not be read are in the summary, not
+    ///   thrown.
+    package func run(workloads: [any Workload]) throws(HoldfastError) -> BackupSummary {
+        precondition(!workloads.isEmpty, "a backup has a source")
         let keyring = repository.keyring
         try keyring.require(.admin, .writer, toDo: "take snapshots")
         let tag = try repository.tag(ofSource: options.source)
@@ -41,30 +42,47 @@ package struct Backup: Sendable {
         }
         let started = repository.clock.now()
         let uptime = repository.clock.uptime()
+        let record = try newRecord(workloads, started: started)
+        var context = WorkloadContext(
+            clock: repository.clock, entropy: repository.entropy, cancellation: repository.environment.cancellation,
+            runner: runner)
         progress.enter(.loadingIndex)
-        if options.dryRun { return try estimate(sources, started: started, uptime: uptime) }
+        if options.dryRun { return try estimate(workloads, record, context, uptime: uptime) }
+        var findings: [WorkloadFinding] = []
+        for workload in workloads { findings += try Self.passing(workload.preflight(context)) }
         let session = try WriterSession(repository, tag: tag)
         defer { session.close() }
         let listing = try repository.snapshots(of: tag)
         let previous = listing.latest(of: tag)
-        var record = try read(sources, session, parent: previous, started: started)
+        context.parent = previous?.record
+        var read = try read(workloads, record, session, parent: previous, context)
         progress.enter(.committing)
         try session.flush()
-        record.finished = repository.clock.now()
-        record.counts.bytesStored = session.bytesStored
-        let id = try session.commit(record, previous: previous)
+        read.record.finished = repository.clock.now()
+        read.record.counts.bytesStored = session.bytesStored
+        let id = try session.commit(read.record, previous: previous)
         progress.enter(.finished)
-        return BackupSummary(snapshot: id, record: record, duration: repository.clock.uptime() - uptime)
+        return BackupSummary(
+            snapshot: id, record: read.record, duration: repository.clock.uptime() - uptime,
+            findings: findings + read.findings)
     }
 
-    private func newRecord(_ sources: [BackupSource], started: Timestamp) throws(HoldfastError) -> SnapshotRecord {
-        let isStream = sources.contains { if case .stream = $0 { true } else { false } }
-        guard !isStream || sources.count == 1 else {
+    /// The warnings among `findings`; the first error is thrown.
+    private static func passing(_ findings: [WorkloadFinding]) throws(HoldfastError) -> [WorkloadFinding] {
+        if let error = findings.first(where: { $0.severity == .error }) { throw error.failure }
+        return findings.filter { $0.severity == .warning }
+    }
+
+    private func newRecord(_ workloads: [any Workload], started: Timestamp) throws(HoldfastError) -> SnapshotRecord {
+        let kind = workloads[0].identity.kind
+        guard workloads.count == 1 || workloads.allSatisfy({ $0.capabilities.canBeJoined && $0.identity.kind == kind })
+        else {
             throw HoldfastError(
-                .usage, "a stream is backed up alone", hint: "Take a snapshot of its own for each stream.")
+                .usage, "sources of these kinds do not make one snapshot",
+                hint: "Take a snapshot of its own for each.")
         }
         var record = SnapshotRecord(
-            source: options.source, workload: isStream ? "stdin" : "dir", host: options.host,
+            source: options.source, workload: kind, host: options.host,
             toolVersion: options.toolVersion, runID: try ULID(at: started, entropy: repository.entropy),
             started: started)
         record.tags = options.tags
@@ -75,11 +93,12 @@ package struct Backup: Sendable {
     }
 
     private func read(
-        _ sources: [BackupSource], _ session: WriterSession, parent: Snapshot?, started: Timestamp
-    ) throws(HoldfastError) -> SnapshotRecord {
-        var record = try newRecord(sources, started: started)
+        _ workloads: [any Workload], _ record: SnapshotRecord, _ session: WriterSession, parent: Snapshot?,
+        _ context: WorkloadContext
+    ) throws(HoldfastError) -> (record: SnapshotRecord, findings: [WorkloadFinding]) {
+        var record = record
         let keyring = repository.keyring
-        // Two readers of the parent: the scanner's, and the tree builder's on the workers' side.
+        // Two readers of the parent: the reader's, and the tree builder's on the workers' side.
         let scanTree = parent?.record == nil ? nil : try repository.makeTree(session.index, packs: session.packReader)
         let buildTree = parent?.record == nil ? nil : try repository.makeTree(session.index, packs: session.packReader)
         record.parent = parent?.record == nil ? nil : parent?.id
@@ -94,28 +113,21 @@ package struct Backup: Sendable {
         let filler = try BatchFiller(pipeline, cutter: cutter, progress: progress)
         let failures = FailureList()
         progress.enter(.backingUp, bytesTotal: parent?.record?.counts.bytes ?? 0)
-        var paths: [[UInt8]] = []
-        for source in sources {
-            switch source {
-            case .directory(let path):
-                let scanner = TreeScanner(
-                    session, filler: filler, options: options, parents: scanTree, failures: failures)
-                if try scan(path, scanner, failures, parent?.record) { paths.append(path) }
-            case .stream(let name, let origin):
-                paths.append(Array(name.utf8))
-                record.facts.merge(try readStream(name, origin, filler, builder)) { $1 }
-            }
-        }
-        guard !paths.isEmpty else { throw Self.nothingRead(failures) }
+        let sink = EntryGatherer(
+            session, filler: filler, builder: builder, options: options, parents: scanTree,
+            parentRoots: parent?.record?.roots ?? [], failures: failures, limit: readLimit)
+        var outcomes: [(workload: any Workload, outcome: ReadOutcome)] = []
+        for workload in workloads { outcomes.append((workload, try workload.read(into: sink, context))) }
+        guard !sink.paths.isEmpty else { throw Self.nothingRead(failures) }
         try filler.finish()
-        record.roots = zip(paths, builder.roots).map { SnapshotRoot(path: $0, entry: $1) }
+        record.roots = zip(sink.paths, builder.roots).map { SnapshotRoot(path: $0, entry: $1) }
         record.counts = builder.counts
         record.counts.bytesRead = filler.bytesRead
         record.unreadable = failures.kept
         record.unreadableCount = failures.count
         if failures.count > 0 { record.flags.append("partial") }
-        // `consistentAsOf` stays the start: what changed while files were read one after another may be missing.
-        return record
+        record.add(outcomes)
+        return (record, outcomes.flatMap(\.outcome.findings))
     }
 
     private static func nothingRead(_ failures: FailureList) -> HoldfastError {
@@ -124,99 +136,59 @@ package struct Backup: Sendable {
             hint: "Check the paths; nothing was committed.")
     }
 
-    /// Scans one directory; false when it cannot be opened, so that the other sources go on.
-    private func scan(
-        _ path: [UInt8], _ scanner: TreeScanner, _ failures: FailureList, _ parent: SnapshotRecord?
-    ) throws(HoldfastError) -> Bool {
-        failures.root = path
-        let root: DirectoryHandle
-        do throws(HoldfastError) {
-            var tree = TreeReaderOptions()
-            tree.exclusions = options.exclusions
-            tree.oneFileSystem = options.oneFileSystem
-            tree.readLimit = readLimit
-            root = try DirectoryHandle.open(path: path, options: tree)
-        } catch {
-            guard failures.isOfSource(error) else { throw error }
-            failures.add([], error)
-            return false
-        }
-        try scanner.scan(root, parent: parent?.roots.first { $0.path == path }?.entry)
-        return true
-    }
-
     private var readLimit: ByteRateLimit? {
         options.readLimit.map {
             ByteRateLimit($0, clock: repository.clock, cancellation: repository.environment.cancellation)
         }
     }
 
-    private func readStream(
-        _ name: String, _ origin: BackupSource.StreamOrigin, _ filler: BatchFiller, _ builder: TreeBuilder
-    ) throws(HoldfastError) -> [String: String] {
-        let cancellation = repository.environment.cancellation
-        let stream: any ByteStream
-        var facts: [String: String] = [:]
-        switch origin {
-        case .descriptor(let descriptor):
-            stream = StreamSource(descriptor: descriptor, minimumSize: options.minimumSize, cancellation: cancellation)
-        case .command(let arguments):
-            stream = try CommandSource(
-                ProcessRequest(arguments), runner: runner, minimumSize: options.minimumSize,
-                cancellation: cancellation)
-            // The program alone: arguments may hold what should not be in a snapshot.
-            facts["producer"] = arguments.first ?? ""
-            facts["exitStatus"] = "0"
-        }
-        let now = repository.clock.now()
-        var root = EntryMetadata(name: Array(name.utf8), kind: options.unpack ? .directory : .file)
-        root.mode = options.unpack ? 0o700 : 0o600
-        root.modified = now
-        let scanner = StreamScanner(filler: filler, clock: repository.clock, limit: readLimit)
-        if options.unpack {
-            root.name = []
-            let notes = try scanner.unpack(stream, root: root, builder: builder)
-            if !notes.isEmpty { facts["archiveNotes"] = notes.joined(separator: "; ") }
-        } else {
-            try scanner.scan(stream, name: name, root: root)
-        }
-        return facts
-    }
-
-    /// Walks the sources without reading content and says what is there.
+    /// Walks the sources without storing anything and says what is there.
     private func estimate(
-        _ sources: [BackupSource], started: Timestamp, uptime: Duration
+        _ workloads: [any Workload], _ record: SnapshotRecord, _ context: WorkloadContext, uptime: Duration
     ) throws(HoldfastError) -> BackupSummary {
-        var record = try newRecord(sources, started: started)
+        var record = record
+        if let workload = workloads.first(where: { !$0.capabilities.canBeEstimated }) {
+            throw HoldfastError(
+                .usage, "a dry run cannot look into \(workload.identity.url)", hint: "Leave --dry-run out.")
+        }
         let tag = try repository.tag(ofSource: options.source)
         let parent = try repository.snapshots(of: tag).latest(of: tag)
         record.parent = parent?.id
         let tree = parent?.record == nil ? nil : try repository.makeTree(try repository.loadIndex().index)
         let failures = FailureList()
-        let estimate = Estimate(
-            tree: tree, failures: failures, rereads: options.reread,
+        let sink = Estimate(
+            tree: tree, roots: parent?.record?.roots ?? [], failures: failures, rereads: options.reread,
             cancellation: repository.environment.cancellation)
-        var hasRoot = false
-        for source in sources {
-            guard case .directory(let path) = source else { continue }
-            failures.root = path
-            var treeOptions = TreeReaderOptions()
-            treeOptions.exclusions = options.exclusions
-            treeOptions.oneFileSystem = options.oneFileSystem
-            let known = parent?.record?.roots.first { $0.path == path }?.entry
-            do throws(HoldfastError) {
-                let root = try DirectoryHandle.open(path: path, options: treeOptions)
-                try estimate.add(root, parent: known, to: &record.counts)
-                hasRoot = true
-            } catch {
-                guard failures.isOfSource(error) else { throw error }
-                failures.add([], error)
-            }
+        var findings: [WorkloadFinding] = []
+        for workload in workloads {
+            findings += try Self.passing(workload.preflight(context))
+            _ = try workload.read(into: sink, context)
         }
-        guard hasRoot else { throw Self.nothingRead(failures) }
+        guard sink.hasRoot else { throw Self.nothingRead(failures) }
+        record.counts = sink.counts
         record.unreadable = failures.kept
         record.unreadableCount = failures.count
         record.finished = repository.clock.now()
-        return BackupSummary(snapshot: nil, record: record, duration: repository.clock.uptime() - uptime)
+        return BackupSummary(
+            snapshot: nil, record: record, duration: repository.clock.uptime() - uptime, findings: findings)
+    }
+}
+
+extension SnapshotRecord {
+    /// Adds what the workloads know of what they read; of several each has its URL before its names.
+    mutating func add(_ outcomes: [(workload: any Workload, outcome: ReadOutcome)]) {
+        for (workload, outcome) in outcomes {
+            let path = workload.identity.url.drop { $0 != ":" }.dropFirst()
+            let prefix = outcomes.count > 1 ? Self.prefix(ofRoot: String(path)) : ""
+            for (name, value) in outcome.facts { facts[prefix + name] = value }
+            for (name, value) in outcome.expectedContents { expectedContents[prefix + name] = value }
+            if let instant = outcome.consistentAsOf, outcomes.count > 1 {
+                facts[prefix + "consistentAsOf"] = instant.description
+            }
+            for flag in outcome.flags where !flags.contains(flag.rawValue) { flags.append(flag.rawValue) }
+        }
+        // Of several the earliest holds for all; without one it stays the start of reading.
+        let instants = outcomes.compactMap(\.outcome.consistentAsOf)
+        if instants.count == outcomes.count, let earliest = instants.min() { consistentAsOf = earliest }
     }
 }

@@ -5,19 +5,6 @@ import Primitives
 import Repository
 import Workloads
 
-/// One thing to back up.
-package enum BackupSource: Sendable {
-    /// A directory with all below it.
-    case directory([UInt8])
-    /// A stream under a name, from an open descriptor or from a command.
-    case stream(name: String, StreamOrigin)
-
-    package enum StreamOrigin: Sendable {
-        case descriptor(Int32)
-        case command([String])
-    }
-}
-
 /// How to back up.
 package struct BackupOptions: Sendable {
     /// What retention and "the previous snapshot" go by.
@@ -56,6 +43,16 @@ package struct BackupOptions: Sendable {
         self.toolVersion = toolVersion
         self.compression = compression
     }
+
+    /// What concerns the workloads of this backup.
+    package var workload: WorkloadOptions {
+        var workload = WorkloadOptions()
+        workload.exclusions = exclusions
+        workload.oneFileSystem = oneFileSystem
+        workload.unpack = unpack
+        workload.minimumSize = minimumSize
+        return workload
+    }
 }
 
 /// What a backup did.
@@ -64,6 +61,10 @@ package struct BackupSummary: Sendable {
     package var snapshot: SnapshotID?
     package var record: SnapshotRecord
     package var duration: Duration
+    /// What the workloads had to say besides.
+    package var findings: [WorkloadFinding] = []
     /// Whether some paths could not be read; the snapshot holds the rest.
     package var isPartial: Bool { record.unreadableCount > 0 }
+    /// Whether the source itself reported that some of it is damaged.
+    package var isDamaged: Bool { record.flags.contains(ReadOutcome.Flag.damaged.rawValue) }
 }

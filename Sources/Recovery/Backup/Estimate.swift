@@ -4,16 +4,79 @@ import Primitives
 import Repository
 import Workloads
 
-/// Counts a source tree and the part of it that changed since the parent snapshot.
-struct Estimate {
-    let tree: SnapshotTree?
-    let failures: FailureList
-    let rereads: Bool
-    let cancellation: Cancellation
+/// Counts what a source holds, and the part of it that would be read since the parent snapshot.
+///
+/// Thread: the reader's alone.
+final class Estimate: EntrySink {
+    /// Bytes of what is pushed go nowhere.
+    private static let scratch = 1 << 20
 
-    func add(
-        _ directory: DirectoryHandle, parent: Entry?, to counts: inout SnapshotCounts
-    ) throws(HoldfastError) {
+    private let tree: SnapshotTree?
+    private let roots: [SnapshotRoot]
+    private let failures: FailureList
+    private let rereads: Bool
+    private let cancellation: Cancellation
+    private(set) var counts = SnapshotCounts()
+    private(set) var hasRoot = false
+
+    init(
+        tree: SnapshotTree?, roots: [SnapshotRoot], failures: FailureList, rereads: Bool, cancellation: Cancellation
+    ) {
+        self.tree = tree
+        self.roots = roots
+        self.failures = failures
+        self.rereads = rereads
+        self.cancellation = cancellation
+    }
+
+    func beginRoot(_ path: [UInt8], _ metadata: EntryMetadata, order: EntryOrder) {
+        hasRoot = true
+        if metadata.kind == .directory { counts.directories += 1 }
+    }
+
+    func add(_ parts: [[UInt8]], _ metadata: EntryMetadata, link: [[UInt8]]?) {
+        if metadata.kind == .directory { counts.directories += 1 } else { counts.others += 1 }
+    }
+
+    func beginFile(_ parts: [[UInt8]], _ rule: CutRule) throws(HoldfastError) {
+        try cancellation.check()
+        counts.files += 1
+        counts.filesRead += 1
+    }
+
+    func fill(
+        atMost limit: Int, _ read: (UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int
+    ) throws(HoldfastError) -> Int {
+        try cancellation.check()
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(max(1, limit), Self.scratch), alignment: 64)
+        defer { buffer.deallocate() }
+        let count = try read(buffer)
+        counts.bytes += UInt64(count)
+        counts.bytesRead += UInt64(count)
+        return count
+    }
+
+    func hole(_ length: UInt64) { counts.bytes += length }
+
+    func boundary() {}
+
+    func endFile(_ metadata: EntryMetadata) {}
+
+    func endRoot() {}
+
+    func tree(at path: [UInt8], _ options: TreeReaderOptions) throws(HoldfastError) {
+        failures.root = path
+        let known = roots.first { $0.path == path }?.entry
+        do throws(HoldfastError) {
+            try add(try DirectoryHandle.open(path: path, options: options), parent: known)
+            hasRoot = true
+        } catch {
+            guard failures.isOfSource(error) else { throw error }
+            failures.add([], error)
+        }
+    }
+
+    private func add(_ directory: DirectoryHandle, parent: Entry?) throws(HoldfastError) {
         try cancellation.check()
         counts.directories += 1
         let listing: DirectoryListing
@@ -30,7 +93,7 @@ struct Estimate {
             switch entry.kind {
             case .directory:
                 do throws(HoldfastError) {
-                    try add(try directory.directory(entry), parent: known, to: &counts)
+                    try add(try directory.directory(entry), parent: known)
                 } catch {
                     guard failures.isOfSource(error) else { throw error }
                     failures.add(joinPath(directory.path, entry.name), error)

@@ -14,7 +14,7 @@ final class TreeBuilder: @unchecked Sendable {
     private var directories: [DirectoryBuilder] = []
     private var file: ContentBuilder?
     /// Contents of files that are placed later.
-    private(set) var detached: [Int: Content] = [:]
+    private var detached: [Int: Content] = [:]
     /// The finished roots, in the order in which they were begun.
     private(set) var roots: [Entry] = []
     private(set) var counts = SnapshotCounts()
@@ -25,6 +25,12 @@ final class TreeBuilder: @unchecked Sendable {
     init(parents: SnapshotTree?, progress: Progress) {
         self.parents = parents
         self.progress = progress
+    }
+
+    /// The contents that were detached since the last call; to be called when all batches have gone through.
+    func takeDetached() -> [Int: Content] {
+        defer { detached = [:] }
+        return detached
     }
 
     func consume(_ job: ContentJob, _ stage: ChunkStage) throws(HoldfastError) {

@@ -207,69 +207,6 @@ final class TreeScanner {
     }
 }
 
-/// The chunks of a page file in the parent snapshot, block by block.
-private final class ParentPieces {
-    private let cursor: ContentCursor?
-    private var isBroken = false
-
-    init(_ content: Content?, tree: SnapshotTree?) {
-        if let content, content.rule == .pages, let tree {
-            cursor = ContentCursor(content, tree: tree)
-        } else {
-            cursor = nil
-        }
-    }
-
-    /// The chunk of the next block; zeros past the end, or when the parent's list cannot be read.
-    func next() -> ChunkID {
-        guard let cursor, !isBroken else { return .zeros }
-        do throws(HoldfastError) {
-            return try cursor.next()?.id ?? .zeros
-        } catch {
-            isBroken = true
-            return .zeros
-        }
-    }
-
-    func skip(_ length: UInt64) throws(HoldfastError) {
-        for _ in 0..<(length >> UInt64(Content.pageBlockShift)) { _ = next() }
-    }
-}
-
-/// The entries of a directory in the parent snapshot, asked for in ascending order of names.
-private final class ParentEntries {
-    private let cursor: EntryCursor?
-    private var current: Entry?
-    private var isOver = false
-
-    init(_ tree: NodeReference?, tree reader: SnapshotTree?) {
-        if let tree, let reader { cursor = EntryCursor(tree, tree: reader) } else { cursor = nil }
-    }
-
-    /// The entry called `name`; nil when there is none, or when the parent's directory cannot be read.
-    func entry(_ name: [UInt8]) -> Entry? {
-        guard let cursor, !isOver else { return nil }
-        do throws(HoldfastError) {
-            while true {
-                if current == nil { current = try cursor.next() }
-                guard let entry = current else {
-                    isOver = true
-                    return nil
-                }
-                if entry.metadata.name == name {
-                    current = nil
-                    return entry
-                }
-                if name.lexicographicallyPrecedes(entry.metadata.name) { return nil }
-                current = nil
-            }
-        } catch {
-            isOver = true
-            return nil
-        }
-    }
-}
-
 /// Runs `body` with `count` bytes of scratch memory.
 private func withUnsafeTemporaryBuffer<R>(
     _ count: Int, _ body: (UnsafeMutableRawBufferPointer) throws(HoldfastError) -> R

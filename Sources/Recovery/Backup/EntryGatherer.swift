@@ -1,0 +1,202 @@
+// Takes what a workload pushes, and feeds the batches with it.
+
+import Chunking
+import Primitives
+import Repository
+import Workloads
+
+/// The sink of a backup.
+///
+/// Thread: the reader's alone.
+final class EntryGatherer: EntrySink {
+    /// Entries of one root without order, whose metadata are all in memory.
+    private static let mostMembers = 8_000_000
+
+    private let session: WriterSession
+    private let filler: BatchFiller
+    private let builder: TreeBuilder
+    private let options: BackupOptions
+    private let parents: SnapshotTree?
+    private let parentRoots: [SnapshotRoot]
+    private let failures: FailureList
+    private let limit: ByteRateLimit?
+    /// Paths of the roots that were read, in their order.
+    private(set) var paths: [[UInt8]] = []
+
+    private var known = ParentFiles(nil, tree: nil)
+    private var members: MemberTree?
+    private var memberCount = 0
+    private var nextKey = 0
+    /// Directories of a sorted root that are open, as parts of one path.
+    private var open: [[UInt8]] = []
+    private var file: (parts: [[UInt8]], rule: CutRule, places: ParentPieces)?
+
+    init(
+        _ session: WriterSession, filler: BatchFiller, builder: TreeBuilder, options: BackupOptions,
+        parents: SnapshotTree?, parentRoots: [SnapshotRoot], failures: FailureList, limit: ByteRateLimit?
+    ) {
+        self.session = session
+        self.filler = filler
+        self.builder = builder
+        self.options = options
+        self.parents = parents
+        self.parentRoots = parentRoots
+        self.failures = failures
+        self.limit = limit
+    }
+
+    private func parentRoot(_ path: [UInt8]) -> Entry? { parentRoots.first { $0.path == path }?.entry }
+
+    // MARK: Roots
+
+    func beginRoot(_ path: [UInt8], _ metadata: EntryMetadata, order: EntryOrder) throws(HoldfastError) {
+        precondition(members == nil && open.isEmpty && file == nil, "roots come one after the other")
+        paths.append(path)
+        known = ParentFiles(parentRoot(path), tree: parents)
+        memberCount = 0
+        guard metadata.kind == .directory else { return }
+        switch order {
+        case .sorted:
+            try filler.add(.beginDirectory(metadata))
+            isRootOpen = true
+        case .unordered: members = MemberTree(metadata)
+        }
+    }
+
+    private var isRootOpen = false
+
+    func endRoot() throws(HoldfastError) {
+        precondition(file == nil, "a root ends after its files")
+        if let members {
+            // The contents are known once all batches have gone through.
+            try filler.finish()
+            try members.emit(to: filler, contents: builder.takeDetached())
+            self.members = nil
+        } else if isRootOpen {
+            try close(to: [])
+            try filler.add(.endDirectory)
+            isRootOpen = false
+        }
+    }
+
+    func tree(at path: [UInt8], _ options: TreeReaderOptions) throws(HoldfastError) {
+        failures.root = path
+        let root: DirectoryHandle
+        do throws(HoldfastError) {
+            var limited = options
+            limited.readLimit = limit
+            root = try DirectoryHandle.open(path: path, options: limited)
+        } catch {
+            // The other sources go on.
+            guard failures.isOfSource(error) else { throw error }
+            return failures.add([], error)
+        }
+        let scanner = TreeScanner(
+            session, filler: filler, options: self.options, parents: parents, failures: failures)
+        try scanner.scan(root, parent: parentRoot(path))
+        paths.append(path)
+    }
+
+    // MARK: Entries
+
+    func add(_ parts: [[UInt8]], _ metadata: EntryMetadata, link: [[UInt8]]?) throws(HoldfastError) {
+        try check(parts)
+        if let members {
+            return try members.add(parts, metadata, content: nil, link: link)
+        }
+        precondition(link == nil, "links go with unordered roots")
+        guard let name = parts.last else { return }
+        var metadata = metadata
+        metadata.name = name
+        try close(to: Array(parts.dropLast()))
+        if metadata.kind == .directory {
+            try filler.add(.beginDirectory(metadata))
+            open.append(name)
+        } else {
+            try filler.add(.entry(Entry(metadata)))
+        }
+    }
+
+    private func check(_ parts: [[UInt8]]) throws(HoldfastError) {
+        guard parts.allSatisfy(isSafeName) else {
+            throw HoldfastError(
+                .unsafePath, "the source holds a member whose path leads elsewhere",
+                hint: "For an archive, back it up without --unpack.",
+                context: [("path", printablePath(joinedPath(parts)))])
+        }
+        memberCount += 1
+        guard members == nil || memberCount <= Self.mostMembers else {
+            throw HoldfastError(
+                .limitExceeded, "the source holds more than \(Self.mostMembers) members", hint: "Split the source.")
+        }
+    }
+
+    /// Ends the open directories of a sorted root that are not on the way to `parts`.
+    private func close(to parts: [[UInt8]]) throws(HoldfastError) {
+        while !parts.starts(with: open) {
+            try filler.add(.endDirectory)
+            open.removeLast()
+        }
+        precondition(open == parts, "a directory comes before what is in it")
+    }
+
+    // MARK: Files
+
+    func beginFile(_ parts: [[UInt8]], _ rule: CutRule) throws(HoldfastError) {
+        precondition(file == nil, "files come one after the other")
+        try check(parts)
+        if members == nil { try close(to: Array(parts.dropLast())) }
+        let parent = rule == .pages ? known.entry(at: parts)?.content : nil
+        try filler.add(.beginFile(rule, parent: parent))
+        file = (parts, rule, ParentPieces(parent, tree: parents))
+    }
+
+    func fill(
+        atMost limit: Int, _ read: (UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int
+    ) throws(HoldfastError) -> Int {
+        let most = min(max(1, limit), ContentJob.capacity / 2)
+        let count = try filler.fill(atMost: most) { (buffer) throws(HoldfastError) in
+            let count = try read(buffer)
+            // Paid for afterwards: how much comes is not known before.
+            self.limit?.take(ByteCount(count))
+            return count
+        }
+        try cut(isFinal: false)
+        return count
+    }
+
+    private func cut(isFinal: Bool) throws(HoldfastError) {
+        guard let file else { preconditionFailure("bytes belong to a file") }
+        switch file.rule {
+        case .pages: try filler.cutBlocks(isFinal: isFinal) { () throws(HoldfastError) in file.places.next() }
+        case .content: try filler.cutContent(isFinal: isFinal)
+        }
+    }
+
+    func hole(_ length: UInt64) throws(HoldfastError) {
+        try cut(isFinal: true)
+        try filler.add(.hole(length))
+        if let file, file.rule == .pages { try file.places.skip(length) }
+    }
+
+    func boundary() throws(HoldfastError) {
+        precondition(file?.rule == .content, "pages have boundaries of their own")
+        try cut(isFinal: true)
+    }
+
+    func endFile(_ metadata: EntryMetadata) throws(HoldfastError) {
+        try cut(isFinal: true)
+        guard let parts = file?.parts else { return }
+        file = nil
+        var metadata = metadata
+        metadata.kind = .file
+        if let name = parts.last { metadata.name = name }
+        if let members {
+            try filler.add(.endDetached(nextKey))
+            try members.add(parts, metadata, content: nextKey, link: nil)
+            nextKey += 1
+        } else {
+            try filler.add(.endFile(metadata))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// How a snapshot comes back into a workload: where its roots are written, and what is done with them then.
+
+import Primitives
+import Repository
+
+/// What a restore writes before the workload takes over.
+package struct RestoreStage: Sendable {
+    /// A root of the snapshot and the directory that it goes to.
+    package struct Part: Sendable {
+        /// The root's path in the snapshot; nil for the snapshot as a whole, laid out as for `dir:`.
+        package var root: [UInt8]?
+        /// A directory root's contents go straight into it, a file root goes there under the last part of its path.
+        /// Its parent exists; it is made when it does not.
+        package var directory: [UInt8]
+        /// Paths below the root that are written last, once all else of all parts is on stable storage.
+        package var last: [String]
+
+        package init(root: [UInt8]?, directory: [UInt8], last: [String] = []) {
+            self.root = root
+            self.directory = directory
+            self.last = last
+        }
+    }
+
+    package var parts: [Part]
+    /// What the workload notes for itself.
+    package var notes: [String: String] = [:]
+
+    package init(_ parts: [Part]) { self.parts = parts }
+}
+
+/// A snapshot that was restored, to be looked at.
+package struct RestoredCopy: Sendable {
+    package var record: SnapshotRecord
+    /// Where its roots are, by their paths in the snapshot.
+    package var places: [[UInt8]: String]
+
+    package init(record: SnapshotRecord, places: [[UInt8]: String]) {
+        self.record = record
+        self.places = places
+    }
+}
+
+/// A throw-away server over a restored copy.
+package protocol WorkloadScratch: AnyObject, Sendable {
+    /// How a client reaches it: a connection string of its kind.
+    var address: String { get }
+
+    /// Stops it and removes what it made. May be called again.
+    func stop()
+}
+
+extension SnapshotRecord {
+    /// What stands before a fact or an expectation of one of several roots.
+    package static func prefix(ofRoot path: String) -> String { "\(path): " }
+
+    /// What is expected of the root at `path`.
+    package func expectedContents(ofRoot path: [UInt8]) -> [String: String] {
+        guard roots.count > 1 else { return expectedContents }
+        let prefix = Self.prefix(ofRoot: String(decoding: path, as: UTF8.self))
+        var found: [String: String] = [:]
+        for (key, value) in expectedContents where key.hasPrefix(prefix) {
+            found[String(key.dropFirst(prefix.count))] = value
+        }
+        return found
+    }
+}

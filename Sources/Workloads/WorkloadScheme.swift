@@ -1,0 +1,70 @@
+// The one table of what a source's or a target's URL can begin with.
+
+import Primitives
+
+/// A scheme of URLs.
+///
+/// To add a kind of workload: a folder with its type, and a row in ``all``. Configuration, the JSON Schema, the help and
+/// the refusals follow from the row.
+package struct WorkloadScheme: Sendable {
+    /// What stands before the first colon.
+    package var name: String
+    /// How such a URL is written.
+    package var form: String
+    package var doc: String
+    /// What follows the scheme is a path of a file or directory; a relative one goes from the configuration's.
+    package var isPath = false
+    /// The source is one stream of bytes, and a command may make it.
+    package var isStream = false
+    package var capabilities: WorkloadCapabilities
+    /// Makes the workload of a URL of this scheme; nil when what stands behind the scheme cannot be meant.
+    package var make: @Sendable (_ rest: String, WorkloadOptions) -> (any Workload)?
+
+    package static let all: [WorkloadScheme] = [
+        WorkloadScheme(
+            name: "dir", form: "dir:PATH", doc: "a directory with all below it", isPath: true,
+            capabilities: FilesWorkload.capabilities
+        ) { FilesWorkload(path: $0, options: $1) },
+        WorkloadScheme(
+            name: "stdin", form: "stdin:NAME", doc: "what comes on standard input, as a file of that name",
+            isStream: true, capabilities: StreamWorkload.capabilities
+        ) { StreamWorkload(name: $0, options: $1) },
+    ]
+
+    package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }
+
+    package static var sources: [WorkloadScheme] { all.filter(\.capabilities.canBeRead) }
+    package static var targets: [WorkloadScheme] { all.filter(\.capabilities.canBeRestoredTo) }
+
+    /// `dir:PATH or stdin:NAME`.
+    package static var forms: String { list(sources) }
+    /// `dir:PATH`.
+    package static var targetForms: String { list(targets) }
+
+    private static func list(_ schemes: [WorkloadScheme]) -> String {
+        let forms = schemes.map(\.form)
+        guard forms.count > 1, let last = forms.last else { return forms.first ?? "" }
+        return forms.dropLast().joined(separator: ", ") + " or " + last
+    }
+
+    /// The workload of a URL; nil for a scheme that is not in the table, or nothing that can be meant behind it.
+    package static func workload(_ url: String, _ options: WorkloadOptions = WorkloadOptions()) -> (any Workload)? {
+        guard let colon = url.firstIndex(of: ":"), let scheme = named(url[..<colon]) else { return nil }
+        let rest = String(url[url.index(after: colon)...])
+        return rest.isEmpty || rest.utf8.contains(0) ? nil : scheme.make(rest, options)
+    }
+}
+
+/// What the command line or the configuration says besides the URL; each kind takes what concerns it.
+package struct WorkloadOptions: Sendable {
+    package var exclusions = Exclusions()
+    package var oneFileSystem = false
+    /// A command whose output is the stream.
+    package var command: [String] = []
+    /// Take a tar stream apart into its members.
+    package var unpack = false
+    /// A stream of fewer bytes is refused.
+    package var minimumSize = ByteCount(1)
+
+    package init() {}
+}
