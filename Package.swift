@@ -40,6 +40,7 @@ let package = Package(
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CLinux"),
         library("Primitives", ["CLinux"]),
         library("Sealing", ["Primitives", "CLinux", "COpenSSL"]),
@@ -47,8 +48,10 @@ let package = Package(
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
-        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", yams]),
-        library("Workloads", ["Primitives", "CLinux", "CArchive", "CPostgres", "Chunking", "Repository"]),
+        library(
+            "Workloads",
+            ["Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository"]),
+        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", yams]),
         library(
             "Recovery",
             [
@@ -85,7 +88,9 @@ let package = Package(
         tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
-        tests("ConfigurationTests", ["Primitives", "Compression", "Repository", "Configuration", "TestSupport"]),
+        tests(
+            "ConfigurationTests",
+            ["Primitives", "Compression", "Repository", "Workloads", "Configuration", "TestSupport"]),
         tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",

@@ -3,6 +3,7 @@
 import Compression
 import Primitives
 import Repository
+import Workloads
 
 /// A file that was read and is good as a whole.
 package struct Configuration: Sendable {
@@ -25,7 +26,7 @@ package struct Configuration: Sendable {
         let nearest = Nearest.word(to: name, among: sources.map(\.name)).map { "; did you mean `\($0)`?" } ?? ""
         throw HoldfastError(
             .usage, "\(path) has no source `\(name)`\(nearest)",
-            hint: "Name a source of the file, or give a URL: \(SourceScheme.forms).")
+            hint: "Name a source of the file, or give a URL: \(WorkloadScheme.forms).")
     }
 }
 
@@ -84,7 +85,7 @@ package struct ConfiguredSource: Sendable, Hashable {
 
     /// Directories, for which exclusions have a meaning; else a stream.
     package var isTree: Bool {
-        if case .urls(let urls) = origin { urls.contains { $0.kind?.isTree == true } } else { false }
+        if case .urls(let urls) = origin { urls.contains { $0.kind?.capabilities.isTree == true } } else { false }
     }
 
     /// The source reads standard input, which there is but once.

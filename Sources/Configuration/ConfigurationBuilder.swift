@@ -3,6 +3,7 @@
 import Compression
 import Primitives
 import Repository
+import Workloads
 
 /// Builds a configuration out of a section that was held to the declarations.
 struct ConfigurationBuilder {
@@ -126,7 +127,7 @@ struct ConfigurationBuilder {
         var urls: [SourceURL] = []
         for (text, position) in given {
             guard let url = SourceURL(text)?.resolved(from: directory) else { continue }
-            if given.count > 1, url.kind?.canBeJoined != true {
+            if given.count > 1, url.kind?.capabilities.canBeJoined != true {
                 problems.add(position, "`url`: \(url.scheme): is backed up alone; give it a source of its own")
             }
             if urls.contains(url) { problems.add(position, "`url`: the same URL stands here twice") }
@@ -137,7 +138,7 @@ struct ConfigurationBuilder {
 
     private func isTree(_ origin: ConfiguredSource.Origin) -> Bool {
         guard case .urls(let urls) = origin else { return false }
-        return urls.contains { $0.kind?.isTree == true }
+        return urls.contains { $0.kind?.capabilities.isTree == true }
     }
 
     /// Keys that mean nothing for what the source is.

@@ -29,6 +29,18 @@ package struct WorkloadScheme: Sendable {
             name: "stdin", form: "stdin:NAME", doc: "what comes on standard input, as a file of that name",
             isStream: true, capabilities: StreamWorkload.capabilities
         ) { StreamWorkload(name: $0, options: $1) },
+        WorkloadScheme(
+            name: "postgres", form: "postgres://USER@HOST/", doc: "a PostgreSQL cluster, by a base backup",
+            capabilities: PostgresWorkload.capabilities
+        ) { rest, _ in PostgresWorkload(url: "postgres:\(rest)") },
+        WorkloadScheme(
+            name: "postgresql", form: "postgresql://USER@HOST/", doc: "the same",
+            capabilities: PostgresWorkload.capabilities
+        ) { rest, _ in PostgresWorkload(url: "postgresql:\(rest)") },
+        WorkloadScheme(
+            name: "pgdata", form: "pgdata:DIR", doc: "a data directory of PostgreSQL", isPath: true,
+            capabilities: PgdataWorkload.capabilities
+        ) { PgdataWorkload(path: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }
@@ -65,6 +77,8 @@ package struct WorkloadOptions: Sendable {
     package var unpack = false
     /// A stream of fewer bytes is refused.
     package var minimumSize = ByteCount(1)
+    /// Where tablespaces are restored to, by their directories at the source.
+    package var tablespaces: [String: String] = [:]
 
     package init() {}
 }

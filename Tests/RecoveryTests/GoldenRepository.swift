@@ -10,6 +10,7 @@ import Repository
 import Sealing
 import TestSupport
 import Testing
+import Workloads
 
 /// What Tests/Fixtures/format1 says that its repository holds.
 struct GoldenContents: Codable, Equatable {

@@ -9,6 +9,7 @@ import Repository
 import Sealing
 import TestSupport
 import Testing
+import Workloads
 
 /// Every kind of object, chunk, codec and role in half a megabyte.
 ///

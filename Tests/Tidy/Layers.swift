@@ -3,18 +3,18 @@
 /// What each target may depend on. This table is the authority: Package.swift may declare less, never more.
 enum Layers {
     static let allowed: [String: Set<String>] = [
-        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CPostgres": [], "CLinux": [],
+        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CPostgres": [], "CSQLite": [], "CLinux": [],
         "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "CLinux", "COpenSSL"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
-        "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Yams"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
-            "CPostgres", "Logging",
+            "CPostgres", "CSQLite", "Logging",
         ],
+        "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Yams"],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "CLinux",
             "CArchive", "Logging",

@@ -1,49 +1,37 @@
 // A source on the command line: a URL.
 
 import Primitives
-import Recovery
-import Repository
 import Workloads
 
-/// A source as it is typed.
+/// A source as it is typed: a URL of a scheme that can be backed up.
 struct SourceArgument: Sendable {
-    private enum Kind: Sendable {
-        case directory(String)
-        case stream(String)
-    }
-
-    private let kind: Kind
+    private let text: String
+    let scheme: WorkloadScheme
+    /// The URL by which the source is known when it has no name.
+    let canonical: String
 
     init?(argument: String) {
-        if argument.hasPrefix("dir:"), argument.count > 4 {
-            kind = .directory(Host.absolutePath(String(argument.dropFirst(4))))
-        } else if argument.hasPrefix("stdin:"), isSafeName(Array(argument.utf8.dropFirst(6))) {
-            kind = .stream(String(argument.dropFirst(6)))
-        } else {
-            return nil
-        }
+        guard let scheme = WorkloadScheme.named(argument.prefix { $0 != ":" }), scheme.capabilities.canBeRead,
+            let workload = WorkloadScheme.workload(argument)
+        else { return nil }
+        text = argument
+        self.scheme = scheme
+        canonical = workload.identity.url
     }
 
     /// Why `argument` is no source, and what may have been meant.
     static func refusal(of argument: String) -> String {
-        let text = "A source is dir:PATH or stdin:NAME, not \(argument.isEmpty ? "nothing" : argument)."
+        let text = "A source is \(WorkloadScheme.forms), not \(argument.isEmpty ? "nothing" : argument)."
         return argument.isEmpty || argument.contains(":") ? text : text + " For a directory write dir:\(argument)."
     }
 
-    var isStream: Bool { if case .stream = kind { true } else { false } }
-
-    /// The URL by which the source is known when it has no name.
-    var canonical: String {
-        switch kind {
-        case .directory(let path): "dir:\(path)"
-        case .stream(let name): "stdin:\(name)"
+    /// The workload with what the options say of it.
+    ///
+    /// - Throws: `.usage`; what was typed has been looked at before.
+    func workload(_ options: WorkloadOptions) throws(HoldfastError) -> any Workload {
+        guard let workload = WorkloadScheme.workload(text, options) else {
+            throw HoldfastError(.usage, Self.refusal(of: text))
         }
-    }
-
-    func source(command: [String]) -> BackupSource {
-        switch kind {
-        case .directory(let path): .directory(Array(path.utf8))
-        case .stream(let name): .stream(name: name, command.isEmpty ? .descriptor(0) : .command(command))
-        }
+        return workload
     }
 }

@@ -3,6 +3,7 @@
 import Primitives
 import Recovery
 import Repository
+import Workloads
 
 /// `holdfast.backup/1`.
 struct BackupReport: Encodable {
@@ -11,6 +12,10 @@ struct BackupReport: Encodable {
     let parent: String?
     let source: String
     let isPartial: Bool
+    /// The source itself reported damage.
+    let isDamaged: Bool
+    /// The instant that the data is consistent as of.
+    let consistentAsOf: String
     let files: UInt64
     let directories: UInt64
     let filesRead: UInt64
@@ -39,7 +44,8 @@ struct BackupReport: Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case schema, snapshot, parent, source, isPartial, files, directories, filesRead, bytes, bytesRead, bytesNew
+        case schema, snapshot, parent, source, isPartial, isDamaged, consistentAsOf, files, directories, filesRead,
+            bytes, bytesRead, bytesNew
         case bytesStored, chunksNew, chunksReused, deltas, seconds, unreadableCount, unreadable
     }
 
@@ -49,6 +55,8 @@ struct BackupReport: Encodable {
         parent = record.parent?.description
         source = record.source
         isPartial = summary.isPartial
+        isDamaged = summary.isDamaged
+        consistentAsOf = record.consistentAsOf.description
         files = record.counts.files
         directories = record.counts.directories
         filesRead = record.counts.filesRead
@@ -94,6 +102,10 @@ enum BackupText {
             let more = summary.record.unreadableCount - UInt64(mostUnreadableShown)
             output.warning("\(more) more paths could not be read")
         }
+        for finding in summary.findings where finding.severity > .good {
+            output.warning("\(finding.subject): \(ShownText.line(finding.message))")
+        }
+        if summary.isDamaged { output.warning("the source reports damage; this snapshot never counts as proven") }
         try output.line("files     \(counts.files) (\(counts.filesRead) read), directories \(counts.directories)")
         try output.line("read      \(ByteCount(counts.bytesRead)) of \(ByteCount(counts.bytes))")
         guard let snapshot = summary.snapshot else {

@@ -104,7 +104,7 @@ struct ConfiguredBackup {
             let options = try options(for: source, in: repository)
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
-                    .run(try Self.backupSources(of: source))
+                    .run(workloads: try Self.workloads(of: source, options.workload))
             }
             return .done(summary)
         } catch {
@@ -146,20 +146,22 @@ struct ConfiguredBackup {
         return options
     }
 
-    private static func backupSources(of source: ConfiguredSource) throws(HoldfastError) -> [BackupSource] {
+    private static func workloads(
+        of source: ConfiguredSource, _ options: WorkloadOptions
+    ) throws(HoldfastError) -> [any Workload] {
         switch source.origin {
-        case .command(let command): return [.stream(name: command.file, .command(command.dump))]
+        case .command(let command): return [StreamWorkload(name: command.file, .command(command.dump), options)]
         case .urls(let urls):
-            var sources: [BackupSource] = []
+            var workloads: [any Workload] = []
             for url in urls {
                 guard let argument = SourceArgument(argument: url.text) else {
                     throw HoldfastError(
                         .usage, "source `\(source.name)` cannot be read: \(SourceArgument.refusal(of: url.text))",
                         hint: "Correct its `url`.")
                 }
-                sources.append(argument.source(command: []))
+                workloads.append(try argument.workload(options))
             }
-            return sources
+            return workloads
         }
     }
 
@@ -181,10 +183,11 @@ struct ConfiguredBackup {
 
     private func end(_ outcomes: [(source: ConfiguredSource, outcome: Outcome)]) throws(HoldfastError) -> ExitStatus {
         var runs: [BackupsReport.Run] = []
-        var (failed, partial) = (0, 0)
+        var (failed, partial, damaged) = (0, 0, 0)
         for (source, outcome) in outcomes {
             switch outcome {
             case .done(let summary):
+                if summary.isDamaged { damaged += 1 }
                 if summary.isPartial { partial += 1 }
                 let report = BackupReport(summary, seconds: BackupText.seconds(summary))
                 runs.append(.init(source: source.name, backup: report, error: nil))
@@ -196,6 +199,7 @@ struct ConfiguredBackup {
         }
         try context.output.json(BackupsReport(runs: runs))
         if failed == outcomes.count { return .failed }
+        if damaged > 0 { return .checkFailed }
         return failed + partial > 0 ? .partial : .success
     }
 }

@@ -55,11 +55,11 @@ struct BackupVerb: ParsableCommand {
 
     private var sources: [SourceArgument] {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else { return [] }
-        return first.isStream ? [first] : arguments.compactMap(SourceArgument.init(argument:))
+        return first.scheme.isStream ? [first] : arguments.compactMap(SourceArgument.init(argument:))
     }
 
     /// What stands behind stdin:NAME.
-    private var command: [String] { sources.first?.isStream == true ? Array(arguments.dropFirst()) : [] }
+    private var command: [String] { sources.first?.scheme.isStream == true ? Array(arguments.dropFirst()) : [] }
 
     @Option(
         name: .long,
@@ -105,13 +105,16 @@ struct BackupVerb: ParsableCommand {
         guard let first = arguments.first.flatMap(SourceArgument.init(argument:)) else {
             throw ValidationError(SourceArgument.refusal(of: arguments.first ?? ""))
         }
-        if first.isStream {
+        let isTree = first.scheme.capabilities.isTree
+        if !isTree, !exclude.isEmpty || !excludeFile.isEmpty || excludeCaches || oneFileSystem || reread {
+            throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
+        }
+        if dryRun, !first.scheme.capabilities.canBeEstimated {
+            throw ValidationError("--dry-run cannot look into \(first.scheme.form).")
+        }
+        if first.scheme.isStream {
             if let other = command.first, SourceArgument(argument: other) != nil {
                 throw ValidationError("stdin:NAME is backed up alone; a command goes after --.")
-            }
-            if dryRun { throw ValidationError("--dry-run cannot look into a stream.") }
-            if !exclude.isEmpty || !excludeFile.isEmpty || excludeCaches || oneFileSystem || reread {
-                throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
             }
             return
         }
@@ -119,12 +122,17 @@ struct BackupVerb: ParsableCommand {
             guard let source = SourceArgument(argument: argument) else {
                 throw ValidationError(SourceArgument.refusal(of: argument))
             }
-            if source.isStream { throw ValidationError("stdin:NAME is backed up alone.") }
+            if arguments.count > 1, !source.scheme.capabilities.canBeJoined {
+                throw ValidationError("\(source.scheme.form) is backed up alone.")
+            }
+            if source.scheme.name != first.scheme.name {
+                throw ValidationError("Sources of one snapshot are of one kind; back the others up by themselves.")
+            }
         }
         if unpack { throw ValidationError("--unpack goes with stdin:NAME.") }
         if minSize != ByteCount(1) { throw ValidationError("--min-size goes with stdin:NAME.") }
         let names = sources.map(\.canonical)
-        if Set(names).count < names.count { throw ValidationError("Each directory can be given once.") }
+        if Set(names).count < names.count { throw ValidationError("Each source can be given once.") }
     }
 
     private func validateNames() throws {
@@ -143,15 +151,32 @@ struct BackupVerb: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             if isConfigured { return try ConfiguredBackup(self, context).run(all ? nil : arguments) }
             let repository = try context.openRepository(transfer)
-            let options = try options(for: repository)
+            var options = try options(for: repository)
+            var workload = options.workload
+            workload.command = command
+            var workloads: [any Workload] = []
+            for source in sources { workloads.append(try source.workload(workload)) }
+            if identity.source == nil, let name = try Self.name(of: workloads, in: repository) { options.source = name }
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
-                    .run(sources.map { $0.source(command: command) })
+                    .run(workloads: workloads)
             }
             try BackupText.show(summary, on: context.output)
             try context.output.json(BackupReport(summary, seconds: BackupText.seconds(summary)))
+            if summary.isDamaged { return .checkFailed }
             return summary.isPartial ? .partial : .success
         }
+    }
+
+    /// What the sources themselves say that they go by.
+    private static func name(
+        of workloads: [any Workload], in repository: Repository
+    ) throws(HoldfastError) -> String? {
+        guard workloads.count == 1, let workload = workloads.first else { return nil }
+        return try workload.sourceName(
+            WorkloadContext(
+                clock: repository.clock, entropy: repository.entropy,
+                cancellation: repository.environment.cancellation))
     }
 
     private func options(for repository: Repository) throws(HoldfastError) -> BackupOptions {

@@ -34,7 +34,10 @@ struct RestoreVerb: ParsableCommand {
     @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
     var snapshot: String
 
-    @Option(name: .long, help: ArgumentHelp("Where to: dir:PATH. The parent of PATH must exist.", valueName: "url"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where to: \(WorkloadScheme.targetForms). The parent of PATH must exist.", valueName: "url"))
     var to: TargetArgument
 
     @Option(
@@ -50,6 +53,14 @@ struct RestoreVerb: ParsableCommand {
         help: ArgumentHelp("Leave out what matches the pattern; may be given again.", valueName: "pattern"))
     var exclude: [String] = []
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With pgdata:, where a tablespace goes; may be given again.",
+            discussion: "OLD is its directory at the source. Without it a tablespace goes back to where it was.",
+            valueName: "old=new"))
+    var tablespace: [String] = []
+
     @Flag(name: .long, help: "Say what would be fetched and how long it would take, and write nothing.")
     var dryRun = false
 
@@ -59,6 +70,8 @@ struct RestoreVerb: ParsableCommand {
     func run() throws {
         try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let selector = try SnapshotSelector(snapshot)
+            var workload = WorkloadOptions()
+            workload.tablespaces = try tablespaces()
             let filter = try PathFilter(
                 include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
             let repository = try context.openRepository(transfer)
@@ -77,16 +90,33 @@ struct RestoreVerb: ParsableCommand {
                 return plan.missing == 0 ? .success : .failed
             }
             let started = context.clock.uptime()
-            let result = try context.withProgress { (progress) throws(HoldfastError) in
+            let (result, findings) = try context.withProgress { (progress) throws(HoldfastError) in
                 progress.enter(.planning)
-                let plan = try session.plan(filter: filter)
                 let options = Restorer.writerOptions(ownership: !noOwnership)
-                let writer = try TreeWriter(target: to.path, options: options)
-                return try session.run(plan, target: writer, threads: threads, progress: progress)
+                return try session.restore(
+                    to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
             }
+            for finding in findings { Self.show(finding, on: context.output) }
             try report(result, session, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
             return result.isComplete ? .success : .failed
         }
+    }
+
+    /// Directories of tablespaces by those at the source.
+    private func tablespaces() throws(HoldfastError) -> [String: String] {
+        var places: [String: String] = [:]
+        for text in tablespace {
+            let parts = text.split(separator: "=", maxSplits: 1).map { String($0) }
+            guard parts.count == 2, places.updateValue(Host.absolutePath(parts[1]), forKey: parts[0]) == nil else {
+                throw HoldfastError(
+                    .usage, "--tablespace takes OLD=NEW, once for each OLD, not \(text)",
+                    hint: "`holdfast snapshots --json` lists the tablespaces of a snapshot among its facts.")
+            }
+        }
+        guard places.isEmpty || to.workload is PgdataWorkload else {
+            throw HoldfastError(.usage, "--tablespace goes with --to pgdata:DIR", hint: "Leave it out.")
+        }
+        return places
     }
 
     private func report(_ plan: RestorePlan, threads: Int, to output: Output) throws(HoldfastError) {
@@ -102,6 +132,11 @@ struct RestoreVerb: ParsableCommand {
         if plan.missing > 0 { output.warning("\(plan.missing) pieces are in no pack, or their lists are damaged") }
         try output.line("dry run: nothing was written")
         try output.json(RestorePlanReport(plan, expected: expected?.inSeconds))
+    }
+
+    private static func show(_ finding: WorkloadFinding, on output: Output) {
+        let text = "\(finding.subject): \(ShownText.line(finding.message))"
+        if finding.severity == .good { output.remark("holdfast: note: \(text)") } else { output.warning(text) }
     }
 
     private func report(
@@ -139,14 +174,24 @@ struct RestoreVerb: ParsableCommand {
     }
 }
 
-/// A restore target as it is typed.
+/// A restore target as it is typed: a URL of a scheme that can be restored to.
 struct TargetArgument: ExpressibleByArgument, Sendable {
-    let path: [UInt8]
+    private let text: String
+    let workload: any Workload
 
     init?(argument: String) {
-        guard argument.hasPrefix("dir:"), argument.utf8.count > 4 else { return nil }
-        path = Array(Host.absolutePath(String(argument.dropFirst(4))).utf8)
+        guard let workload = WorkloadScheme.workload(argument), workload.capabilities.canBeRestoredTo else {
+            return nil
+        }
+        text = argument
+        self.workload = workload
     }
+
+    /// The workload with what the options say of it.
+    func workload(_ options: WorkloadOptions) -> any Workload { WorkloadScheme.workload(text, options) ?? workload }
+
+    /// The directory that a dry run compares with.
+    var path: [UInt8]? { (workload as? FilesWorkload)?.path }
 }
 
 enum RestoreTime {

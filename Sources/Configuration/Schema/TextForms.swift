@@ -3,6 +3,7 @@
 import Compression
 import ObjectStore
 import Primitives
+import Workloads
 
 extension TextForm {
     private static func make(
@@ -87,9 +88,9 @@ extension TextForm {
 
     static let sourceURL = TextForm(
         name: "URL",
-        doc: SourceScheme.all.map { "`\($0.form)` (\($0.doc))" }.joined(separator: ", ")
+        doc: WorkloadScheme.sources.map { "`\($0.form)` (\($0.doc))" }.joined(separator: ", ")
             + "; a relative path goes from the file's directory",
-        pattern: "^(" + SourceScheme.all.map(\.name).joined(separator: "|") + "):.+$"
+        pattern: "^(" + WorkloadScheme.sources.map(\.name).joined(separator: "|") + "):.+$"
     ) { SourceURL($0) == nil ? SourceURL.refusal(of: $0) : nil }
 
     static let pattern = make(

@@ -11,17 +11,19 @@ extension RestorePlan {
     /// Plans a restore of what `filter` takes of `snapshot`.
     ///
     /// Damage is counted, not thrown: the restore names it. Reads meta packs, and a few chunks to measure the rate.
-    /// - Parameter existing: The target's path when what stands there is to be compared, which reads all of it.
+    /// - Parameters:
+    ///   - layout: Some of the snapshot's roots; all of them where not given.
+    ///   - existing: The target's path when what stands there is to be compared, which reads all of it.
     /// - Throws: `.notPermitted` when this key may not read the data; what the store throws.
     package static func make(
-        _ repository: Repository, snapshot: Snapshot, index: Index, filter: PathFilter = PathFilter(),
-        comparing existing: [UInt8]? = nil
+        _ repository: Repository, snapshot: Snapshot, index: Index, layout: SnapshotLayout? = nil,
+        filter: PathFilter = PathFilter(), comparing existing: [UInt8]? = nil
     ) throws(HoldfastError) -> RestorePlan {
         try repository.keyring.requireReadingData()
         let record = try snapshot.readableRecord()
         var plan = RestorePlan(
-            snapshot: snapshot.id, tag: snapshot.tag, source: record.source, layout: SnapshotLayout(record.roots),
-            filter: filter)
+            snapshot: snapshot.id, tag: snapshot.tag, source: record.source,
+            layout: layout ?? SnapshotLayout(record.roots), filter: filter)
         let packs = PackReader(store: repository.store, keyring: repository.keyring)
         let tree = try repository.makeTree(index, packs: packs)
         let walk = SnapshotWalk(tree, filter: filter, cancellation: repository.environment.cancellation)

@@ -1,0 +1,42 @@
+// A source's URL in the configuration.
+
+import Workloads
+
+/// A source's URL: a scheme of the table, and text that means something to its workload alone.
+package struct SourceURL: Sendable, Hashable {
+    package var text: String
+    package var scheme: String
+
+    /// - Returns: nil for a scheme that is not in the table, or nothing behind it.
+    package init?(_ text: String) {
+        guard let colon = text.firstIndex(of: ":"), !text[colon...].dropFirst().isEmpty, !text.utf8.contains(0),
+            WorkloadScheme.sources.contains(where: { $0.name == text[..<colon] })
+        else { return nil }
+        self.text = text
+        scheme = String(text[..<colon])
+    }
+
+    package var kind: WorkloadScheme? { WorkloadScheme.named(scheme) }
+
+    /// What stands behind the scheme.
+    package var rest: String { String(text.dropFirst(scheme.count + 1)) }
+
+    /// The same with an absolute path, when it is one of a file or directory.
+    func resolved(from directory: String) -> SourceURL {
+        guard kind?.isPath == true, !rest.hasPrefix("/") else { return self }
+        var resolved = self
+        resolved.text = "\(scheme):\(directory)/\(rest)"
+        return resolved
+    }
+
+    static func refusal(of text: String) -> String {
+        let known = WorkloadScheme.sources.map(\.name)
+        guard let colon = text.firstIndex(of: ":") else {
+            return "a source's URL is \(WorkloadScheme.forms); for a directory write dir:PATH"
+        }
+        let scheme = String(text[..<colon])
+        if known.contains(scheme) { return "nothing stands behind \(scheme):" }
+        let hint = Nearest.word(to: scheme, among: known).map { "; did you mean `\($0):`?" } ?? ""
+        return "unknown scheme `\(scheme):`; a source's URL is \(WorkloadScheme.forms)\(hint)"
+    }
+}

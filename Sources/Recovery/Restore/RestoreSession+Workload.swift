@@ -1,0 +1,82 @@
+// A restore into a workload: its parts one after the other, and the workload's own end.
+
+import Primitives
+import Repository
+import Workloads
+
+extension RestoreSession {
+    /// Restores the snapshot into `workload`.
+    ///
+    /// - Parameter filter: What to restore; workloads other than files take all or nothing.
+    /// - Returns: What came of all parts together, and what the workload verified when all was written.
+    /// - Throws: what the workload refuses, and what ``run(_:target:threads:progress:)`` throws; the workload has then
+    ///   been told that it is not complete.
+    package func restore(
+        to workload: any Workload, filter: PathFilter = PathFilter(), options: TreeWriterOptions, threads: Int,
+        progress: Progress = Progress()
+    ) throws(HoldfastError) -> (result: RestoreResult, findings: [WorkloadFinding]) {
+        let record = try snapshot.readableRecord()
+        guard filter.isEmpty || workload.capabilities.isTree else {
+            throw HoldfastError(
+                .usage, "a part of a snapshot cannot be restored to \(workload.identity.url)",
+                hint: "Leave the patterns out, or restore to dir:PATH.")
+        }
+        let context = WorkloadContext(
+            clock: repository.clock, entropy: repository.entropy, cancellation: repository.environment.cancellation)
+        let stage = try workload.prepareRestore(of: record, context)
+        var result = RestoreResult()
+        do throws(HoldfastError) {
+            for part in stage.parts {
+                var first = filter
+                if !part.last.isEmpty { first = try PathFilter(include: [], exclude: part.last.map { Array($0.utf8) }) }
+                result.add(try write(part, first, record, options, threads, progress))
+            }
+            for part in stage.parts where !part.last.isEmpty && result.isComplete {
+                let last = try PathFilter(include: part.last.map { Array($0.utf8) }, exclude: [])
+                result.add(try write(part, last, record, options, threads, progress))
+            }
+        } catch {
+            _ = try? workload.finishRestore(stage, of: record, isComplete: false, context)
+            throw error
+        }
+        let findings = try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
+        return (result, findings)
+    }
+
+    private func write(
+        _ part: RestoreStage.Part, _ filter: PathFilter, _ record: SnapshotRecord, _ options: TreeWriterOptions,
+        _ threads: Int, _ progress: Progress
+    ) throws(HoldfastError) -> RestoreResult {
+        let roots = part.root.map { path in record.roots.filter { $0.path == path } } ?? record.roots
+        guard !roots.isEmpty else {
+            throw HoldfastError(
+                .corruptObject, "the snapshot lacks \(printablePath(part.root ?? []))", hint: "Run `holdfast check`.")
+        }
+        let plan = try RestorePlan.make(
+            repository, snapshot: snapshot, index: index, layout: SnapshotLayout(roots), filter: filter)
+        let writer = try TreeWriter(target: part.directory, options: options)
+        return try run(plan, target: writer, threads: threads, progress: progress)
+    }
+}
+
+extension RestoreResult {
+    /// Adds what came of another part of the same restore.
+    mutating func add(_ other: RestoreResult) {
+        files += other.files
+        directories += other.directories
+        others += other.others
+        hardLinks += other.hardLinks
+        bytesWritten += other.bytesWritten
+        bytesAlreadyThere += other.bytesAlreadyThere
+        bytesFetched += other.bytesFetched
+        damaged += other.damaged.prefix(max(0, Self.maximumKept - damaged.count))
+        damagedCount += other.damagedCount
+        failures += other.failures.prefix(max(0, Self.maximumKept - failures.count))
+        failureCount += other.failureCount
+        report.warnings += other.report.warnings
+        report.furtherWarnings += other.report.furtherWarnings
+        report.ownersNotSet += other.report.ownersNotSet
+        report.socketsSkipped += other.report.socketsSkipped
+        notes += other.notes.filter { !notes.contains($0) }
+    }
+}
