@@ -12,6 +12,8 @@ final class BaseBackupReading {
     private(set) var manifest: [UInt8] = []
     /// An instant before the end of the backup, as of which a restore is consistent or later.
     private(set) var consistentAsOf: Timestamp
+    /// The owner of the data directory.
+    private var owner = EntryMetadata(name: [], kind: .directory)
     private var hasLabel = false
     private var hasControl = false
 
@@ -67,6 +69,7 @@ final class BaseBackupReading {
                 root.userName = member.metadata.userName
                 root.groupName = member.metadata.groupName
                 root.modified = member.metadata.modified
+                owner = root
                 try sink.beginRoot(path, root, order: .unordered)
                 hasRoot = true
             }
@@ -118,7 +121,8 @@ final class BaseBackupReading {
     }
 
     private func readManifest() throws(HoldfastError) {
-        var metadata = EntryMetadata(name: [], kind: .file)
+        var metadata = owner
+        metadata.kind = .file
         metadata.mode = 0o600
         metadata.modified = consistentAsOf
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)

@@ -85,7 +85,6 @@ package struct PostgresWorkload: Workload {
             throw Self.foreign(known, cluster).failure
         }
         var outcome = ReadOutcome()
-        outcome.findings += cluster.findings.filter { $0.severity == .warning }
         if let finding = try reserveLog(connection, context) { outcome.findings.append(finding) }
         _ = connection.takeNotices()
         let backup = try BaseBackup(connection, label: "holdfast", clock: context.clock)
