@@ -94,7 +94,8 @@ final class BaseBackupReading {
         switch member.metadata.kind {
         case .file where member.hardLink == nil:
             try sink.beginFile(member.parts, Self.rule(of: text, member.metadata.size, isBase))
-            while try sink.fill(atMost: 4 << 20, { (buffer) throws(HoldfastError) in try archive.read(into: buffer) }) > 0
+            while try sink.fill(atMost: 4 << 20, { (buffer) throws(HoldfastError) in try archive.read(into: buffer) })
+                > 0
             {}
             try sink.endFile(member.metadata)
         case .symbolicLink where isBase && text.first == "pg_tblspc":
