@@ -91,7 +91,7 @@ let package = Package(
         tests(
             "ConfigurationTests",
             ["Primitives", "Compression", "Repository", "Workloads", "Configuration", "TestSupport"]),
-        tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport"]),
+        tests("WorkloadsTests", ["Primitives", "Sealing", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
             [

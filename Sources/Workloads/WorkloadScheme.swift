@@ -4,8 +4,8 @@ import Primitives
 
 /// A scheme of URLs.
 ///
-/// To add a kind of workload: a folder with its type, and a row in ``all``. Configuration, the JSON Schema, the help and
-/// the refusals follow from the row.
+/// To add a kind of workload: a folder with its type, and a row in ``all``. Configuration, the JSON Schema, the help
+/// and the refusals follow from the row.
 package struct WorkloadScheme: Sendable {
     /// What stands before the first colon.
     package var name: String
@@ -29,6 +29,10 @@ package struct WorkloadScheme: Sendable {
             name: "stdin", form: "stdin:NAME", doc: "what comes on standard input, as a file of that name",
             isStream: true, capabilities: StreamWorkload.capabilities
         ) { StreamWorkload(name: $0, options: $1) },
+        WorkloadScheme(
+            name: "sqlite", form: "sqlite:PATH", doc: "a SQLite database, while others use it", isPath: true,
+            capabilities: SQLiteWorkload.capabilities
+        ) { path, _ in SQLiteWorkload(path: path) },
         WorkloadScheme(
             name: "postgres", form: "postgres://USER@HOST/", doc: "a PostgreSQL cluster, by a base backup",
             capabilities: PostgresWorkload.capabilities
