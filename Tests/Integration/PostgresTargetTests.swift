@@ -61,7 +61,8 @@ struct PostgresTargetTests {
         let started = try PostgresServer.run(
             ["\(PostgresServer.binaries)/postgres", "-D", copy.data, "-k", copy.sockets], in: place)
         #expect(started.status != 0, "\(started.text)")
-        let again = try run("restore", "latest", "--to", "pgdata:out", "--tablespace", "\(place)/ts=\(place)/new", "--json")
+        let again = try run(
+            "restore", "latest", "--to", "pgdata:out", "--tablespace", "\(place)/ts=\(place)/new", "--json")
         #expect(again.status == 0, "\(again.errors)")
         #expect((try again.json()["bytesAlreadyThere"] as? Int ?? 0) > 0, "\(again.output)")
         try copy.start()

@@ -160,7 +160,8 @@ final class BackgroundBench {
     }
 
     func stop() {
-        kill(process.processIdentifier, SIGINT)
+        // On SIGINT pgbench cancels what runs and goes on; other signals it may have inherited as blocked.
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 

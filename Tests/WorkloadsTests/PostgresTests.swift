@@ -40,25 +40,30 @@ struct PostgresTests {
 
                 """)
         #expect(report.state == "28P01" && report.message.hasSuffix("failed: FATAL: mot de passe refusé"))
-        let plain = PostgresReport(connectionText: "connection to server failed: No such file or directory\n\tIs it up?\n")
+        let plain = PostgresReport(
+            connectionText: "connection to server failed: No such file or directory\n\tIs it up?\n")
         #expect(plain.state == nil && plain.message.hasSuffix("directory; Is it up?"))
         #expect(HoldfastError.postgres(report, during: "log in").code == .accessDenied)
         #expect(HoldfastError.postgres(plain, during: "log in").retry == .later)
         #expect(PostgresReport(connectionText: "").state == nil)
     }
 
-    @Test("positions name the segment that holds them", arguments: [
-        ("0/1000028", UInt64(16) << 20, "000000010000000000000001"),
-        ("16/B374D848", UInt64(16) << 20, "0000000100000016000000B3"),
-        ("16/B374D848", UInt64(64) << 20, "00000001000000160000002C"),
-        ("1/0", UInt64(1) << 30, "000000010000000100000000"),
-        ("0/FFFFFFFF", UInt64(1) << 20, "000000010000000000000FFF"),
-    ])
+    @Test(
+        "positions name the segment that holds them",
+        arguments: [
+            ("0/1000028", UInt64(16) << 20, "000000010000000000000001"),
+            ("16/B374D848", UInt64(16) << 20, "0000000100000016000000B3"),
+            ("16/B374D848", UInt64(64) << 20, "00000001000000160000002C"),
+            ("1/0", UInt64(1) << 30, "000000010000000100000000"),
+            ("0/FFFFFFFF", UInt64(1) << 20, "000000010000000000000FFF"),
+        ])
     func positions(text: String, segment: UInt64, name: String) throws {
         let position = try #require(PostgresPosition(text))
         #expect(position.description == text)
         #expect(position.segmentName(timeline: 1, segmentSize: segment) == name)
-        for wrong in ["", "/", "1", "1/", "1/2/3", "1/123456789", "x/1", "+1/2"] { #expect(PostgresPosition(wrong) == nil) }
+        for wrong in ["", "/", "1", "1/", "1/2/3", "1/123456789", "x/1", "+1/2"] {
+            #expect(PostgresPosition(wrong) == nil)
+        }
         #expect(PostgresPosition.segmentSize("64MB") == 64 << 20 && PostgresPosition.segmentSize("1GB") == 1 << 30)
         for wrong in ["", "MB", "3MB", "2GB", "64TB", "-1MB", "99999999999999999999GB"] {
             #expect(PostgresPosition.segmentSize(wrong) == nil)
@@ -94,7 +99,8 @@ struct PostgresTests {
     @Test("a manifest is read with names that are no text, and any change to it is found")
     func manifests() throws {
         let good = Self.manifest(
-            Self.line("base/1/1", "one") + ",\n" + #"{ "Encoded-Path": "61ff", "Size": 0, "New": [{"a": null}, -1.5] }"#)
+            Self.line("base/1/1", "one") + ",\n" + #"{ "Encoded-Path": "61ff", "Size": 0, "New": [{"a": null}, -1.5] }"#
+        )
         let manifest = try BackupManifest(good)
         #expect(manifest.files.map(\.path) == [Array("base/1/1".utf8), [0x61, 0xFF]])
         #expect(manifest.ranges.first?.start == PostgresPosition("0/2000028"))
@@ -106,7 +112,9 @@ struct PostgresTests {
             if (try? BackupManifest(bad)) != nil, place < good.count - 1 { accepted += 1 }
         }
         #expect(accepted == 0)
-        for length in 0..<good.count - 2 { #expect(throws: HoldfastError.self) { try BackupManifest(Array(good[..<length])) } }
+        for length in 0..<good.count - 2 {
+            #expect(throws: HoldfastError.self) { try BackupManifest(Array(good[..<length])) }
+        }
         let deep = Self.manifest(#"{ "Path": "a", "Size": 0, "New": "# + String(repeating: "[", count: 100_000))
         #expect(throws: HoldfastError.self) { try BackupManifest(deep) }
     }
@@ -114,7 +122,8 @@ struct PostgresTests {
     // MARK: Directories
 
     /// A directory as it is when all of a snapshot was written.
-    private func restored(_ directory: String) throws -> (PgdataWorkload, SnapshotRecord, RestoreStage, WorkloadContext) {
+    private func restored(_ directory: String) throws -> (PgdataWorkload, SnapshotRecord, RestoreStage, WorkloadContext)
+    {
         let workload = PgdataWorkload(path: directory)
         var record = SnapshotRecord(
             source: "postgres:77", workload: "postgres", host: "h", toolVersion: "1",
@@ -123,7 +132,8 @@ struct PostgresTests {
         let context = WorkloadContext(
             clock: HandClock(), entropy: SeededEntropy(seed: 1), cancellation: Cancellation())
         let stage = try workload.prepareRestore(of: record, context)
-        for (name, content) in [("global/pg_control", "control"), ("base/1/16384", "relation"), ("PG_VERSION", "15\n")] {
+        for (name, content) in [("global/pg_control", "control"), ("base/1/16384", "relation"), ("PG_VERSION", "15\n")]
+        {
             try write(name, content, in: directory)
         }
         let lines = [

@@ -48,6 +48,7 @@ final class BaseBackup: @unchecked Sendable {
     private var offset = 0
     private var following: Part?
     private var isOver = false
+    private var hasManifest = false
     private var received: UInt64 = 0
     private var marks: [(received: UInt64, instant: Timestamp)]
 
@@ -130,12 +131,21 @@ final class BaseBackup: @unchecked Sendable {
                     let location = String(validating: fields[1], as: UTF8.self)
                 else { throw Self.unexpected("the head of an archive") }
                 following = .archive(name: name, location: location)
-            case UInt8(ascii: "m"): following = .manifest
+            case UInt8(ascii: "m"):
+                following = .manifest
+                hasManifest = true
             case UInt8(ascii: "p"): break
             default: throw Self.unexpected("a message of its stream")
             }
         }
-        if !hasMore { isOver = true }
+        if !hasMore {
+            isOver = true
+            // A stream that ends before the manifest was broken off, and the server says why.
+            if !hasManifest {
+                _ = try connection.nextResult(for: Self.action)
+                throw Self.unexpected("its stream, which ends early")
+            }
+        }
         if received - (marks.last?.received ?? 0) >= 1 << 20 {
             marks.append((received, clock.now()))
             if marks.count > 64 { marks.removeFirst(marks.count - 32) }

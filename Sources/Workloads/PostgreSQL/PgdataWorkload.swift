@@ -65,9 +65,13 @@ package struct PgdataWorkload: Workload {
         of record: SnapshotRecord, _ directory: PostgresDirectory, isOurs: Bool
     ) throws(HoldfastError) -> [(oid: String, place: String)] {
         var places: [(oid: String, place: String)] = []
-        var unused = Set(tablespaces.keys)
+        let known = record.tablespaces.map(\.location)
+        if let wrong = tablespaces.keys.filter({ !known.contains($0) }).min() {
+            throw HoldfastError(
+                .usage, "the snapshot has no tablespace at \(wrong)",
+                hint: known.isEmpty ? "It has none at all." : "It has \(known.joined(separator: ", ")).")
+        }
         for (oid, location) in record.tablespaces {
-            unused.remove(location)
             let chosen = tablespaces[location]
             guard location.hasPrefix("/") || chosen != nil else {
                 // One that was made in place stays a directory of the data directory.
@@ -91,12 +95,6 @@ package struct PgdataWorkload: Workload {
                     hint: "Choose another with --tablespace \(location)=DIR, or empty it.")
             }
             places.append((oid, place))
-        }
-        if let wrong = unused.min() {
-            throw HoldfastError(
-                .usage, "the snapshot has no tablespace at \(wrong)",
-                hint: record.tablespaces.isEmpty
-                    ? "It has none at all." : "It has \(record.tablespaces.map(\.location).joined(separator: ", ")).")
         }
         return places
     }

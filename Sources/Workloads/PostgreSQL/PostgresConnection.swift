@@ -145,7 +145,25 @@ package final class PostgresConnection: @unchecked Sendable {
         switch result.status {
         case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY, PGRES_COPY_OUT, PGRES_SINGLE_TUPLE: return result
         case PGRES_FATAL_ERROR where result.report.state == nil: throw connectionFailure(action)
-        default: throw HoldfastError.postgres(result.report, during: action)
+        default:
+            try skipResults()
+            throw HoldfastError.postgres(result.report, during: action)
+        }
+    }
+
+    /// Takes what follows a failure, so that the next statement can be sent; a connection that breaks meanwhile says so
+    /// by then.
+    private func skipResults() throws(HoldfastError) {
+        while PQstatus(handle) == CONNECTION_OK {
+            while PQisBusy(handle) == 1 {
+                try wait(for: POLLIN)
+                guard PQconsumeInput(handle) == 1 else { return }
+            }
+            guard let pointer = PQgetResult(handle) else { return }
+            let status = PQresultStatus(pointer)
+            PQclear(pointer)
+            // Results of copies repeat for ever unless they are read.
+            if status == PGRES_COPY_OUT || status == PGRES_COPY_IN || status == PGRES_COPY_BOTH { return }
         }
     }
 

@@ -76,12 +76,9 @@ extension HoldfastError {
         case "57P01", "57P02", "57P03", "57P05":
             (.sourceFailed, "The server is starting or stopping: try again when it is up.", .later)
         case "57014": (.sourceFailed, "Somebody cancelled the statement on the server; run the command again.", .now)
-        case "58P01":
-            (
-                .sourceFailed,
-                "WAL that the backup needs was removed too early: raise wal_keep_size to more than the server writes "
-                    + "during a backup.", .now
-            )
+        case "58P01": recycled
+        // What is missing has no state of its own, but "WAL" is the same word in all languages.
+        case "XX000" where report.message.contains("WAL"): recycled
         case "55000": (.sourceFailed, "Set wal_level to replica or logical and start the server again.", .never)
         case "XX001", "XX002":
             (.sourceFailed, "The server found damage in its files: look into its log and check its disks.", .never)
@@ -89,5 +86,13 @@ extension HoldfastError {
         case nil:
             (.sourceFailed, "Check that the server runs and that host, port or socket directory are right.", .later)
         }
+    }
+
+    private static var recycled: (ErrorCode, String, RetryClass) {
+        (
+            .sourceFailed,
+            "WAL that the backup needs was removed too early: raise wal_keep_size to more than the server writes "
+                + "during a backup.", .now
+        )
     }
 }

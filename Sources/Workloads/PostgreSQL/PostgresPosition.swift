@@ -11,7 +11,7 @@ package struct PostgresPosition: Sendable, Hashable, Comparable, CustomStringCon
     /// Reads `16/B374D848`; nil for anything else.
     package init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ (1...8).contains($0.utf8.count) }),
+        guard parts.count == 2, parts.allSatisfy({ (1...8).contains($0.utf8.count) && $0.allSatisfy(\.isHexDigit) }),
             let high = UInt64(parts[0], radix: 16), let low = UInt64(parts[1], radix: 16)
         else { return nil }
         bytes = high << 32 | low
