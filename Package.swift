@@ -106,7 +106,9 @@ let package = Package(
             ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
         tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),
-        tests("Conformance", ["Primitives", "ObjectStore", "TestSupport"]),
+        tests(
+            "Conformance",
+            ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
         tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]

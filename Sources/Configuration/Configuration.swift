@@ -83,9 +83,18 @@ package struct ConfiguredSource: Sendable, Hashable {
     package var limitWrite: ByteCount?
     package var threads: Int?
 
-    /// Directories, for which exclusions have a meaning; else a stream.
+    /// Directories, for which exclusions have a meaning.
     package var isTree: Bool {
         if case .urls(let urls) = origin { urls.contains { $0.kind?.capabilities.isTree == true } } else { false }
+    }
+
+    /// A dry run can look into it.
+    package var canBeEstimated: Bool {
+        if case .urls(let urls) = origin {
+            urls.allSatisfy { $0.kind?.capabilities.canBeEstimated == true }
+        } else {
+            false
+        }
     }
 
     /// The source reads standard input, which there is but once.

@@ -98,7 +98,7 @@ struct ConfigurationBuilder {
             source.excludes = Self.patternValues(defaults) + ownPatterns
             source.excludeCaches = layers.lazy.compactMap { $0.flag(Keys.excludeCaches) }.first ?? false
             source.oneFileSystem = layers.lazy.compactMap { $0.flag(Keys.oneFileSystem) }.first ?? false
-        } else {
+        } else if isStream(origin) {
             source.unpack = value.flag(Keys.unpack) ?? false
             source.minSize = value.text(Keys.minSize).flatMap { ByteCount($0) }
         }
@@ -131,6 +131,10 @@ struct ConfigurationBuilder {
                 problems.add(position, "`url`: \(url.scheme): is backed up alone; give it a source of its own")
             }
             if urls.contains(url) { problems.add(position, "`url`: the same URL stands here twice") }
+            if let first = urls.first, first.scheme != url.scheme, url.kind?.capabilities.canBeJoined == true {
+                problems.add(
+                    position, "`url`: sources of one snapshot are of one kind, not \(first.scheme): and \(url.scheme):")
+            }
             urls.append(url)
         }
         return .urls(urls)
@@ -141,12 +145,18 @@ struct ConfigurationBuilder {
         return urls.contains { $0.kind?.capabilities.isTree == true }
     }
 
+    private func isStream(_ origin: ConfiguredSource.Origin) -> Bool {
+        guard case .urls(let urls) = origin else { return true }
+        return urls.contains { $0.kind?.isStream == true }
+    }
+
     /// Keys that mean nothing for what the source is.
     private mutating func checkMeaning(_ value: SectionValue, _ origin: ConfiguredSource.Origin) {
-        let wrong =
-            isTree(origin)
-            ? [Keys.unpack, Keys.minSize] : [Keys.excludes, Keys.excludeCaches, Keys.oneFileSystem]
-        let what = isTree(origin) ? "directories" : "streams and commands"
+        let (isTree, isStream) = (isTree(origin), isStream(origin))
+        var wrong: [Key] = []
+        if !isTree { wrong += [Keys.excludes, Keys.excludeCaches, Keys.oneFileSystem] }
+        if !isStream { wrong += [Keys.unpack, Keys.minSize] }
+        let what = isTree ? "directories" : isStream ? "streams and commands" : "databases"
         for key in wrong where value.has(key) {
             problems.add(value.position(of: key), "`\(key.name)` means nothing for \(what)")
         }

@@ -49,11 +49,14 @@ struct ProblemTests {
         ),
         (
             "sources:\n  a: {url: 'dri:/a'}\n",
-            ["2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH or stdin:NAME; did you mean `dir:`?"]
+            [
+                "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME or sqlite:PATH; "
+                    + "did you mean `dir:`?"
+            ]
         ),
         (
             "sources:\n  a: {url: /a}\n",
-            ["2:12: `url`: a source's URL is dir:PATH or stdin:NAME; for a directory write dir:PATH"]
+            ["2:12: `url`: a source's URL is dir:PATH, stdin:NAME or sqlite:PATH; for a directory write dir:PATH"]
         ),
         (
             "sources:\n  a: {url: ['dir:/a', 'stdin:b']}\n",
@@ -64,6 +67,7 @@ struct ProblemTests {
             "sources:\n  a: {url: 'stdin:b', excludes: [c]}\n",
             ["2:23: `excludes` means nothing for streams and commands"]
         ),
+        ("sources:\n  a: {url: 'sqlite:/b', unpack: true}\n", ["2:25: `unpack` means nothing for databases"]),
         ("sources:\n  a: {url: 'dir:/b', unpack: true}\n", ["2:22: `unpack` means nothing for directories"]),
         (
             "sources:\n  a: {url: 'dir:/b', retention: {timezone: UTC}}\n",

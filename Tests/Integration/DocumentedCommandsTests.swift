@@ -1,4 +1,4 @@
-// Runs the commands of README.md and docs/guide.md as they stand there, in order, with the built program.
+// Runs the commands of README.md, docs/guide.md and docs/DATABASES.md as they stand there, with the built program.
 
 import Foundation
 import TestSupport
@@ -69,7 +69,9 @@ struct DocumentedCommands {
 
 @Suite("What the documents tell to type works")
 struct DocumentedCommandsTests {
-    @Test("every command of the document does what the document says", arguments: ["README.md", "docs/guide.md"])
+    @Test(
+        "every command of the document does what the document says",
+        arguments: ["README.md", "docs/guide.md", "docs/DATABASES.md"])
     func documented(name: String) throws {
         let commands = DocumentedCommands(try text(of: name))
         #expect(commands.commands.count > 10, "\(name) tells next to nothing to type")

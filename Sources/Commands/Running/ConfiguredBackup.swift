@@ -73,11 +73,15 @@ struct ConfiguredBackup {
     private func checkOptions(_ sources: [ConfiguredSource]) throws(HoldfastError) {
         let isForTrees =
             !verb.exclude.isEmpty || !verb.excludeFile.isEmpty || verb.excludeCaches || verb.oneFileSystem
-            || verb.reread || verb.dryRun
-        if isForTrees, let stream = sources.first(where: { !$0.isTree }) {
+            || verb.reread
+        if isForTrees, let other = sources.first(where: { !$0.isTree }) {
             throw HoldfastError(
-                .usage, "`\(stream.name)` is a stream or a command, not directories",
-                hint: "Exclusions, --one-file-system, --reread and --dry-run go with directories.")
+                .usage, "`\(other.name)` is not of directories",
+                hint: "Exclusions, --one-file-system and --reread go with directories.")
+        }
+        if verb.dryRun, let other = sources.first(where: { !$0.canBeEstimated }) {
+            throw HoldfastError(
+                .usage, "`\(other.name)` is a stream or a command", hint: "--dry-run cannot look into it.")
         }
         let readers = sources.filter(\.readsStandardInput)
         if readers.count > 1 {

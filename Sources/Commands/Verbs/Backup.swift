@@ -14,7 +14,8 @@ struct BackupVerb: ParsableCommand {
         abstract: "Take a snapshot.",
         discussion: """
             A source is the name of one in the configuration, several of which make a snapshot each; or dir:PATH, \
-            several of which make one snapshot; or stdin:NAME for what comes on standard input. \
+            several of which make one snapshot; or sqlite:PATH, a database that others may be writing, again for more; \
+            or stdin:NAME for what comes on standard input. \
             With a command after --, stdin:NAME takes what the command prints, and the snapshot is made only when it \
             exits 0. Without one, a pipe's producer can fail unseen: an empty stream is refused, and so is one under \
             --min-size, but a stream that was cut off above that size looks whole. Prefer the command.
@@ -26,6 +27,8 @@ struct BackupVerb: ParsableCommand {
             Examples:
 
               holdfast backup dir:/etc dir:/srv/www --source web --exclude '*.tmp'
+
+              holdfast backup sqlite:/srv/app/app.db --source app
 
               holdfast backup stdin:shop.dump -- pg_dump -Fc -Z0 shop
 
@@ -43,7 +46,7 @@ struct BackupVerb: ParsableCommand {
     // One list for both, since the parser allows nothing after a list: behind stdin:NAME stands its command.
     @Argument(
         help: ArgumentHelp(
-            "Names of the configuration; or dir:PATH, again for more; or stdin:NAME, and after -- a command.",
+            "Names of the configuration; dir:PATH or sqlite:PATH, again for more; or stdin:NAME, after -- a command.",
             valueName: "source"))
     var arguments: [String] = []
 

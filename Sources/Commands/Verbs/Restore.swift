@@ -1,4 +1,4 @@
-// holdfast restore: what a snapshot holds, back into a directory.
+// holdfast restore: what a snapshot holds, back into a directory or a database.
 
 import ArgumentParser
 import Primitives
@@ -9,7 +9,7 @@ import Workloads
 struct RestoreVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Restore a snapshot into a directory.",
+        abstract: "Restore a snapshot into a directory or a database.",
         discussion: """
             SNAPSHOT is the beginning of an id, latest, or latest:SOURCE. A snapshot of one directory puts its \
             contents straight into the target; one of several puts each under its own name; a stream becomes a file \
@@ -20,7 +20,12 @@ struct RestoreVerb: ParsableCommand {
             snapshot stay. Nothing is written outside of the target. Every chunk is checked: what is damaged is \
             named with its bytes, which read as zeros, everything else is restored, and the exit status is 1.
 
+            A SQLite database is restored beside its place, looked through, and put into place in one step; a target \
+            that is in use is refused. Of a snapshot of several the one is taken that is called as the target.
+
             Examples:
+
+              holdfast restore latest:app --to sqlite:/srv/app/app.db
 
               holdfast restore latest --to dir:/srv/restored
 

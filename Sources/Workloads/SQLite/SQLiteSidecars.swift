@@ -36,7 +36,7 @@ struct SQLiteSidecars {
 
 /// SQLite's exclusive lock on a database that no connection of this process has open, taken without waiting.
 ///
-/// https://www.sqlite.org/lockingv3.html; the bytes are those of os_unix: pending, reserved, and 510 shared ones at 1 GiB.
+/// https://www.sqlite.org/lockingv3.html; the bytes, from 1 GiB on, are pending, reserved, and 510 shared ones.
 struct SQLiteLock {
     private static let start: off_t = 0x4000_0000
     private static let length: off_t = 512

@@ -130,7 +130,7 @@ final class SQLiteSnapshot {
         bytes[offset..<offset + 4].reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    /// Reads whole pages from `first` on, numbered from 1, into the buffer, whose length is a multiple of the page size.
+    /// Reads whole pages from `first` on, numbered from 1; the buffer's length is a multiple of the page size.
     func read(_ first: UInt32, into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) {
         let count = UInt32(buffer.count / pageSize)
         let offset = Int64(first - 1) * Int64(pageSize)
@@ -163,9 +163,10 @@ final class SQLiteSnapshot {
     /// Looks once more, after the last page, that the log was not begun anew while it was read.
     func verify() throws(HoldfastError) {
         guard let header else { return }
-        guard let now = LogHeader(file), now.salts == header.salts, now.lastFrame >= header.lastFrame else {
-            throw unreadable
-        }
+        var now = LogHeader(file)
+        // While a commit changes the header there is nothing to be read.
+        for _ in 0..<Self.attempts where now == nil { now = LogHeader(file) }
+        guard let now, now.salts == header.salts, now.lastFrame >= header.lastFrame else { throw unreadable }
     }
 }
 
