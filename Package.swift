@@ -39,6 +39,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CLinux"),
         library("Primitives", ["CLinux"]),
@@ -47,7 +48,9 @@ let package = Package(
         library("Chunking", ["Primitives"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
-        library("Workloads", ["Primitives", "CLinux", "CArchive", "CSQLite", "Sealing", "Chunking", "Repository"]),
+        library(
+            "Workloads",
+            ["Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository"]),
         library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", yams]),
         library(
             "Recovery",
@@ -88,7 +91,7 @@ let package = Package(
         tests(
             "ConfigurationTests",
             ["Primitives", "Compression", "Repository", "Workloads", "Configuration", "TestSupport"]),
-        tests("WorkloadsTests", ["Primitives", "CLinux", "Repository", "Workloads", "TestSupport"]),
+        tests("WorkloadsTests", ["Primitives", "Sealing", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
             [

@@ -15,6 +15,9 @@ package protocol Workload: Sendable {
 
     var capabilities: WorkloadCapabilities { get }
 
+    /// What a source without a name goes by, where the source itself must be asked; nil when host and URL will do.
+    func sourceName(_ context: WorkloadContext) throws(HoldfastError) -> String?
+
     /// Looks whether a backup would succeed and could be recovered: rights, versions, settings. Changes nothing.
     ///
     /// - Returns: Findings in the order in which they were looked for; `doctor` prints all, a backup refuses to begin
@@ -174,6 +177,8 @@ package struct ReadOutcome: Sendable {
 }
 
 extension Workload {
+    package func sourceName(_ context: WorkloadContext) throws(HoldfastError) -> String? { nil }
+
     package func preflight(_ context: WorkloadContext) throws(HoldfastError) -> [WorkloadFinding] { [] }
 
     package func read(into sink: any EntrySink, _ context: WorkloadContext) throws(HoldfastError) -> ReadOutcome {

@@ -33,6 +33,18 @@ package struct WorkloadScheme: Sendable {
             name: "sqlite", form: "sqlite:PATH", doc: "a SQLite database, while others use it", isPath: true,
             capabilities: SQLiteWorkload.capabilities
         ) { path, _ in SQLiteWorkload(path: path) },
+        WorkloadScheme(
+            name: "postgres", form: "postgres://USER@HOST/", doc: "a PostgreSQL cluster, by a base backup",
+            capabilities: PostgresWorkload.capabilities
+        ) { rest, _ in PostgresWorkload(url: "postgres:\(rest)") },
+        WorkloadScheme(
+            name: "postgresql", form: "postgresql://USER@HOST/", doc: "the same",
+            capabilities: PostgresWorkload.capabilities
+        ) { rest, _ in PostgresWorkload(url: "postgresql:\(rest)") },
+        WorkloadScheme(
+            name: "pgdata", form: "pgdata:DIR", doc: "a data directory of PostgreSQL", isPath: true,
+            capabilities: PgdataWorkload.capabilities
+        ) { PgdataWorkload(path: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }
@@ -69,6 +81,8 @@ package struct WorkloadOptions: Sendable {
     package var unpack = false
     /// A stream of fewer bytes is refused.
     package var minimumSize = ByteCount(1)
+    /// Where tablespaces are restored to, by their directories at the source.
+    package var tablespaces: [String: String] = [:]
 
     package init() {}
 }

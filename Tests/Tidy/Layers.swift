@@ -3,7 +3,7 @@
 /// What each target may depend on. This table is the authority: Package.swift may declare less, never more.
 enum Layers {
     static let allowed: [String: Set<String>] = [
-        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CSQLite": [], "CLinux": [],
+        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CPostgres": [], "CSQLite": [], "CLinux": [],
         "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "CLinux", "COpenSSL"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
@@ -12,7 +12,7 @@ enum Layers {
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
-            "CSQLite", "Logging",
+            "CPostgres", "CSQLite", "Logging",
         ],
         "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Yams"],
         "Recovery": [

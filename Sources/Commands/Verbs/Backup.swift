@@ -154,11 +154,12 @@ struct BackupVerb: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             if isConfigured { return try ConfiguredBackup(self, context).run(all ? nil : arguments) }
             let repository = try context.openRepository(transfer)
-            let options = try options(for: repository)
+            var options = try options(for: repository)
             var workload = options.workload
             workload.command = command
             var workloads: [any Workload] = []
             for source in sources { workloads.append(try source.workload(workload)) }
+            if identity.source == nil, let name = try Self.name(of: workloads, in: repository) { options.source = name }
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
                     .run(workloads: workloads)
@@ -168,6 +169,17 @@ struct BackupVerb: ParsableCommand {
             if summary.isDamaged { return .checkFailed }
             return summary.isPartial ? .partial : .success
         }
+    }
+
+    /// What the sources themselves say that they go by.
+    private static func name(
+        of workloads: [any Workload], in repository: Repository
+    ) throws(HoldfastError) -> String? {
+        guard workloads.count == 1, let workload = workloads.first else { return nil }
+        return try workload.sourceName(
+            WorkloadContext(
+                clock: repository.clock, entropy: repository.entropy,
+                cancellation: repository.environment.cancellation))
     }
 
     private func options(for repository: Repository) throws(HoldfastError) -> BackupOptions {

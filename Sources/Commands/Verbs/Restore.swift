@@ -58,6 +58,14 @@ struct RestoreVerb: ParsableCommand {
         help: ArgumentHelp("Leave out what matches the pattern; may be given again.", valueName: "pattern"))
     var exclude: [String] = []
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With pgdata:, where a tablespace goes; may be given again.",
+            discussion: "OLD is its directory at the source. Without it a tablespace goes back to where it was.",
+            valueName: "old=new"))
+    var tablespace: [String] = []
+
     @Flag(name: .long, help: "Say what would be fetched and how long it would take, and write nothing.")
     var dryRun = false
 
@@ -67,6 +75,8 @@ struct RestoreVerb: ParsableCommand {
     func run() throws {
         try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let selector = try SnapshotSelector(snapshot)
+            var workload = WorkloadOptions()
+            workload.tablespaces = try tablespaces()
             let filter = try PathFilter(
                 include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
             let repository = try context.openRepository(transfer)
@@ -89,12 +99,29 @@ struct RestoreVerb: ParsableCommand {
                 progress.enter(.planning)
                 let options = Restorer.writerOptions(ownership: !noOwnership)
                 return try session.restore(
-                    to: to.workload, filter: filter, options: options, threads: threads, progress: progress)
+                    to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
             }
             for finding in findings { Self.show(finding, on: context.output) }
             try report(result, session, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
             return result.isComplete ? .success : .failed
         }
+    }
+
+    /// Directories of tablespaces by those at the source.
+    private func tablespaces() throws(HoldfastError) -> [String: String] {
+        var places: [String: String] = [:]
+        for text in tablespace {
+            let parts = text.split(separator: "=", maxSplits: 1).map { String($0) }
+            guard parts.count == 2, places.updateValue(Host.absolutePath(parts[1]), forKey: parts[0]) == nil else {
+                throw HoldfastError(
+                    .usage, "--tablespace takes OLD=NEW, once for each OLD, not \(text)",
+                    hint: "`holdfast snapshots --json` lists the tablespaces of a snapshot among its facts.")
+            }
+        }
+        guard places.isEmpty || to.workload is PgdataWorkload else {
+            throw HoldfastError(.usage, "--tablespace goes with --to pgdata:DIR", hint: "Leave it out.")
+        }
+        return places
     }
 
     private func report(_ plan: RestorePlan, threads: Int, to output: Output) throws(HoldfastError) {
@@ -154,14 +181,19 @@ struct RestoreVerb: ParsableCommand {
 
 /// A restore target as it is typed: a URL of a scheme that can be restored to.
 struct TargetArgument: ExpressibleByArgument, Sendable {
+    private let text: String
     let workload: any Workload
 
     init?(argument: String) {
         guard let workload = WorkloadScheme.workload(argument), workload.capabilities.canBeRestoredTo else {
             return nil
         }
+        text = argument
         self.workload = workload
     }
+
+    /// The workload with what the options say of it.
+    func workload(_ options: WorkloadOptions) -> any Workload { WorkloadScheme.workload(text, options) ?? workload }
 
     /// The directory that a dry run compares with.
     var path: [UInt8]? { (workload as? FilesWorkload)?.path }

@@ -1,0 +1,152 @@
+// pgdata:DIR — a data directory as the target of a restore.
+
+import CLinux
+import Glibc
+import Primitives
+import Repository
+
+/// A data directory that a physical snapshot of a cluster is restored into.
+///
+/// Whatever ends the restore early, the directory lacks `global/pg_control`, so that no server starts over it, and
+/// holds ``marker``, by which the next run knows it and goes on.
+package struct PgdataWorkload: Workload {
+    package static let kind = "pgdata"
+    /// Stands in a directory whose restore has begun and not ended; holds the cluster's identifier.
+    static let marker = "holdfast.restoring"
+
+    package static var capabilities: WorkloadCapabilities {
+        var capabilities = WorkloadCapabilities()
+        capabilities.canBeRead = false
+        capabilities.canBeRestoredTo = true
+        return capabilities
+    }
+
+    let path: String
+    private let tablespaces: [String: String]
+
+    /// - Parameter options: Its `tablespaces` say where tablespaces go, by their place at the source; the others go
+    ///   back to where they were.
+    package init(path: String, options: WorkloadOptions = WorkloadOptions()) {
+        self.path = Host.absolutePath(path)
+        tablespaces = options.tablespaces
+    }
+
+    package var identity: WorkloadIdentity { WorkloadIdentity(kind: Self.kind, url: "pgdata:\(path)") }
+
+    package var capabilities: WorkloadCapabilities { Self.capabilities }
+
+    // MARK: Before
+
+    package func prepareRestore(
+        of record: SnapshotRecord, _ context: WorkloadContext
+    ) throws(HoldfastError) -> RestoreStage {
+        guard record.workload == PostgresWorkload.kind, let cluster = record.facts["systemIdentifier"] else {
+            throw HoldfastError(
+                .usage, "the snapshot is of a \(record.workload) source, not of a PostgreSQL cluster",
+                hint: "Restore it to dir:PATH.")
+        }
+        let directory = PostgresDirectory(path)
+        let state = try directory.examine(cluster: cluster)
+        let places = try places(of: record, directory, isOurs: state == .ours)
+        // From here on things are changed.
+        try directory.makeUnstartable(cluster: cluster)
+        try directory.clearLog()
+        try directory.linkTablespaces(places)
+        let root = RestoreStage.Part(
+            root: PostgresWorkload.rootPath, directory: Array(path.utf8), last: [PostgresWorkload.control])
+        return RestoreStage(
+            places.map { oid, place in
+                .init(root: PostgresWorkload.rootPath(ofTablespace: oid), directory: Array(place.utf8))
+            } + [root])
+    }
+
+    /// Where each tablespace goes, by its number.
+    private func places(
+        of record: SnapshotRecord, _ directory: PostgresDirectory, isOurs: Bool
+    ) throws(HoldfastError) -> [(oid: String, place: String)] {
+        var places: [(oid: String, place: String)] = []
+        let known = record.tablespaces.map(\.location)
+        if let wrong = tablespaces.keys.filter({ !known.contains($0) }).min() {
+            throw HoldfastError(
+                .usage, "the snapshot has no tablespace at \(wrong)",
+                hint: known.isEmpty ? "It has none at all." : "It has \(known.joined(separator: ", ")).")
+        }
+        for (oid, location) in record.tablespaces {
+            let chosen = tablespaces[location]
+            guard location.hasPrefix("/") || chosen != nil else {
+                // One that was made in place stays a directory of the data directory.
+                places.append((oid, "\(path)/pg_tblspc/\(oid)"))
+                continue
+            }
+            let place = Host.absolutePath(chosen ?? location)
+            guard place != path, !place.hasPrefix(path + "/"), !path.hasPrefix(place + "/") else {
+                throw HoldfastError(
+                    .usage, "the tablespace directory \(place) and the data directory lie in each other",
+                    hint: "Choose another directory with --tablespace \(location)=DIR.")
+            }
+            guard !places.contains(where: { $0.place == place }) else {
+                throw HoldfastError(
+                    .usage, "two tablespaces cannot both go to \(place)", hint: "Give each a directory of its own.")
+            }
+            let isLinked = isOurs && directory.linkTarget(ofTablespace: oid) == place
+            guard isLinked || PostgresDirectory.isEmptyOrAbsent(place) else {
+                throw HoldfastError(
+                    .targetFailed, "the tablespace directory \(place) is not empty",
+                    hint: "Choose another with --tablespace \(location)=DIR, or empty it.")
+            }
+            places.append((oid, place))
+        }
+        return places
+    }
+
+    // MARK: After
+
+    package func finishRestore(
+        _ stage: RestoreStage, of record: SnapshotRecord, isComplete: Bool, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        let directory = PostgresDirectory(path)
+        guard isComplete else {
+            try directory.removeControl()
+            return [
+                WorkloadFinding(
+                    .warning, "data directory", "the restore is not complete, so \(path) was left without pg_control",
+                    hint: "Run the same restore again: what is there is kept.")
+            ]
+        }
+        let verified: UInt64
+        let removed: Int
+        do throws(HoldfastError) {
+            let manifest = try directory.manifest()
+            removed = try directory.removeOthers(than: manifest)
+            verified = try ManifestVerification(manifest, directory: path, threads: Host.processors).run(context)
+            try directory.unmark()
+        } catch {
+            try directory.removeControl()
+            throw error
+        }
+        var findings = [
+            WorkloadFinding(.good, "manifest", "\(verified) files are as the server's manifest says")
+        ]
+        if removed > 0 {
+            findings.append(
+                WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed"))
+        }
+        if record.flags.contains(ReadOutcome.Flag.damaged.rawValue) {
+            findings.append(
+                WorkloadFinding(
+                    .warning, "page checksums", "the server found damaged pages when this snapshot was taken",
+                    hint: "Restore an older one as well, and compare."))
+        }
+        return findings
+    }
+}
+
+extension SnapshotRecord {
+    /// Tablespaces of a physical snapshot by number, with their directories at the source.
+    package var tablespaces: [(oid: String, location: String)] {
+        facts.compactMap { key, value in
+            key.hasPrefix("tablespace ") ? (String(key.dropFirst("tablespace ".count)), value) : nil
+        }
+        .sorted { $0.oid < $1.oid }
+    }
+}
