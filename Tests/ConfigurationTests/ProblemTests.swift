@@ -50,13 +50,17 @@ struct ProblemTests {
         (
             "sources:\n  a: {url: 'dri:/a'}\n",
             [
-                "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME or sqlite:PATH; "
+                "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
+                    + "postgres://USER@HOST/ or postgresql://USER@HOST/; "
                     + "did you mean `dir:`?"
             ]
         ),
         (
             "sources:\n  a: {url: /a}\n",
-            ["2:12: `url`: a source's URL is dir:PATH, stdin:NAME or sqlite:PATH; for a directory write dir:PATH"]
+            [
+                "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/ or "
+                    + "postgresql://USER@HOST/; for a directory write dir:PATH"
+            ]
         ),
         (
             "sources:\n  a: {url: ['dir:/a', 'stdin:b']}\n",

@@ -13,7 +13,11 @@ import Workloads
 struct WorkloadConformance {
     @Test("that can be backed up is in this suite")
     func complete() {
-        #expect(Set(WorkloadScheme.sources.map(\.name)) == Set(WorkloadUnderTest.all.map(\.scheme)))
+        // A cluster that is read while it is used does not come back byte by byte: Tests/Integration has its suites.
+        let servers: Set = ["postgres", "postgresql"]
+        let here = Set(WorkloadUnderTest.all.map(\.scheme))
+        #expect(here.isDisjoint(with: servers))
+        #expect(Set(WorkloadScheme.sources.map(\.name)) == here.union(servers))
     }
 
     @Test("goes by one URL without a look at its source", arguments: WorkloadUnderTest.all)
