@@ -3,7 +3,7 @@
 import COpenSSL
 import Primitives
 
-/// A key pair that others seal to.
+/// A key pair that others seal to. Its private half is wiped with the last copy of it; see ``KeyObject``.
 package struct AgreementKey: Sendable {
     package let publicKey: Bytes32
     /// The 32 private bytes, as the slot stores them sealed.

@@ -5,6 +5,11 @@ import Primitives
 
 /// Owns a key object of libcrypto, which wipes it at the end.
 ///
+/// A private key is held twice while a ``SigningKey`` or an ``AgreementKey`` lives: in the ``SecretBytes`` that it was
+/// made from, and as libcrypto's own copy. The first is wiped when its last owner lets it go; the second in `deinit`,
+/// because EVP_PKEY_free clears the private half of an X25519 or Ed25519 key before it frees it. Neither outlives the
+/// keys. Libcrypto's copy is in its ordinary heap, which is not locked against swapping.
+///
 /// Thread: may be used from any thread.
 final class KeyObject: @unchecked Sendable {
     // Sendable: libcrypto lets threads sign and agree with one key object, and nothing here changes it.

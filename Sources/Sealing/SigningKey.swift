@@ -3,7 +3,7 @@
 import COpenSSL
 import Primitives
 
-/// A key pair that signs.
+/// A key pair that signs. Its private half is wiped with the last copy of it; see ``KeyObject``.
 package struct SigningKey: Sendable {
     /// Bytes of a signature.
     package static let signatureCount = 64

@@ -36,6 +36,9 @@ final class VerifiedSignatures: Sendable {
         state.withLock { $0.young.contains(name) || $0.old.contains(name) }
     }
 
+    /// Digests that are remembered now.
+    var count: Int { state.withLock { $0.young.count + $0.old.count } }
+
     func insert(_ name: Bytes32) {
         state.withLock { state in
             if state.young.count >= Self.generationLimit {

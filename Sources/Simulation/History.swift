@@ -44,9 +44,10 @@ package struct Simulator: Sendable {
     ///   - mutation: A way in which the protocol is played wrongly.
     ///   - crash: Whose machine stops for good, and at which of its calls; nothing else goes wrong then. Up to that
     ///     call the history is that without a crash.
+    ///   - isFair: The scene of two sweepers is played by the rules, for comparison; nothing else heeds it.
     package func run(
         seed: UInt64, kind: StoreKind? = nil, mutation: Mutation? = nil, crash: CrashPoint? = nil,
-        isLogged: Bool = false
+        isFair: Bool = false, isLogged: Bool = false
     ) -> HistoryReport {
         var random = SimulatedRandom(seed: seed)
         let drawn = random.pick(StoreKind.allCases) ?? .strict
@@ -59,7 +60,9 @@ package struct Simulator: Sendable {
         let world = World(template.objects, traits: traits, random: random)
         if isLogged { world.log = [] }
         let scheduler = Scheduler(world)
-        let programs = Cast(scheduler, seed: seed, mutation: mutation, isSmall: crash != nil).programs()
+        let programs = Cast(
+            scheduler, seed: seed, mutation: mutation, isSmall: crash != nil, isFair: isFair
+        ).programs()
         if let crash, programs.indices.contains(crash.actor) { programs[crash.actor].actor.crashAt = crash.call }
         scheduler.run(programs)
         Judge(scheduler, seed: seed).judge()
@@ -100,9 +103,11 @@ private struct Cast {
     let mutation: Mutation?
     /// One round or two of everybody, rotation and repacking included.
     let isSmall: Bool
+    let isFair: Bool
 
-    init(_ scheduler: Scheduler, seed: UInt64, mutation: Mutation?, isSmall: Bool) {
+    init(_ scheduler: Scheduler, seed: UInt64, mutation: Mutation?, isSmall: Bool, isFair: Bool) {
         self.isSmall = isSmall
+        self.isFair = isFair
         self.scheduler = scheduler
         self.seed = seed
         self.mutation = mutation
@@ -123,8 +128,12 @@ private struct Cast {
                 scheduler, actor, seed: seed &* 31 &+ UInt64(programs.count), mutation: mutation, disguise: disguise)
             programs.append((actor, { body(stage) }))
         }
+        if mutation == .twoSweepers {
+            world.truth.patience = 0
+            TwoSweepers(world: world, isFair: isFair).cast(add)
+            return programs
+        }
         if let mutation, Scene.covers(mutation) {
-            world.truth.patience = mutation == .twoSweepers ? 10_000 : 5000
             world.truth.variety = 1
             Scene(mutation: mutation, world: world).cast(add)
             return programs
@@ -135,7 +144,7 @@ private struct Cast {
             let rounds = world.dice.within(1...4)
             add("writer", Disguise()) { $0.write(key, source: source, rounds: rounds) }
         }
-        let collectors = mutation == .twoSweepers ? 2 : isSmall ? 1 : world.dice.within(1...2)
+        let collectors = isSmall ? 1 : world.dice.within(1...2)
         if collectors > 1 { world.truth.count("two collectors") }
         for _ in 0..<collectors {
             let key = world.dice.pick([SimulatedKey.admin, .maintainer]) ?? .admin

@@ -11,7 +11,7 @@ struct Scene {
 
     static func covers(_ mutation: Mutation?) -> Bool {
         switch mutation {
-        case .ignoresKeep, .noFence, .listsBeforeLease, .twoSweepers: true
+        case .ignoresKeep, .noFence, .listsBeforeLease: true
         default: false
         }
     }
@@ -24,26 +24,20 @@ struct Scene {
         let disguise: Disguise
         switch mutation {
         case .ignoresKeep: disguise = Keepless()
-        case .noFence: disguise = LateCommitter(".sweep")
-        case .twoSweepers: disguise = LateCommitter("")
+        case .noFence: disguise = LateCommitter()
         case .listsBeforeLease: disguise = EarlyLister(world)
         default: disguise = Disguise()
         }
         let start = world.dice.within(20...40)
         add("writer", disguise) { stage in
             stage.sleep(minutes: start)
-            if stage.mutation == .twoSweepers { stage.actor.patience = 0 }
             stage.write(.writer, source: "shared", rounds: 1)
         }
         let rounds = world.dice.within(5...7)
         add("collector", collector()) { stage in
             stage.sleep(minutes: 120)
-            guard stage.mutation == .twoSweepers else { return stage.collect(.admin, rounds: rounds) }
-            stage.collect(.admin, rounds: 1)
-            stage.sleep(minutes: 26 * 60 + minutes)
-            stage.collect(.admin, rounds: 1)
+            stage.collect(.admin, rounds: rounds)
         }
-        if mutation == .twoSweepers { addSecondSweeper(add) }
     }
 
     private func collector() -> Disguise {
@@ -53,32 +47,10 @@ struct Scene {
         default: Disguise()
         }
     }
-
-    /// Another collector, who saw the generation open and is away until it is done; and a writer who in between leans
-    /// on what the first had spared.
-    private func addSecondSweeper(_ add: Add) {
-        let hours = world.dice.within(4...12)
-        add("collector", OwnSweeper(world, hours: hours)) { stage in
-            stage.sleep(minutes: 28 * 60)
-            stage.collect(.maintainer, rounds: 1)
-        }
-        add("forgetter", Disguise()) { stage in
-            stage.sleep(minutes: 24 * 60)
-            stage.store.scheduler.stand(stage.actor, for: .seconds(60 * 3600), orUntil: ".done")
-            stage.forgetAll()
-        }
-        let away = world.dice.within(30...90)
-        add("writer", Disguise()) { stage in
-            stage.sleep(minutes: 24 * 60)
-            stage.store.scheduler.stand(stage.actor, for: .seconds(60 * 3600), orUntil: ".done")
-            stage.sleep(minutes: away)
-            stage.write(.writer, source: "shared", rounds: 1)
-        }
-    }
 }
 
 extension Stage {
-    fileprivate func sleep(minutes: Int) {
+    func sleep(minutes: Int) {
         store.scheduler.stand(actor, for: .seconds(minutes * 60))
     }
 
@@ -90,7 +62,8 @@ extension Stage {
         forgetAll()
     }
 
-    fileprivate func forgetAll() {
+    /// Forgets every snapshot that is listed.
+    func forgetAll() {
         attempt("forgets") { () throws(HoldfastError) in
             for snapshot in try open(.admin).snapshots().snapshots {
                 world.truth.forgotten.insert(snapshot.id)
@@ -100,15 +73,11 @@ extension Stage {
     }
 }
 
-/// A writer who stands still between its last look at gc/ and its commit.
+/// A writer who stands still between its last look at gc/ and its commit, until a sweep.
 final class LateCommitter: Disguise, @unchecked Sendable {
-    private let step: String
-    /// - Parameter step: How the name of the step of a collection ends that wakes the writer.
-    init(_ step: String) { self.step = step }
-
     override func willCall(_ call: String, _ name: String, _ store: SimulatedStore) {
         guard call == "put", name.hasPrefix(ObjectNames.snapshots) else { return }
-        store.scheduler.stand(store.actor, for: .seconds(4 * 86_400), orUntil: step)
+        store.scheduler.stand(store.actor, for: .seconds(4 * 86_400), orUntil: ".sweep")
     }
 }
 

@@ -24,8 +24,8 @@ package final class Actor: @unchecked Sendable {
     var isDead = false
     var isDone = false
     var isRenewing = false
-    /// How often this writer pauses, in ten thousand chances, when it is not as patient as the others.
-    var patience: Int?
+    /// What a staged sleep of this actor ends by.
+    var cue: Cue?
     /// Calls to the store so far, and the one at which the actor's machine stops for good.
     var calls = 0
     var crashAt: Int?
@@ -95,6 +95,20 @@ final class Scheduler: @unchecked Sendable {
         actor.wakesOn = suffix
         actor.wasWoken = false
         hand(from: actor)
+    }
+
+    /// Lets the actor stand still until the cue is given, or for so long that the scene has failed.
+    func stand(_ actor: Actor, until cue: Cue) {
+        if world.truth.cues.contains(cue) { return }
+        actor.cue = cue
+        stand(actor, for: .seconds(20 * 86_400))
+        actor.cue = nil
+    }
+
+    /// Wakes whoever waits for `cue`, now or later.
+    func give(_ cue: Cue) {
+        world.truth.cues.insert(cue)
+        for actor in actors where actor.cue == cue { actor.wakeAt = world.now }
     }
 
     private func hand(from actor: Actor) {

@@ -10,13 +10,15 @@ final class SimulatedBackup {
     private let repository: Repository
     private let session: WriterSession
     private let store: SimulatedStore
+    /// Whether the session is closed as soon as the snapshot is committed, for a staged history.
+    var goesAtOnce = false
     private let mutation: Mutation?
     private let encoder: ChunkEncoder
     private let dataHash: KeyedHash
     private let metaHash: KeyedHash
 
     private var world: World { store.world }
-    private var patience: Int { store.actor.patience ?? world.truth.patience }
+    private var patience: Int { world.truth.patience }
 
     init(_ repository: Repository, _ source: SimulatedSource, _ store: SimulatedStore, _ mutation: Mutation?)
         throws(HoldfastError)
@@ -60,7 +62,7 @@ final class SimulatedBackup {
         world.truth.committed.insert(session.lease.id)
         world.truth.count("commits")
         world.tell("\(store.actor.name) committed \(session.lease.id)")
-        if world.dice.chance(2000) { pause() }
+        if !goesAtOnce, world.dice.chance(2000) { pause() }
     }
 
     private func pause() {

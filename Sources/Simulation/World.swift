@@ -175,6 +175,8 @@ struct Truth {
     var exclusivePrunes: [Timestamp] = []
     /// When the collector that put a generation had listed the snapshots, for a mutation.
     var firstMarks: [String: Timestamp] = [:]
+    /// How far a staged history has come.
+    var cues: Set<Cue> = []
     var violations: [String] = []
     /// How often a writer pauses, in ten thousand chances.
     var patience = 3000
