@@ -167,7 +167,7 @@ package final class StoreWitness: Sendable {
     func observe(
         _ collections: [UInt32: StoreMemory.Collection],
         again: () throws(HoldfastError) -> [UInt32: StoreMemory.Collection]
-    ) throws(HoldfastError) {
+    ) throws(HoldfastError) -> [UInt32: StoreMemory.Collection] {
         let known = state.withLock { $0.remembered.collections }
         var shown = collections
         var problems = Self.stepsBack(from: known, to: shown)
@@ -181,13 +181,14 @@ package final class StoreWitness: Sendable {
                 $0.remembered.collections = shown
             }
         }
-        guard problems.isEmpty || answer == .accept else { return }
+        guard problems.isEmpty || answer == .accept else { return shown }
         state.withLock { state in
             for (number, collection) in shown {
                 state.seen.collections[number, default: StoreMemory.Collection()].add(collection)
                 state.remembered.collections[number, default: StoreMemory.Collection()].add(collection)
             }
         }
+        return shown
     }
 
     /// A step that was read: who puts one thing and shows another to someone else is found out.
