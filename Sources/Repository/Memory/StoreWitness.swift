@@ -261,12 +261,7 @@ package final class StoreWitness: Sendable {
                     $0.released.insert(head.id)
                     $0.remembered.heads[tag] = nil
                 }
-            case .released:
-                state.withLock { state in
-                    state.released.insert(head.id)
-                    state.remembered.heads[tag] = nil
-                    if state.seen.heads[tag]?.id == head.id { state.seen.heads[tag] = nil }
-                }
+            case .released: release(head.id, of: tag)
             case .unknown, .same: break
             }
         }
@@ -279,6 +274,15 @@ package final class StoreWitness: Sendable {
             }
         }
         return shown.listing
+    }
+
+    /// Gives up a head that this client drops, or that someone else said to have dropped.
+    package func release(_ id: SnapshotID, of tag: SourceTag) {
+        state.withLock { state in
+            state.released.insert(id)
+            if state.remembered.heads[tag]?.id == id { state.remembered.heads[tag] = nil }
+            if state.seen.heads[tag]?.id == id { state.seen.heads[tag] = nil }
+        }
     }
 
     func learn(_ snapshot: Snapshot, of tag: SourceTag, at now: Timestamp) {
