@@ -223,6 +223,30 @@ struct ForgetTests {
         }
     }
 
+    @Test("a host that forgot the newest snapshot itself does not ask where it is, with no room for a tombstone either")
+    func ownForget() throws {
+        let directory = TemporaryDirectory()
+        let full = FaultyStore(store, clock: clock)
+        func open() throws -> Repository {
+            var environment = repository.environment
+            environment.witness = StoreWitness(directory: directory.path, answer: .refuse) { _ in }
+            return try Repository.open(full, secret: Self.secret(1), environment: environment)
+        }
+        try put()
+        let newest = try put()
+        let own = try open()
+        let forgetter = try Forgetter(own)
+        var selection = ForgetSelection()
+        selection.named = [newest]
+        let plan = try forgetter.plan(RetentionPolicy(), selection)
+        full.add(StoreFault(.fail(HoldfastError(.noSpace, "it is full", hint: "")), on: .put))
+        #expect(try forgetter.run(plan).isEmpty)
+        own.environment.witness?.save()
+        full.heal()
+        #expect(try repository.snapshots().tombstones.isEmpty)
+        #expect(throws: Never.self) { try open().snapshots() }
+    }
+
     @Test("a damaged snapshot leaves its source alone")
     func damagedSnapshot() throws {
         let ids = [try put(), try put(), try put()]

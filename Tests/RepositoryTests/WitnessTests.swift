@@ -222,6 +222,27 @@ struct WitnessTests {
         #expect(try alarms { _ = try $0.loadIndex() }.contains { $0.contains("gc/1 is another one") })
     }
 
+    @Test("goes by the listing that shows all, when the first one came late")
+    func lateListing() throws {
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        try house.backup(["b": .whole(house.noise(2))])
+        try house.forget(old)
+        _ = try house.prune()
+        let key = ObjectNames.condemned(1)
+        let bytes = try house.store.get(key, limit: .mebi(8))
+        let store = InterposedStore(house.store)
+        let repository = try open(through: store)
+        store.before(.list(ObjectNames.collections)) { [house] in
+            do { try house.store.delete(key) } catch { Issue.record(error) }
+        }
+        store.before(.list(ObjectNames.collections)) { [house] in
+            do { try house.store.putIfAbsent(key, bytes.span.bytes) } catch { Issue.record(error) }
+        }
+        let state = try repository.readCollections()
+        #expect(state.newest == 1)
+        #expect(state.condemned[1] != nil, "what is condemned must not be relied on")
+    }
+
     @Test("minds nothing of an honest life of backups, forgets, prunes and rotations")
     func honest() throws {
         for round in 0..<6 {

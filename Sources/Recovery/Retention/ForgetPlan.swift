@@ -157,6 +157,11 @@ package struct Forgetter: Sendable {
         for snapshot in plan.dropped.sorted(by: { ($0.stored, $0.id) < ($1.stored, $1.id) }) {
             try repository.environment.cancellation.check()
             guard !held.contains(snapshot.id) else { continue }
+            if unvouched.contains(snapshot.id), let witness = repository.environment.witness {
+                // Kept before the deed: whatever breaks it off, this host does not ask later where the snapshot is.
+                witness.release(snapshot.id, of: snapshot.tag)
+                witness.save()
+            }
             do throws(HoldfastError) {
                 try repository.store.delete(ObjectNames.snapshot(snapshot.tag, snapshot.id))
             } catch {

@@ -79,8 +79,9 @@ extension Repository {
                 return collection
             }
         }
-        try witness.observe(steps(names)) { () throws(HoldfastError) in steps(try listCollectionNames()) }
-        return names
+        // Not the first one, when that came late: a step that it lacks would make what is doomed look good.
+        let last = try witness.observe(steps(names)) { () throws(HoldfastError) in steps(try listCollectionNames()) }
+        return last.mapValues(\.steps)
     }
 
     private func listCollectionNames() throws(HoldfastError) -> [UInt32: Set<ObjectKind>] {

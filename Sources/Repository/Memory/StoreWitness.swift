@@ -167,7 +167,7 @@ package final class StoreWitness: Sendable {
     func observe(
         _ collections: [UInt32: StoreMemory.Collection],
         again: () throws(HoldfastError) -> [UInt32: StoreMemory.Collection]
-    ) throws(HoldfastError) {
+    ) throws(HoldfastError) -> [UInt32: StoreMemory.Collection] {
         let known = state.withLock { $0.remembered.collections }
         var shown = collections
         var problems = Self.stepsBack(from: known, to: shown)
@@ -181,13 +181,14 @@ package final class StoreWitness: Sendable {
                 $0.remembered.collections = shown
             }
         }
-        guard problems.isEmpty || answer == .accept else { return }
+        guard problems.isEmpty || answer == .accept else { return shown }
         state.withLock { state in
             for (number, collection) in shown {
                 state.seen.collections[number, default: StoreMemory.Collection()].add(collection)
                 state.remembered.collections[number, default: StoreMemory.Collection()].add(collection)
             }
         }
+        return shown
     }
 
     /// A step that was read: who puts one thing and shows another to someone else is found out.
@@ -260,12 +261,7 @@ package final class StoreWitness: Sendable {
                     $0.released.insert(head.id)
                     $0.remembered.heads[tag] = nil
                 }
-            case .released:
-                state.withLock { state in
-                    state.released.insert(head.id)
-                    state.remembered.heads[tag] = nil
-                    if state.seen.heads[tag]?.id == head.id { state.seen.heads[tag] = nil }
-                }
+            case .released: release(head.id, of: tag)
             case .unknown, .same: break
             }
         }
@@ -278,6 +274,15 @@ package final class StoreWitness: Sendable {
             }
         }
         return shown.listing
+    }
+
+    /// Gives up a head that this client drops, or that someone else said to have dropped.
+    package func release(_ id: SnapshotID, of tag: SourceTag) {
+        state.withLock { state in
+            state.released.insert(id)
+            if state.remembered.heads[tag]?.id == id { state.remembered.heads[tag] = nil }
+            if state.seen.heads[tag]?.id == id { state.seen.heads[tag] = nil }
+        }
     }
 
     func learn(_ snapshot: Snapshot, of tag: SourceTag, at now: Timestamp) {

@@ -19,12 +19,14 @@ final class TargetDirectories: Sendable {
     }
 
     let root: OwnedDescriptor
+    private let barrier: TargetBarrier
     /// The target's path, for messages.
     let name: String
     private let cache = Mutex(Cache())
 
-    init(root: OwnedDescriptor, name: String) {
+    init(root: OwnedDescriptor, name: String, barrier: TargetBarrier) {
         self.root = root
+        self.barrier = barrier
         self.name = name
     }
 
@@ -89,7 +91,10 @@ final class TargetDirectories: Sendable {
         }
         if number == -EACCES { number = Self.openLocked(parent.number, part) }
         guard number >= 0 else { throw obstacle(-number, parent, part, path) }
-        return OwnedDescriptor(number)
+        let directory = OwnedDescriptor(number)
+        // Another file system may be mounted there.
+        barrier.note(directory)
+        return directory
     }
 
     private func obstacle(

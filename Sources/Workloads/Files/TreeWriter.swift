@@ -73,7 +73,7 @@ package final class TreeWriter: Sendable {
         if let error { throw error }
         let root = OwnedDescriptor(number)
         barrier = TargetBarrier(root: root, files: options.expectedFiles)
-        directories = TargetDirectories(root: root, name: name)
+        directories = TargetDirectories(root: root, name: name, barrier: barrier)
         isRoot = geteuid() == 0
         hasProc = access("/proc/self/fd", X_OK) == 0
         self.options = options
@@ -146,6 +146,7 @@ package final class TreeWriter: Sendable {
         let descriptor = OwnedDescriptor(number)
         status = try descriptor.status(of: directories.describe(place.parts))
         guard EntryKind(fileMode: status.st_mode) == .file, status.st_nlink == 1 else { return nil }
+        barrier.note(descriptor)
         return FileTarget(
             descriptor, direct: nil, writer: self, parts: place.parts, isFresh: false,
             foundSize: UInt64(clamping: status.st_size))
