@@ -67,8 +67,8 @@ struct HistoryTests {
 
     @Test("a protocol that is played wrongly is caught", arguments: Mutation.allCases)
     func mutations(_ mutation: Mutation) throws {
-        // The rarest, a base that is trusted wrongly, is caught in a twentieth of the seeds, so that 200 miss it once in
-        // 28,000 times; two sweepers are caught with every seed, for which there is a test of its own.
+        // The rarest, a base that is trusted wrongly, is caught in a twentieth of the seeds, so that 200 miss it once
+        // in 28,000 times; two sweepers are caught with every seed, for which there is a test of its own.
         let seeds: ClosedRange<UInt64> = 1...200
         let simulator = try Simulator()
         for seed in seeds {
