@@ -52,8 +52,8 @@ final class TargetBarrier: Sendable {
         }
     }
 
-    /// Whether the ext4 file system on `device` has a journal, by what the kernel shows of it below `system`: the number
-    /// of the task that writes the journal, or `<none>`. ext2 shows nothing there.
+    /// Whether the ext4 file system on `device` has a journal, by what the kernel shows of it below `system`: the
+    /// number of the task that writes the journal, or `<none>`. ext2 shows nothing there.
     static func hasJournal(_ device: UInt64, system: String = "/sys") -> Bool {
         let link = "\(system)/dev/block/\(holdfast_major(device)):\(holdfast_minor(device))"
         guard let path = realpath(link, nil) else { return false }
