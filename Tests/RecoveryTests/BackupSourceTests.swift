@@ -60,7 +60,7 @@ struct BackupSourceTests {
         // The first sleep is for the look at the file's beginning.
         let clock = ActingClock { count in if count == 1 { truncate(path, 1000) } }
         let repository = try makeRepository(clock)
-        let summary = try backUp(repository, tree) { $0.readLimit = ByteCount(1024) }
+        let summary = try backUp(repository, tree) { $0.readLimit = .kibi(32) }
         #expect(summary.record.unreadable.map(\.reason) == ["the file shrank while it was read"])
         let files = try contents(repository, try #require(summary.snapshot))
         #expect(files == ["/whole": [1]])
