@@ -3,7 +3,8 @@
 import ObjectStore
 import Primitives
 
-/// Builders and readers of object names.
+/// Builders and readers of object names. A reader takes a name only if the builder would make it, so that one object has
+/// one name: all parts are split with the empty ones kept.
 package enum ObjectNames {
     package static let formats = "format/"
     package static let slots = "slots/"
@@ -42,8 +43,8 @@ package enum ObjectNames {
     package static func hold(_ id: ULID) -> ObjectKey { key("holds/\(id)") }
 
     package static func packID(_ key: ObjectKey) -> PackID? {
-        let parts = key.path.split(separator: "/")
-        guard parts.count == 3, parts[0] == "packs", let id = PackID(hex: parts[2]), parts[2].hasPrefix(parts[1])
+        let parts = key.path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "packs", let id = PackID(hex: parts[2]), parts[1] == parts[2].prefix(2)
         else { return nil }
         return id
     }
@@ -53,14 +54,14 @@ package enum ObjectNames {
     }
 
     package static func snapshotID(_ key: ObjectKey) -> (tag: SourceTag, id: SnapshotID)? {
-        let parts = key.path.split(separator: "/")
+        let parts = key.path.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "snapshots", let tag = SourceTag(hex: parts[1]), let id = ULID(parts[2])
         else { return nil }
         return (tag, id)
     }
 
     package static func leaseNumber(_ key: ObjectKey) -> (id: LeaseID, number: UInt32)? {
-        let parts = key.path.split(separator: "/")
+        let parts = key.path.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "leases", let id = ULID(parts[1]), let number = number(parts[2])
         else { return nil }
         return (id, number)
@@ -68,15 +69,15 @@ package enum ObjectNames {
 
     package static func slotRevision(_ key: ObjectKey) -> (id: SlotID, revision: UInt32)? {
         guard key.path.hasPrefix(slots) else { return nil }
-        let parts = key.path.dropFirst(slots.count).split(separator: "-")
+        let parts = key.path.dropFirst(slots.count).split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2, let id = SlotID(hex: parts[0]), let revision = number(parts[1]) else { return nil }
         return (id, revision)
     }
 
     package static func grantName(_ key: ObjectKey) -> (slot: SlotID, epoch: Epoch, digest: Bytes32)? {
-        let parts = key.path.split(separator: "/")
+        let parts = key.path.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "grants", let slot = SlotID(hex: parts[1]) else { return nil }
-        let name = parts[2].split(separator: "-")
+        let name = parts[2].split(separator: "-", omittingEmptySubsequences: false)
         guard name.count == 2, let epoch = number(name[0]), let digest = Hex.decode(name[1]), digest.count == 32
         else { return nil }
         return (slot, epoch, Bytes32(digest.span.bytes))
