@@ -62,6 +62,9 @@ package protocol RunningProcess: AnyObject, Sendable {
     /// Waits until the child has ended; the same answer each time. The child is reaped.
     func wait() -> ProcessResult
 
+    /// The first 8 KiB that the child wrote on standard error; complete after ``wait()``.
+    var errorHead: [UInt8] { get }
+
     /// The last 8 KiB that the child wrote on standard error; complete after ``wait()``.
     var errorTail: [UInt8] { get }
 }
