@@ -37,6 +37,7 @@ final class SystemProcess: RunningProcess {
         let errors: Int32
         let passesErrors: Bool
         let deadline: Duration?
+        let stopSignal: Int32
         let grace: Duration
         let clock: any Clock
         let cancellation: Cancellation
@@ -76,8 +77,8 @@ final class SystemProcess: RunningProcess {
         self.cancellation = cancellation
         let watch = Watch(
             process: process, errors: errorsRead, passesErrors: request.passesErrors,
-            deadline: request.timeout.map { clock.uptime() + $0 }, grace: request.grace, clock: clock,
-            cancellation: cancellation, shared: shared)
+            deadline: request.timeout.map { clock.uptime() + $0 }, stopSignal: request.stopSignal,
+            grace: request.grace, clock: clock, cancellation: cancellation, shared: shared)
         let started = JoinableThread { Self.watch(watch) }
         thread = Mutex(started)
         if started == nil {
@@ -129,6 +130,8 @@ final class SystemProcess: RunningProcess {
         ended?.join()
         return result
     }
+
+    var result: ProcessResult? { shared.state.withLock { $0.result } }
 
     var errorTail: [UInt8] { shared.state.withLock { Array($0.tail.suffix(Self.maximumTail)) } }
 
@@ -186,7 +189,7 @@ final class SystemProcess: RunningProcess {
             }
             if stop == nil, let reason = reasonToStop(watch) {
                 stop = (reason, watch.clock.uptime() + watch.grace)
-                kill(-watch.process, SIGTERM)
+                kill(-watch.process, watch.stopSignal)
             }
             if let stop, !isKilled, watch.clock.uptime() >= stop.kill {
                 isKilled = true
