@@ -16,7 +16,7 @@ final class ConformanceCluster: @unchecked Sendable {
     private let place: String
     private static var isRoot: Bool { geteuid() == 0 }
 
-    init(in place: String) throws {
+    init(in place: String, settings: String = "") throws {
         self.place = place
         chmod(place, 0o755)
         for name in ["data", "s"] {
@@ -28,6 +28,12 @@ final class ConformanceCluster: @unchecked Sendable {
         try run(
             "\(Self.binaries)/initdb", "-D", "\(place)/data", "-U", "chief", "-A", "trust", "-N", "-k",
             "--locale=C.UTF-8")
+        let file = URL(fileURLWithPath: "\(place)/data/postgresql.conf")
+        let standard = try String(contentsOf: file, encoding: .utf8)
+        let handle = try FileHandle(forWritingTo: file)
+        try handle.seek(toOffset: UInt64(standard.utf8.count))
+        try handle.write(contentsOf: Data(settings.utf8))
+        try handle.close()
         set(
             process,
             [
@@ -58,6 +64,18 @@ final class ConformanceCluster: @unchecked Sendable {
         try run(
             "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "\(place)/s", "-U", "chief", "-d", "postgres", "-c",
             statement)
+    }
+
+    /// The one value that a query gives.
+    func ask(_ query: String) throws -> String {
+        let process = Process()
+        set(process, ["psql", "-XAtq", "-h", "\(place)/s", "-U", "chief", "-d", "postgres", "-c", query])
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let text = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private func run(_ words: String...) throws {
