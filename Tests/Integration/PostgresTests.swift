@@ -18,11 +18,18 @@ extension ProgramRun {
         let listed = try self("snapshots", "--json")
         return (try listed.json()["snapshots"] as? [Any])?.count ?? -1
     }
+
+    /// The facts of the one snapshot, or of the newest.
+    func latestFacts() throws -> [String: String] {
+        let list = try self("snapshots", "--json").json()["snapshots"] as? [[String: Any]] ?? []
+        let newest = list.max { ($0["started"] as? String ?? "") < ($1["started"] as? String ?? "") }
+        return newest?["facts"] as? [String: String] ?? [:]
+    }
 }
 
 @Suite("A PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresTests {
-    private static let oddName = #"ma'ria "Ünï" %41 = x"#
+    static let oddName = #"ma'ria "Ünï" %41 = x"#
 
     @Test("that is written to all the while is restored whole, with its tablespaces, into a server that starts")
     func liveBackup() throws {

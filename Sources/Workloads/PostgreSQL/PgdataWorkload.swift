@@ -115,10 +115,12 @@ package struct PgdataWorkload: Workload {
         }
         let verified: UInt64
         let removed: Int
+        let signals: [String]
         do throws(HoldfastError) {
             let manifest = try directory.manifest()
             removed = try directory.removeOthers(than: manifest)
             verified = try ManifestVerification(manifest, directory: path, threads: Host.processors).run(context)
+            signals = try directory.removeSignals()
             try directory.unmark()
         } catch {
             try directory.removeControl()
@@ -130,6 +132,13 @@ package struct PgdataWorkload: Workload {
         if removed > 0 {
             findings.append(
                 WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed"))
+        }
+        if !signals.isEmpty {
+            findings.append(
+                WorkloadFinding(
+                    .good, "data directory",
+                    "\(signals.joined(separator: " and ")) of the standby that was backed up was left out: the server "
+                        + "starts by itself"))
         }
         if record.flags.contains(ReadOutcome.Flag.damaged.rawValue) {
             findings.append(
