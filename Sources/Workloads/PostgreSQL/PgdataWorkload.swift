@@ -48,10 +48,11 @@ package struct PgdataWorkload: Workload {
         let directory = PostgresDirectory(path)
         let state = try directory.examine(cluster: cluster)
         let places = try places(of: record, directory, isOurs: state == .ours)
-        // From here on things are changed.
-        try directory.makeUnstartable(cluster: cluster)
-        try directory.clearLog()
-        try directory.linkTablespaces(places)
+        if !context.isDryRun {
+            try directory.makeUnstartable(cluster: cluster)
+            try directory.clearLog()
+            try directory.linkTablespaces(places)
+        }
         let root = RestoreStage.Part(
             root: PostgresWorkload.rootPath, directory: Array(path.utf8), last: [PostgresWorkload.control])
         return RestoreStage(

@@ -110,7 +110,7 @@ package struct PostgresWorkload: Workload {
     ) throws(HoldfastError) -> (BaseBackup, BaseBackupReading, BaseBackup.End) {
         do throws(HoldfastError) {
             let backup = try BaseBackup(connection, label: "holdfast", clock: context.clock)
-            let reading = BaseBackupReading(backup, sink: sink)
+            let reading = BaseBackupReading(backup.stream, sink: sink)
             try reading.run()
             return (backup, reading, try backup.end())
         } catch {
