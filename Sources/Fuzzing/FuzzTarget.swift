@@ -47,6 +47,9 @@ package enum FuzzTarget: UInt8, CaseIterable, Sendable {
     case names = 29
     case timeZone = 30
     case archive = 31
+    case evidence = 32
+    case evidenceRecord = 33
+    case evidenceFile = 34
 
     package init?(name: String) {
         guard let target = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
@@ -121,6 +124,9 @@ package final class Fuzzer {
         case .names: names(bytes)
         case .timeZone: try timeZone(bytes)
         case .archive: try archive(bytes)
+        case .evidence: try evidence(bytes)
+        case .evidenceRecord: try evidenceRecord(bytes)
+        case .evidenceFile: try evidenceFile(bytes)
         }
     }
 

@@ -190,7 +190,9 @@ package struct Exposure: Sendable {
     }
 
     /// The same as a part of one.
-    package func share(within objective: Duration) -> Double { within(objective) / period }
+    package func share(within objective: Duration) -> Double {
+        Double(within(objective).nanosecondsClamped) / Double(period.nanosecondsClamped)
+    }
 
     /// A segment as the exposures at its ends, in nanoseconds.
     private struct Line {
