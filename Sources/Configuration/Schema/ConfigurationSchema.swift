@@ -46,8 +46,21 @@ enum ConfigurationSchema {
         doc: "Second copies. `holdfast mirror` without `--to` brings all of them up to date.", absence: "none",
         example: "[/mnt/second/repository]")
 
+    static let offsite = Key(
+        name: "offsite", type: .list(of: .location, minimum: 0),
+        doc: """
+            Which of `location` and `mirrors` are at another place than the sources; the others count as local. \
+            Declared, not measured: `holdfast rpo` counts the exposure of each class by itself.
+            """,
+        absence: "all are local", example: "[/mnt/second/repository]")
+    static let immutable = Key(
+        name: "immutable", type: .list(of: .location, minimum: 0),
+        doc: "Which of `location` and `mirrors` nobody can delete from or change for a time. Declared, not measured.",
+        absence: "none is", example: "[/mnt/second/repository]")
+
     static let repository = Section(
-        name: "Repository", doc: "One repository.", keys: [location, password, keyFile, mirrors],
+        name: "Repository", doc: "One repository.",
+        keys: [location, password, keyFile, mirrors, offsite, immutable],
         rules: [.atMostOne(["password", "keyFile"])])
 
     // MARK: Sources
