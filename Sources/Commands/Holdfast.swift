@@ -22,7 +22,7 @@ struct Holdfast: ParsableCommand {
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
-            RestoreVerb.self, Check.self, Repair.self, Forget.self, Prune.self, MirrorVerb.self, Keys.self,
+            RestoreVerb.self, Check.self, Doctor.self, Repair.self, Forget.self, Prune.self, MirrorVerb.self, Keys.self,
             Config.self,
         ])
 
