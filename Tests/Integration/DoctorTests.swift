@@ -101,7 +101,7 @@ struct DoctorTests {
         let place = run.directory.path
         try server.make()
         try server.setting(
-            "max_replication_slots = 1\nmax_wal_senders = 3\nshared_preload_libraries = 'pg_stat_statements'\nfsync = on"
+            "max_replication_slots = 1\nmax_wal_senders = 3\nshared_preload_libraries = 'pg_stat_statements'"
         )
         try server.start()
         mkdir("\(place)/ts", 0o700)

@@ -24,9 +24,9 @@ struct RestoreVerb: ParsableCommand {
             A SQLite database is restored beside its place, looked through, and put into place in one step; a target \
             that is in use is refused. Of a snapshot of several the one is taken that is called as the target.
 
-            command: gives a stream back to a program on its standard input: that of the configured source behind the \
-            colon, or that of the snapshot's own source, or the one after --. It must read all and exit 0; when a piece \
-            is damaged it is killed before it sees an end.
+            command: gives a stream back to a program on its standard input: that of the configured source behind \
+            the colon, or that of the snapshot's own source, or the one after --. It must read all and exit 0; when a \
+            piece is damaged it is killed before it sees an end.
 
             Examples:
 
