@@ -23,10 +23,26 @@ package struct RestoreStage: Sendable {
     }
 
     package var parts: [Part]
+    /// Takes the snapshot's only root as a stream, in place of `parts`: a file as it is, a directory as a tar archive.
+    package var receiver: (any RestoreReceiver)?
     /// What the workload notes for itself.
     package var notes: [String: String] = [:]
 
     package init(_ parts: [Part]) { self.parts = parts }
+
+    package init(receiver: any RestoreReceiver) {
+        parts = []
+        self.receiver = receiver
+    }
+}
+
+/// Takes a restored stream. Thread: one at a time.
+package protocol RestoreReceiver: AnyObject, Sendable {
+    /// Called once, before the first byte.
+    func begin() throws(HoldfastError)
+
+    /// Takes the next bytes, all of them.
+    func write(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError)
 }
 
 /// A snapshot that was restored, to be looked at.

@@ -16,6 +16,8 @@ package struct WorkloadScheme: Sendable {
     package var isPath = false
     /// The source is one stream of bytes, and a command may make it.
     package var isStream = false
+    /// Nothing need stand behind the colon.
+    package var mayBeBare = false
     package var capabilities: WorkloadCapabilities
     /// Makes the workload of a URL of this scheme; nil when what stands behind the scheme cannot be meant.
     package var make: @Sendable (_ rest: String, WorkloadOptions) -> (any Workload)?
@@ -50,6 +52,9 @@ package struct WorkloadScheme: Sendable {
             doc: "a PostgreSQL database, or without NAME all of them, by pg_dump",
             capabilities: DumpWorkload.capabilities
         ) { DumpWorkload(rest: $0, options: $1) },
+            name: "command", form: "command:[SOURCE]", doc: "a program that takes a stream back", mayBeBare: true,
+            capabilities: CommandTarget.capabilities
+        ) { CommandTarget(source: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }
@@ -72,7 +77,7 @@ package struct WorkloadScheme: Sendable {
     package static func workload(_ url: String, _ options: WorkloadOptions = WorkloadOptions()) -> (any Workload)? {
         guard let colon = url.firstIndex(of: ":"), let scheme = named(url[..<colon]) else { return nil }
         let rest = String(url[url.index(after: colon)...])
-        return rest.isEmpty || rest.utf8.contains(0) ? nil : scheme.make(rest, options)
+        return rest.isEmpty && !scheme.mayBeBare || rest.utf8.contains(0) ? nil : scheme.make(rest, options)
     }
 }
 
@@ -80,7 +85,7 @@ package struct WorkloadScheme: Sendable {
 package struct WorkloadOptions: Sendable {
     package var exclusions = Exclusions()
     package var oneFileSystem = false
-    /// A command whose output is the stream.
+    /// A command whose output is the stream, or one that takes it back.
     package var command: [String] = []
     /// Take a tar stream apart into its members.
     package var unpack = false

@@ -1,6 +1,7 @@
-// holdfast restore: what a snapshot holds, back into a directory or a database.
+// holdfast restore: what a snapshot holds, back into a directory, a database or a program.
 
 import ArgumentParser
+import Configuration
 import Primitives
 import Recovery
 import Repository
@@ -9,7 +10,7 @@ import Workloads
 struct RestoreVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Restore a snapshot into a directory or a database.",
+        abstract: "Restore a snapshot into a directory, a database or a program.",
         discussion: """
             SNAPSHOT is the beginning of an id, latest, or latest:SOURCE. A snapshot of one directory puts its \
             contents straight into the target; one of several puts each under its own name; a stream becomes a file \
@@ -23,7 +24,15 @@ struct RestoreVerb: ParsableCommand {
             A SQLite database is restored beside its place, looked through, and put into place in one step; a target \
             that is in use is refused. Of a snapshot of several the one is taken that is called as the target.
 
+            command: gives a stream back to a program on its standard input: that of the configured source behind \
+            the colon, or that of the snapshot's own source, or the one after --. It must read all and exit 0; when a \
+            piece is damaged it is killed before it sees an end.
+
             Examples:
+
+              holdfast restore latest:shop --to command:
+
+              holdfast restore latest:shop --to command: -- pg_restore --clean --dbname shop
 
               holdfast restore latest:app --to sqlite:/srv/app/app.db
 
@@ -38,6 +47,11 @@ struct RestoreVerb: ParsableCommand {
 
     @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
     var snapshot: String
+
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp("With --to command:, after -- the program and its arguments.", valueName: "command"))
+    var command: [String] = []
 
     @Option(
         name: .long,
@@ -85,6 +99,7 @@ struct RestoreVerb: ParsableCommand {
                 (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
             }
             defer { session.close() }
+            workload.command = try takers(of: session, context)
             let threads = min(Restorer.maximumThreads, transfer.threads ?? Host.processors)
             if dryRun {
                 let plan = try context.withProgress { (progress) throws(HoldfastError) in
@@ -122,6 +137,36 @@ struct RestoreVerb: ParsableCommand {
             throw HoldfastError(.usage, "--tablespace goes with --to pgdata:DIR", hint: "Leave it out.")
         }
         return places
+    }
+
+    /// The command that takes the stream; empty when the target is none.
+    private func takers(of session: RestoreSession, _ context: CommandContext) throws(HoldfastError) -> [String] {
+        guard let target = to.workload as? CommandTarget else {
+            guard command.isEmpty else {
+                throw HoldfastError(.usage, "a command goes with --to command:", hint: "Leave it out.")
+            }
+            return []
+        }
+        if !command.isEmpty {
+            guard target.source.isEmpty else {
+                throw HoldfastError(
+                    .usage, "both a source and a command are named", hint: "Write --to command: before --.")
+            }
+            return command
+        }
+        let name = target.source.isEmpty ? try session.snapshot.readableRecord().source : target.source
+        guard let configuration = try context.configuration() else {
+            throw HoldfastError(
+                .usage, "there is no configuration file that says how `\(name)` is restored",
+                hint: "Give the command after --, or name a file with --config or HOLDFAST_CONFIG.")
+        }
+        let source = try configuration.requireSource(named: name)
+        guard case .command(let configured) = source.origin, let words = configured.restore else {
+            throw HoldfastError(
+                .usage, "\(configuration.path) says of `\(name)` no command that restores it",
+                hint: "Add `restore` to its `command`, or give the command after --.")
+        }
+        return words
     }
 
     private func report(_ plan: RestorePlan, threads: Int, to output: Output) throws(HoldfastError) {

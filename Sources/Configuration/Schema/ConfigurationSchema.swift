@@ -174,8 +174,8 @@ enum ConfigurationSchema {
     static let restore = Key(
         name: "restore", type: .list(of: .argument, minimum: 1),
         doc: """
-            The program and its arguments that take the same on standard input. Shown by `holdfast config check`; \
-            until restores run it, pipe `holdfast dump` into it.
+            The program and its arguments that take the same on standard input. `holdfast restore SNAPSHOT --to \
+            command:` runs it; unless it reads all and exits 0, the restore has failed.
             """,
         absence: "not said", example: "[pg_restore, --dbname, shop]")
     static let streamName = Key(
