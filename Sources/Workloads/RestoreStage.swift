@@ -22,11 +22,39 @@ package struct RestoreStage: Sendable {
         }
     }
 
+    /// A file of the snapshot that goes into a receiver instead of a directory.
+    package struct Stream: Sendable {
+        /// Its path as `ls` shows it.
+        package var path: [[UInt8]]
+        package var receiver: any StreamReceiver
+
+        package init(_ path: [[UInt8]], _ receiver: any StreamReceiver) {
+            self.path = path
+            self.receiver = receiver
+        }
+    }
+
     package var parts: [Part]
+    /// Fed one after the other, after the parts.
+    package var streams: [Stream] = []
     /// What the workload notes for itself.
     package var notes: [String: String] = [:]
 
     package init(_ parts: [Part]) { self.parts = parts }
+}
+
+/// Takes the bytes of one file of a snapshot, in order.
+///
+/// Thread: one call at a time.
+package protocol StreamReceiver: AnyObject, Sendable {
+    /// - Throws: `.targetFailed` when nothing more can be taken; the other streams go on.
+    func receive(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError)
+
+    /// Called after the last byte.
+    func finish() throws(HoldfastError)
+
+    /// Called instead of ``finish()`` after a failure, also one of its own: takes back what can be taken back.
+    func abort()
 }
 
 /// A snapshot that was restored, to be looked at.

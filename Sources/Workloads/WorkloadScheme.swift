@@ -88,6 +88,14 @@ package struct WorkloadOptions: Sendable {
     package var minimumSize = ByteCount(1)
     /// Where tablespaces are restored to, by their directories at the source.
     package var tablespaces: [String: String] = [:]
+    /// Of a dump of several databases the one that is restored; nil for that which is called as the target.
+    package var database: String?
+    /// Of a dumped database the tables that are restored, as `schema.name`; empty for all of it.
+    package var tables: [String] = []
+    /// What stands in the way of a restored database or table is dropped.
+    package var replaces = false
+    /// Owners and rights are restored too.
+    package var restoresOwners = true
 
     package init() {}
 }

@@ -14,7 +14,7 @@ struct WorkloadConformance {
     @Test("that can be backed up is in this suite")
     func complete() {
         // A cluster that is read while it is used does not come back byte by byte: Tests/Integration has its suites.
-        let servers: Set = ["postgres", "postgresql"]
+        let servers: Set = ["postgres", "postgresql", "pgdump"]
         let here = Set(WorkloadUnderTest.all.map(\.scheme))
         #expect(here.isDisjoint(with: servers))
         #expect(Set(WorkloadScheme.sources.map(\.name)) == here.union(servers))
