@@ -79,7 +79,8 @@ struct PostgresDumpTests {
         try server.sql("CREATE ROLE staff; GRANT staff TO \"Öwner\"; COMMENT ON ROLE staff IS E'it''s; -- \\\\ all'")
         try server.sql("CREATE DATABASE \"\(odd.replacingOccurrences(of: "\"", with: "\"\""))\" OWNER \"Öwner\"")
         try server.sql("CREATE DATABASE shop")
-        try server.sql("ALTER DATABASE shop SET work_mem = '7MB'")
+        try server.sql("ALTER DATABASE shop SET work_mem = '7MB'; COMMENT ON DATABASE shop IS 'the; shop'")
+        try server.sql("REVOKE CONNECT ON DATABASE shop FROM public; GRANT CONNECT ON DATABASE shop TO staff")
         try server.sql("ALTER ROLE staff IN DATABASE shop SET work_mem = '9MB'")
         try server.script(Self.contents, in: odd)
         try server.script(Self.contents, in: "shop")
@@ -113,13 +114,17 @@ struct PostgresDumpTests {
             try other.sql("SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = 'staff'")
                 == "it's; -- \\ all")
         #expect(try other.script("SHOW work_mem", in: "shop") == "7MB")
+        let properties = """
+            SELECT shobj_description(oid, 'pg_database'), has_database_privilege('staff', oid, 'CONNECT'), datacl IS NULL
+            FROM pg_database WHERE datname = 'shop'
+            """
+        #expect(try other.sql(properties) == "the; shop|t|f")
         let settings = "SELECT setconfig FROM pg_db_role_setting WHERE setrole <> 0"
         #expect(try other.sql(settings) == "{work_mem=9MB}")
         #expect(try other.sql("SELECT count(*) FROM pg_db_role_setting") == "2", "a marker is left")
         #expect(try other.sql("SELECT datdba::regrole FROM pg_database WHERE datname LIKE 'ma''ria%'") == "\"Öwner\"")
-        #expect(
-            try other.script("SELECT md5(lo_get(4711))", in: odd) == "f9ab07fb7b85ed50e1e8c2b9d7ab6fc8"
-                || other.script("SELECT length(lo_get(4711)), length(lo_get(3000000000))", in: odd) == "20000|1")
+        let lengths = "SELECT length(lo_get(4711)), length(lo_get(3000000000))"
+        #expect(try other.script(lengths, in: odd) == "20000|1")
         // A second time nothing is empty any more.
         let again = try run("restore", "latest", "--to", other.dumpURL())
         #expect(again.status == 1 && again.errors.contains("is not empty"), "\(again.errors)")
@@ -156,7 +161,7 @@ struct PostgresDumpTests {
                 """)
         }
         let first = try run("backup", server.dumpURL("postgres"), "--json").json()
-        #expect(first["bytesRead"] as? Int ?? 0 > 30 << 20, "\(first)")
+        #expect(first["bytesRead"] as? Int ?? 0 > 25 << 20, "\(first)")
         let second = try run("backup", server.dumpURL("postgres"), "--json").json()
         #expect(second["bytesNew"] as? Int ?? .max < 2 << 10, "\(second)")
         // Of a table of 1.6 MB in the middle every row moves.

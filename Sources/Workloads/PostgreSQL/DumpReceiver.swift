@@ -126,18 +126,12 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
             let database = scanner.items.first { $0.kind == "DATABASE" }
             try target.make(plan.name, like: plan.original, database?.definition ?? "")
             isMade = true
-            if plan.hasProperties, plan.restoresOwners, let owner = database?.owner, !owner.isEmpty,
-                let error = try target.give(plan.name, to: owner)
-            {
-                further.append(error.message)
-            }
         }
         list = try TemporaryList.write(selection.list)
         var arguments = [
             tool.path, "--format=custom", "--no-password", "--use-list=\(list ?? "")",
             "--dbname=\(try target.workload.address().connectionString(database: plan.name))",
         ]
-        if plan.hasProperties { arguments.append("--create") }
         if !plan.restoresOwners { arguments += ["--no-owner", "--no-privileges"] }
         var ends: [Int32] = [-1, -1]
         // A socket, so that a child that ends early is an error of the call and not a signal.
@@ -181,6 +175,11 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
     }
 
     private func conclude(_ report: PostgresRestoreReport) throws(HoldfastError) {
+        if plan.hasProperties {
+            for error in try target.apply(scanner.items, to: plan.name, withOwners: plan.restoresOwners) {
+                further.append(error.message)
+            }
+        }
         let count = report.errors + further.count
         if count == 0 {
             findings.append(WorkloadFinding(.good, "pg_restore", "\(plan.name): no errors"))

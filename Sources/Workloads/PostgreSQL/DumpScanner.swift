@@ -12,10 +12,19 @@ package struct DumpItem: Sendable, Hashable {
     package var kind: String
     package var schema: String
     package var owner: String
-    /// The statement that makes it; kept for `DATABASE` alone.
+    /// The statements that make it; kept for what is of the database itself.
     package var definition = ""
     /// Ids of the entries that it needs.
     package var needs: [Int32] = []
+
+    /// Whether it belongs to the database as a whole: itself, its settings, rights and comment.
+    package var isOfDatabase: Bool {
+        switch kind {
+        case "DATABASE", "DATABASE PROPERTIES": true
+        case "ACL", "COMMENT", "SECURITY LABEL": tag.hasPrefix("DATABASE ")
+        default: false
+        }
+    }
 }
 
 /// A reader of the custom format, versions 1.14 to 1.16 (PostgreSQL 12 to 18), uncompressed.
@@ -387,7 +396,7 @@ struct DumpCursor {
         }
         var item = DumpItem(id: number, hasData: hasData != 0, tag: tag, kind: kind, schema: schema, owner: owner)
         item.needs = needs
-        if kind == "DATABASE", let raw = definition, let raw { item.definition = String(decoding: raw, as: UTF8.self) }
+        if item.isOfDatabase, let raw = definition, let raw { item.definition = String(decoding: raw, as: UTF8.self) }
         return item
     }
 }

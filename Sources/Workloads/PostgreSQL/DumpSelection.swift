@@ -10,8 +10,8 @@ struct DumpSelection: Sendable {
     /// Foreign keys of these tables, which are left out since what they point at may not be there.
     var leftOut: [String] = []
 
-    /// All but the database itself, which is made before.
-    init(allOf items: [DumpItem]) { ids = items.filter { $0.kind != "DATABASE" }.map(\.id) }
+    /// All but the database itself and its properties, which pg_restore takes only together.
+    init(allOf items: [DumpItem]) { ids = items.filter { !$0.isOfDatabase }.map(\.id) }
 
     /// The tables that `names` mean, with their rows, defaults, keys, indexes, triggers, rights, comments and own
     /// sequences.

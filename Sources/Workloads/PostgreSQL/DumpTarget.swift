@@ -100,17 +100,33 @@ struct DumpTarget: Sendable {
         }
     }
 
-    /// The failure when the owner cannot be set; nil when it could.
-    func give(_ name: String, to owner: String) throws(HoldfastError) -> HoldfastError? {
+    /// Gives a database what belongs to it as a whole: its settings and comment, and with `withOwners` its owner and
+    /// rights. It has the name that it had when it was dumped.
+    ///
+    /// - Returns: What the server refused.
+    func apply(
+        _ items: [DumpItem], to name: String, withOwners: Bool
+    ) throws(HoldfastError) -> [HoldfastError] {
         let server = try beside(name)
-        let statement =
-            "ALTER DATABASE \(try server.identifier(name)) OWNER TO \(try server.identifier(owner))"
-        do throws(HoldfastError) {
-            _ = try server.rows(statement, for: "give the database \(name) to its owner")
-            return nil
-        } catch {
-            return error
+        var statements: [String] = []
+        for item in items where item.isOfDatabase {
+            if item.kind != "DATABASE", withOwners || item.kind != "ACL" {
+                statements += SQLStatements(Array(item.definition.utf8)).all
+            } else if withOwners, !item.owner.isEmpty, item.kind == "DATABASE" {
+                let owner = try server.identifier(item.owner)
+                statements.append("ALTER DATABASE \(try server.identifier(name)) OWNER TO \(owner)")
+            }
         }
+        var refused: [HoldfastError] = []
+        for statement in statements {
+            do throws(HoldfastError) {
+                _ = try server.rows(statement, for: "properties of the database \(name)")
+            } catch {
+                guard error.context.contains(where: { $0.key == "sqlstate" }) else { throw error.ofTarget }
+                refused.append(error)
+            }
+        }
+        return refused
     }
 
     // MARK: Tables

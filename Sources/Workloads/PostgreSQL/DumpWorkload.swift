@@ -182,6 +182,8 @@ package struct DumpWorkload: Workload {
 /// The dump of one database on its way into a snapshot.
 struct DumpReading {
     private static let bufferSize = 1 << 20
+    private static let rightsHint =
+        "Run `GRANT pg_read_all_data TO` the role as a superuser; large objects need a superuser."
 
     private let database: DumpDatabase
     private let address: PostgresAddress
@@ -200,7 +202,14 @@ struct DumpReading {
     /// - Throws: `.sourceFailed` when pg_dump fails or what it printed is not whole.
     func run(into sink: any EntrySink, _ outcome: inout ReadOutcome) throws(HoldfastError) {
         let snapshot = try DumpSnapshot(address, database: database.name, context)
-        let expected = try snapshot.expectations(context.clock)
+        let expected: (tables: [DumpTable], rows: [DumpTable: UInt64], others: [String: String])
+        do throws(HoldfastError) {
+            expected = try snapshot.expectations(context.clock)
+        } catch {
+            guard error.code == .accessDenied else { throw error }
+            throw HoldfastError(
+                error.code, error.message, hint: Self.rightsHint, context: error.context.map { ($0.key, $0.value) })
+        }
         let source = try CommandSource(
             PostgresTool.request([
                 tool.path, "--format=custom", "--compress=0", "--no-password", "--snapshot=\(snapshot.identifier)",
@@ -285,7 +294,7 @@ struct DumpReading {
         }
         let hint =
             tail.contains("permission denied")
-            ? "Run `GRANT pg_read_all_data TO` the role as a superuser; large objects need a superuser."
+            ? rightsHint
             : tail.contains("lock")
                 ? "Another session holds a lock on the table: run the backup again when it is done."
                 : error.hint
