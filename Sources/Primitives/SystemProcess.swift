@@ -39,6 +39,7 @@ final class SystemProcess: RunningProcess {
         let errors: Int32
         let passesErrors: Bool
         let deadline: Duration?
+        let stopSignal: Int32
         let grace: Duration
         let clock: any Clock
         let cancellation: Cancellation
@@ -78,8 +79,8 @@ final class SystemProcess: RunningProcess {
         self.cancellation = cancellation
         let watch = Watch(
             process: process, errors: errorsRead, passesErrors: request.passesErrors,
-            deadline: request.timeout.map { clock.uptime() + $0 }, grace: request.grace, clock: clock,
-            cancellation: cancellation, shared: shared)
+            deadline: request.timeout.map { clock.uptime() + $0 }, stopSignal: request.stopSignal,
+            grace: request.grace, clock: clock, cancellation: cancellation, shared: shared)
         let started = JoinableThread { Self.watch(watch) }
         thread = Mutex(started)
         if started == nil {
@@ -133,6 +134,8 @@ final class SystemProcess: RunningProcess {
     }
 
     var errorHead: [UInt8] { shared.state.withLock { $0.head } }
+
+    var result: ProcessResult? { shared.state.withLock { $0.result } }
 
     var errorTail: [UInt8] { shared.state.withLock { Array($0.tail.suffix(Self.maximumTail)) } }
 
@@ -190,7 +193,7 @@ final class SystemProcess: RunningProcess {
             }
             if stop == nil, let reason = reasonToStop(watch) {
                 stop = (reason, watch.clock.uptime() + watch.grace)
-                kill(-watch.process, SIGTERM)
+                kill(-watch.process, watch.stopSignal)
             }
             if let stop, !isKilled, watch.clock.uptime() >= stop.kill {
                 isKilled = true

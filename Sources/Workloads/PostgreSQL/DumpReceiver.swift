@@ -21,7 +21,8 @@ struct DumpRestore: Sendable {
     var restoresOwners: Bool
     /// From the snapshot's record, without the dump's name before.
     var expected: [String: String]
-    var isSameVersion: Bool
+    /// The fingerprint of the schema, when the target's server is of the same version: types can have other names.
+    var schema: String?
 }
 
 /// Feeds one archive to pg_restore, whose errors are counted.
@@ -198,7 +199,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         }
         let tables = plan.tables.isEmpty ? nil : selection?.tables
         do throws(HoldfastError) {
-            findings += try target.compare(plan.name, plan.expected, tables: tables, isSameVersion: plan.isSameVersion)
+            findings += try target.compare(plan.name, plan.expected, tables: tables, schema: plan.schema)
         } catch {
             // What was restored stays, with all that is known of it.
             if error.code == .interrupted { throw error }

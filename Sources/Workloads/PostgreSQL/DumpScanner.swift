@@ -1,6 +1,7 @@
 // Follows pg_dump's custom archive as it streams by: where its parts begin, and how many rows each table has.
 
 import Primitives
+import Sealing
 
 /// One entry of an archive's table of contents.
 package struct DumpItem: Sendable, Hashable {
@@ -72,7 +73,11 @@ package struct DumpScanner {
     /// Whether the table of contents is whole.
     package private(set) var hasContents = false
 
+    /// A digest of the kinds, names and owners of all entries, in their order; empty before the table is whole.
+    package private(set) var entriesDigest = ""
+
     private let keepsAll: Bool
+    private let hash = SHA256Stream()
     private var format = DumpFormat()
     private var state = State.head
     private var pending: [UInt8] = []
@@ -110,12 +115,14 @@ package struct DumpScanner {
                 try take(bytes, &at) { (cursor) throws(HoldfastError) in item = try cursor.item() }
                 guard let item else { continue }
                 if keepsAll || item.hasData { items.append(item) }
+                note(item)
                 guard left == 1 else {
                     state = .entry(left: left - 1)
                     continue
                 }
                 state = .block
                 hasContents = true
+                entriesDigest = Hex.encode(hash.finish().array)
                 return (at, true)
             case .block:
                 var start: (kind: UInt8, id: Int)?
@@ -135,6 +142,13 @@ package struct DumpScanner {
             }
         }
         return (at, false)
+    }
+
+    private func note(_ item: DumpItem) {
+        for text in [item.kind, item.schema, item.tag, item.owner] {
+            let bytes = Array(text.utf8) + [0]
+            hash.update(bytes.span.bytes)
+        }
     }
 
     /// One step within a block; true when the block ended.

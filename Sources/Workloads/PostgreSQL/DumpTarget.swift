@@ -162,9 +162,11 @@ struct DumpTarget: Sendable {
 
     /// Compares what a database holds with what its dump's record expects.
     ///
-    /// - Parameter tables: Those that were restored; nil for all.
+    /// - Parameters:
+    ///   - tables: Those that were restored; nil for all.
+    ///   - schema: The fingerprint; nil when it cannot be compared.
     func compare(
-        _ name: String, _ expected: [String: String], tables: [DumpTable]?, isSameVersion: Bool
+        _ name: String, _ expected: [String: String], tables: [DumpTable]?, schema: String?
     ) throws(HoldfastError) -> [WorkloadFinding] {
         let connection = try connect(name)
         let contents = DumpContents(connection)
@@ -184,13 +186,11 @@ struct DumpTarget: Sendable {
         let due = expected.keys.count { $0.hasPrefix(DumpContents.rowsPrefix) }
         if tables == nil {
             if compared < due { findings.append(Self.differs("\(due - compared) tables of \(due) are not there")) }
-            let others = try contents.others()
-            if let objects = expected[DumpContents.largeObjectsKey], objects != others[DumpContents.largeObjectsKey] {
-                findings.append(
-                    Self.differs("\(others[DumpContents.largeObjectsKey] ?? "no") large objects instead of \(objects)"))
+            let objects = String(try contents.largeObjects())
+            if let due = expected[DumpContents.largeObjectsKey], due != objects {
+                findings.append(Self.differs("\(objects) large objects instead of \(due)"))
             }
-            // What a type is called can differ from version to version.
-            if isSameVersion, let schema = expected[DumpContents.schemaKey], schema != others[DumpContents.schemaKey] {
+            if let schema, schema != (try contents.fingerprint()) {
                 findings.append(Self.differs("the schema is another than when it was dumped"))
             }
         }

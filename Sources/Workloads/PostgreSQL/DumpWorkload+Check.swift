@@ -32,14 +32,15 @@ extension DumpWorkload {
     ) throws(HoldfastError) -> [WorkloadFinding] {
         let scanner = try scan(path, context)
         let prefix = SnapshotRecord.prefix(ofRoot: dump.file)
-        var found = [DumpContents.largeObjectsKey: String(scanner.largeObjects)]
+        var found = [
+            DumpContents.largeObjectsKey: String(scanner.largeObjects),
+            DumpContents.entriesKey: scanner.entriesDigest,
+        ]
         for (table, count) in scanner.rows { found[DumpContents.rowsPrefix + table.text] = String(count) }
         var findings: [WorkloadFinding] = []
         var compared = 0
         for (key, due) in record.expectedContents.sorted(by: { $0.key < $1.key }) where key.hasPrefix(prefix) {
             let name = String(key.dropFirst(prefix.count))
-            // Columns and keys are seen by a server alone.
-            guard name != DumpContents.schemaKey else { continue }
             compared += 1
             if found[name] != due {
                 findings.append(

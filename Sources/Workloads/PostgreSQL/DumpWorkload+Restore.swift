@@ -74,7 +74,7 @@ extension DumpWorkload {
         var plan = DumpRestore(
             original: dump.name, name: name, isMade: false, replaces: false, hasProperties: false,
             tables: options.tables, restoresOwners: options.restoresOwners, expected: expected,
-            isSameVersion: isSameVersion)
+            schema: isSameVersion ? record.facts[prefix + DumpContents.schemaFact] : nil)
         let state = try target.state(of: name)
         if !options.tables.isEmpty {
             guard state != .absent else {

@@ -202,7 +202,7 @@ struct DumpReading {
     /// - Throws: `.sourceFailed` when pg_dump fails or what it printed is not whole.
     func run(into sink: any EntrySink, _ outcome: inout ReadOutcome) throws(HoldfastError) {
         let snapshot = try DumpSnapshot(address, database: database.name, context)
-        let expected: (tables: [DumpTable], rows: [DumpTable: UInt64], others: [String: String])
+        let expected: DumpExpectations
         do throws(HoldfastError) {
             expected = try snapshot.expectations(context.clock)
         } catch {
@@ -232,7 +232,9 @@ struct DumpReading {
         for (table, count) in rows {
             outcome.expectedContents[prefix + DumpContents.rowsPrefix + table.text] = String(count)
         }
-        for (key, value) in expected.others { outcome.expectedContents[prefix + key] = value }
+        outcome.expectedContents[prefix + DumpContents.largeObjectsKey] = String(expected.largeObjects)
+        outcome.expectedContents[prefix + DumpContents.entriesKey] = scanner.entriesDigest
+        outcome.facts[prefix + DumpContents.schemaFact] = expected.schema
         outcome.consistentAsOf = min(outcome.consistentAsOf ?? snapshot.instant, snapshot.instant)
         if expected.tables.count > DumpContents.mostTables {
             outcome.findings.append(
@@ -265,8 +267,7 @@ struct DumpReading {
 
     /// The rows of the tables that are kept in the record.
     private func compare(
-        _ scanner: DumpScanner,
-        _ expected: (tables: [DumpTable], rows: [DumpTable: UInt64], others: [String: String])
+        _ scanner: DumpScanner, _ expected: DumpExpectations
     ) throws(HoldfastError) -> [DumpTable: UInt64] {
         let dumped = scanner.rows
         var rows: [DumpTable: UInt64] = [:]
@@ -281,8 +282,9 @@ struct DumpReading {
             }
             rows[table] = count
         }
-        if let known = expected.others[DumpContents.largeObjectsKey], known != String(scanner.largeObjects) {
-            throw DumpScanner.damaged("it has \(scanner.largeObjects) large objects instead of \(known)")
+        guard scanner.largeObjects == expected.largeObjects else {
+            throw DumpScanner.damaged(
+                "it has \(scanner.largeObjects) large objects instead of \(expected.largeObjects)")
         }
         return rows
     }

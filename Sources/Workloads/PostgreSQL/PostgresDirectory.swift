@@ -66,7 +66,7 @@ struct PostgresDirectory: Sendable {
     }
 
     /// The process that postmaster.pid names, when there is one of that number.
-    private func runningServer() throws(HoldfastError) -> Int32? {
+    func runningServer() throws(HoldfastError) -> Int32? {
         guard let bytes = try small("postmaster.pid") else { return nil }
         let line = String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
         guard let number = Int32(line), number != 0 else { return nil }
@@ -105,7 +105,7 @@ struct PostgresDirectory: Sendable {
     }
 
     /// A file of at most 64 KiB; nil when it is not there.
-    private func small(_ name: String) throws(HoldfastError) -> [UInt8]? {
+    func small(_ name: String) throws(HoldfastError) -> [UInt8]? {
         try Self.content(place(name), atMost: Self.maximumSmallFile)
     }
 
@@ -181,7 +181,7 @@ struct PostgresDirectory: Sendable {
         }
     }
 
-    private static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
+    static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
         if unlink(path) == 0 || errno == ENOENT { return }
         guard errno == EISDIR || errno == EPERM, depth < mostDepth else {
             throw HoldfastError.systemCall("remove", errno, on: path, code: .targetFailed)

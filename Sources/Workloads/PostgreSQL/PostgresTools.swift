@@ -1,5 +1,6 @@
 // PostgreSQL's own programs: which of those that are installed fits a server.
 
+import CLinux
 import Glibc
 import Primitives
 
