@@ -115,8 +115,8 @@ struct PostgresDumpTests {
                 == "it's; -- \\ all")
         #expect(try other.script("SHOW work_mem", in: "shop") == "7MB")
         let properties = """
-            SELECT shobj_description(oid, 'pg_database'), has_database_privilege('staff', oid, 'CONNECT'), datacl IS NULL
-            FROM pg_database WHERE datname = 'shop'
+            SELECT shobj_description(oid, 'pg_database'), has_database_privilege('staff', oid, 'CONNECT'),
+            datacl IS NULL FROM pg_database WHERE datname = 'shop'
             """
         #expect(try other.sql(properties) == "the; shop|t|f")
         let settings = "SELECT setconfig FROM pg_db_role_setting WHERE setrole <> 0"

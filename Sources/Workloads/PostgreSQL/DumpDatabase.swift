@@ -154,7 +154,8 @@ struct DumpContents {
     func tables() throws(HoldfastError) -> [DumpTable] {
         let rows = try connection.rows(
             """
-            SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r' AND (c.relpersistence = 'p' OR c.relpersistence = 'u' AND NOT pg_is_in_recovery())
             AND \(Self.isOwn) AND NOT \(Self.isExtension)
             """, for: "the list of tables")

@@ -14,6 +14,7 @@ struct SQLStatements {
         func isNext(_ byte: Character) -> Bool {
             index + 1 < script.count && script[index + 1] == byte.asciiValue
         }
+        /// Up to the line's end, which parts words.
         func skipLine() { while index < script.count, script[index] != UInt8(ascii: "\n") { index += 1 } }
         while index < script.count {
             let byte = script[index]
@@ -30,8 +31,12 @@ struct SQLStatements {
                 continue
             }
             switch byte {
-            case UInt8(ascii: "-") where isNext("-"): skipLine()
-            case UInt8(ascii: "\\") where statement.isEmpty: skipLine()
+            case UInt8(ascii: "-") where isNext("-"):
+                skipLine()
+                continue
+            case UInt8(ascii: "\\") where statement.isEmpty:
+                skipLine()
+                continue
             case UInt8(ascii: ";"):
                 all.append(String(decoding: statement, as: UTF8.self))
                 statement = []
@@ -43,7 +48,7 @@ struct SQLStatements {
                 if !statement.isEmpty { statement.append(byte) }
             default: statement.append(byte)
             }
-            if index < script.count { index += 1 }
+            index += 1
         }
         if !statement.isEmpty { all.append(String(decoding: statement, as: UTF8.self)) }
     }
