@@ -49,6 +49,7 @@ package enum FuzzTarget: UInt8, CaseIterable, Sendable {
     case archive = 31
     case backupManifest = 32
     case baseBackup = 33
+    case dumpArchive = 34
 
     package init?(name: String) {
         guard let target = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
@@ -125,6 +126,7 @@ package final class Fuzzer {
         case .archive: try archive(bytes)
         case .backupManifest: try backupManifest(bytes)
         case .baseBackup: try baseBackup(bytes)
+        case .dumpArchive: try dumpArchive(bytes)
         }
     }
 
