@@ -52,6 +52,7 @@ package enum FuzzTarget: UInt8, CaseIterable, Sendable {
     case evidence = 34
     case evidenceRecord = 35
     case evidenceFile = 36
+    case dumpArchive = 37
 
     package init?(name: String) {
         guard let target = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
@@ -131,6 +132,7 @@ package final class Fuzzer {
         case .evidence: try evidence(bytes)
         case .evidenceRecord: try evidenceRecord(bytes)
         case .evidenceFile: try evidenceFile(bytes)
+        case .dumpArchive: try dumpArchive(bytes)
         }
     }
 

@@ -52,6 +52,7 @@ package struct WorkloadScheme: Sendable {
             doc: "a PostgreSQL database, or without NAME all of them, by pg_dump",
             capabilities: DumpWorkload.capabilities
         ) { DumpWorkload(rest: $0, options: $1) },
+        WorkloadScheme(
             name: "command", form: "command:[SOURCE]", doc: "a program that takes a stream back", mayBeBare: true,
             capabilities: CommandTarget.capabilities
         ) { CommandTarget(source: $0, options: $1) },
@@ -93,6 +94,14 @@ package struct WorkloadOptions: Sendable {
     package var minimumSize = ByteCount(1)
     /// Where tablespaces are restored to, by their directories at the source.
     package var tablespaces: [String: String] = [:]
+    /// Of a dump of several databases the one that is restored; nil for that which is called as the target.
+    package var database: String?
+    /// Of a dumped database the tables that are restored, as `schema.name`; empty for all of it.
+    package var tables: [String] = []
+    /// What stands in the way of a restored database or table is dropped.
+    package var replaces = false
+    /// Owners and rights are restored too.
+    package var restoresOwners = true
 
     package init() {}
 }

@@ -28,6 +28,10 @@ struct RestoreVerb: ParsableCommand {
             the colon, or that of the snapshot's own source, or the one after --. It must read all and exit 0; when a \
             piece is damaged it is killed before it sees an end.
 
+            Dumps of PostgreSQL databases go through pg_restore into a server: all with the roles that they need, or \
+            with a database at the end of the URL that one. Errors of pg_restore and rows that are missing are told, \
+            and the exit status is then 4.
+
             Examples:
 
               holdfast restore latest:shop --to command:
@@ -37,6 +41,8 @@ struct RestoreVerb: ParsableCommand {
               holdfast restore latest:app --to sqlite:/srv/app/app.db
 
               holdfast restore latest --to dir:/srv/restored
+
+              holdfast restore latest:shop --to pgdump:postgres://localhost/shop --table public.orders
 
               holdfast restore latest:web --to dir:/tmp/look --include '/conf/*.yaml' --dry-run
             """)
@@ -80,6 +86,8 @@ struct RestoreVerb: ParsableCommand {
             valueName: "old=new"))
     var tablespace: [String] = []
 
+    @OptionGroup(title: "PostgreSQL Dump Options") var dump: DumpRestoreOptions
+
     @Flag(name: .long, help: "Say what would be fetched and how long it would take, and write nothing.")
     var dryRun = false
 
@@ -91,6 +99,8 @@ struct RestoreVerb: ParsableCommand {
             let selector = try SnapshotSelector(snapshot)
             var workload = WorkloadOptions()
             workload.tablespaces = try tablespaces()
+            try dump.apply(to: &workload, target: to.workload)
+            workload.restoresOwners = !noOwnership
             let filter = try PathFilter(
                 include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
             let repository = try context.openRepository(transfer)
@@ -117,8 +127,10 @@ struct RestoreVerb: ParsableCommand {
                     to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
             }
             for finding in findings { Self.show(finding, on: context.output) }
-            try report(result, session, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
-            return result.isComplete ? .success : .failed
+            try report(
+                result, session, findings, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
+            guard result.isComplete else { return .failed }
+            return findings.contains { $0.severity == .error } ? .checkFailed : .success
         }
     }
 
@@ -190,7 +202,8 @@ struct RestoreVerb: ParsableCommand {
     }
 
     private func report(
-        _ result: RestoreResult, _ session: RestoreSession, seconds: Double, to output: Output
+        _ result: RestoreResult, _ session: RestoreSession, _ findings: [WorkloadFinding], seconds: Double,
+        to output: Output
     ) throws(HoldfastError) {
         for damaged in result.damaged.prefix(100) {
             let parts = damaged.parts.prefix(8).map { part in
@@ -220,7 +233,7 @@ struct RestoreVerb: ParsableCommand {
         try output.line("time      \(RestoreTime.text(seconds))")
         if result.damagedCount > 0 { try output.line("damaged   \(result.damagedCount) paths") }
         if result.failureCount > 0 { try output.line("failed    \(result.failureCount) paths") }
-        try output.json(RestoreReport(result, snapshot: session.snapshot.id, seconds: seconds))
+        try output.json(RestoreReport(result, findings, snapshot: session.snapshot.id, seconds: seconds))
     }
 }
 

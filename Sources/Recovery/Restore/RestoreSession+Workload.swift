@@ -30,6 +30,7 @@ extension RestoreSession {
                 let last = try PathFilter(include: part.last.map { Array($0.utf8) }, exclude: [])
                 result.add(try write(part, last, record, options, threads, progress))
             }
+            try feed(stage.streams, into: &result, progress)
         } catch {
             _ = try? workload.finishRestore(stage, of: record, isComplete: false, context)
             throw error
