@@ -18,6 +18,7 @@ package struct PgdataWorkload: Workload {
         var capabilities = WorkloadCapabilities()
         capabilities.canBeRead = false
         capabilities.canBeRestoredTo = true
+        capabilities.needsScratch = true
         return capabilities
     }
 
@@ -149,6 +150,16 @@ package struct PgdataWorkload: Workload {
         }
         return findings
     }
+
+    // MARK: Asking a copy
+
+    package func startScratch(
+        over copy: RestoredCopy, _ context: WorkloadContext
+    ) throws(HoldfastError) -> (any WorkloadScratch)? { try PostgresScratch.start(over: copy, context) }
+
+    package func check(
+        _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] { try PostgresScratch.check(copy, scratch, context) }
 }
 
 extension SnapshotRecord {

@@ -68,7 +68,7 @@ struct PostgresDirectory: Sendable {
     /// The server's process: one that works in this directory, or that of the number in postmaster.pid.
     ///
     /// A server in a container writes a number that means another process here, or none.
-    private func runningServer() throws(HoldfastError) -> Int32? {
+    func runningServer() throws(HoldfastError) -> Int32? {
         if let process = OpenFiles.residents(of: path, called: ["postgres", "postmaster"]).min() { return process }
         guard let bytes = try small("postmaster.pid") else { return nil }
         let line = String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
@@ -108,7 +108,7 @@ struct PostgresDirectory: Sendable {
     }
 
     /// A file of at most 64 KiB; nil when it is not there.
-    private func small(_ name: String) throws(HoldfastError) -> [UInt8]? {
+    func small(_ name: String) throws(HoldfastError) -> [UInt8]? {
         try Self.content(place(name), atMost: Self.maximumSmallFile)
     }
 
@@ -200,7 +200,7 @@ struct PostgresDirectory: Sendable {
         }
     }
 
-    private static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
+    static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
         if unlink(path) == 0 || errno == ENOENT { return }
         guard errno == EISDIR || errno == EPERM, depth < mostDepth else {
             throw HoldfastError.systemCall("remove", errno, on: path, code: .targetFailed)

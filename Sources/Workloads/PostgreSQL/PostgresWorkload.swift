@@ -13,7 +13,15 @@ package struct PostgresWorkload: Workload {
     package static let rootPath = Array("pgdata".utf8)
     static let control = "global/pg_control"
 
-    package static var capabilities: WorkloadCapabilities { WorkloadCapabilities() }
+    /// The fact that names the cluster's first role, which is a superuser.
+    static let superuserFact = "superuser"
+
+    package static var capabilities: WorkloadCapabilities {
+        var capabilities = WorkloadCapabilities()
+        capabilities.expectsContents = true
+        capabilities.needsScratch = true
+        return capabilities
+    }
 
     /// What is wrong with the URL is told when it is used, in full.
     private let address: Result<PostgresAddress, HoldfastError>
@@ -62,6 +70,7 @@ package struct PostgresWorkload: Workload {
                 .good, "connection", "cluster \(cluster.systemIdentifier), PostgreSQL \(cluster.version)")
         ]
         findings += cluster.findings
+        findings += try PostgresPreflight(connection, try address.get(), cluster, context).findings()
         if let known = context.parent?.facts["systemIdentifier"], known != cluster.systemIdentifier {
             findings.append(Self.foreign(known, cluster))
         }
@@ -87,6 +96,7 @@ package struct PostgresWorkload: Workload {
         var outcome = ReadOutcome()
         if let finding = try reserveLog(connection, context) { outcome.findings.append(finding) }
         _ = connection.takeNotices()
+        let before = try picture(context)
         let (backup, reading, end) = try backUp(connection, cluster, into: sink, context)
         let manifest = try BackupManifest(reading.manifest)
         try Self.check(manifest, of: cluster, backup, end)
@@ -100,8 +110,34 @@ package struct PostgresWorkload: Workload {
             backup.start.segmentName(timeline: backup.timeline, segmentSize: cluster.segmentSize) + ".."
             + last.segmentName(timeline: end.timeline, segmentSize: cluster.segmentSize)
         for tablespace in backup.tablespaces { outcome.facts["tablespace \(tablespace.oid)"] = tablespace.location }
+        expect(before, try picture(context), cluster, end, in: &outcome)
         if end.isDamaged { try note(connection.takeNotices(), in: &outcome) }
         return outcome
+    }
+
+    /// What the databases hold by their catalogues; nil where the role may not ask, which keeps nobody from a backup.
+    private func picture(_ context: WorkloadContext) throws(HoldfastError) -> PostgresPicture? {
+        do throws(HoldfastError) {
+            return try PostgresCatalogue(address: try address.get()).picture(context)
+        } catch {
+            if error.code == .interrupted { throw error }
+            return nil
+        }
+    }
+
+    /// Notes what a restore must hold: what is known of the very end of the backup, and what did not change around it.
+    private func expect(
+        _ before: PostgresPicture?, _ after: PostgresPicture?, _ cluster: PostgresCluster, _ end: BaseBackup.End,
+        in outcome: inout ReadOutcome
+    ) {
+        outcome.expectedContents[PostgresCatalogue.identifierKey] = cluster.systemIdentifier
+        outcome.expectedContents[PostgresCatalogue.positionKey] = end.position.description
+        guard let before, let after else { return }
+        outcome.expectedContents.merge(before.expectations(with: after)) { $1 }
+        if let role = after.superuser { outcome.facts[Self.superuserFact] = role }
+        let changed = before.changed(until: after)
+        if !changed.isEmpty { outcome.facts["schemasChanged"] = changed.joined(separator: ", ") }
+        if after.unlogged > 0 { outcome.facts["unloggedTables"] = String(after.unlogged) }
     }
 
     private func backUp(
@@ -142,6 +178,16 @@ package struct PostgresWorkload: Workload {
                 hint: "Raise max_replication_slots, or set wal_keep_size to more than is written during a backup.")
         }
     }
+
+    // MARK: Asking a copy
+
+    package func startScratch(
+        over copy: RestoredCopy, _ context: WorkloadContext
+    ) throws(HoldfastError) -> (any WorkloadScratch)? { try PostgresScratch.start(over: copy, context) }
+
+    package func check(
+        _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] { try PostgresScratch.check(copy, scratch, context) }
 
     private static func check(
         _ manifest: BackupManifest, of cluster: PostgresCluster, _ backup: BaseBackup, _ end: BaseBackup.End
