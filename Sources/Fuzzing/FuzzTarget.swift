@@ -47,6 +47,8 @@ package enum FuzzTarget: UInt8, CaseIterable, Sendable {
     case names = 29
     case timeZone = 30
     case archive = 31
+    case backupManifest = 32
+    case baseBackup = 33
 
     package init?(name: String) {
         guard let target = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
@@ -121,6 +123,8 @@ package final class Fuzzer {
         case .names: names(bytes)
         case .timeZone: try timeZone(bytes)
         case .archive: try archive(bytes)
+        case .backupManifest: try backupManifest(bytes)
+        case .baseBackup: try baseBackup(bytes)
         }
     }
 

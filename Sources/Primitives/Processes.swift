@@ -64,6 +64,9 @@ package protocol RunningProcess: AnyObject, Sendable {
     /// Waits until the child has ended; the same answer each time. The child is reaped.
     func wait() -> ProcessResult
 
+    /// The first 8 KiB that the child wrote on standard error; complete after ``wait()``.
+    var errorHead: [UInt8] { get }
+
     /// How the child ended; nil while it runs. Returns at once.
     var result: ProcessResult? { get }
 

@@ -14,6 +14,7 @@ final class SystemProcess: RunningProcess {
     /// Shared with the watching thread, which does not keep the process object alive.
     private final class Shared: Sendable {
         struct State {
+            var head: [UInt8] = []
             var tail: [UInt8] = []
             var result: ProcessResult?
             var isStopRequested = false
@@ -23,6 +24,7 @@ final class SystemProcess: RunningProcess {
 
         func append(_ bytes: UnsafeRawBufferPointer) {
             state.withLock { state in
+                state.head.append(contentsOf: bytes.prefix(SystemProcess.maximumTail - state.head.count))
                 state.tail.append(contentsOf: bytes)
                 if state.tail.count > 2 * SystemProcess.maximumTail {
                     state.tail.removeFirst(state.tail.count - SystemProcess.maximumTail)
@@ -130,6 +132,8 @@ final class SystemProcess: RunningProcess {
         ended?.join()
         return result
     }
+
+    var errorHead: [UInt8] { shared.state.withLock { $0.head } }
 
     var result: ProcessResult? { shared.state.withLock { $0.result } }
 

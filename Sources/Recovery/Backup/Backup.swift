@@ -152,7 +152,8 @@ package struct Backup: Sendable {
         var record = record
         if let workload = workloads.first(where: { !$0.capabilities.canBeEstimated }) {
             throw HoldfastError(
-                .usage, "a dry run cannot look into \(workload.identity.url)", hint: "Leave --dry-run out.")
+                .usage, "a dry run cannot look into \(workload.identity.url)",
+                hint: "What it holds is known when it is read; leave --dry-run out.")
         }
         let tag = try repository.tag(ofSource: options.source)
         let parent = try repository.snapshots(of: tag).latest(of: tag)

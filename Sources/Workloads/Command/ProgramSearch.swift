@@ -1,5 +1,6 @@
 // Whether a command could be started.
 
+import CLinux
 import Glibc
 import Primitives
 

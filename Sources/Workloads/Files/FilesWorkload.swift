@@ -1,5 +1,6 @@
 // dir: a directory tree, as a source and as a target.
 
+import CLinux
 import Glibc
 import Primitives
 import Repository

@@ -1,5 +1,6 @@
 // What can be asked of restored files without the snapshot's tree: whether each root is there, as what it was.
 
+import CLinux
 import Glibc
 import Primitives
 import Repository

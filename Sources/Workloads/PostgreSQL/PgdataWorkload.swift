@@ -49,10 +49,11 @@ package struct PgdataWorkload: Workload {
         let directory = PostgresDirectory(path)
         let state = try directory.examine(cluster: cluster)
         let places = try places(of: record, directory, isOurs: state == .ours)
-        // From here on things are changed.
-        try directory.makeUnstartable(cluster: cluster)
-        try directory.clearLog()
-        try directory.linkTablespaces(places)
+        if !context.isDryRun {
+            try directory.makeUnstartable(cluster: cluster)
+            try directory.clearLog()
+            try directory.linkTablespaces(places)
+        }
         let root = RestoreStage.Part(
             root: PostgresWorkload.rootPath, directory: Array(path.utf8), last: [PostgresWorkload.control])
         return RestoreStage(
@@ -116,10 +117,12 @@ package struct PgdataWorkload: Workload {
         }
         let verified: UInt64
         let removed: Int
+        let signals: [String]
         do throws(HoldfastError) {
             let manifest = try directory.manifest()
             removed = try directory.removeOthers(than: manifest)
             verified = try ManifestVerification(manifest, directory: path, threads: Host.processors).run(context)
+            signals = try directory.removeSignals()
             try directory.unmark()
         } catch {
             try directory.removeControl()
@@ -131,6 +134,13 @@ package struct PgdataWorkload: Workload {
         if removed > 0 {
             findings.append(
                 WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed"))
+        }
+        if !signals.isEmpty {
+            findings.append(
+                WorkloadFinding(
+                    .good, "data directory",
+                    "\(signals.joined(separator: " and ")) of the standby that was backed up was left out: the server "
+                        + "starts by itself"))
         }
         if record.flags.contains(ReadOutcome.Flag.damaged.rawValue) {
             findings.append(

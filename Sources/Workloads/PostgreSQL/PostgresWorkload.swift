@@ -97,12 +97,9 @@ package struct PostgresWorkload: Workload {
         if let finding = try reserveLog(connection, context) { outcome.findings.append(finding) }
         _ = connection.takeNotices()
         let before = try picture(context)
-        let backup = try BaseBackup(connection, label: "holdfast", clock: context.clock)
-        let reading = BaseBackupReading(backup, sink: sink)
-        try reading.run()
-        let end = try backup.end()
+        let (backup, reading, end) = try backUp(connection, cluster, into: sink, context)
         let manifest = try BackupManifest(reading.manifest)
-        try Self.check(manifest, backup, end)
+        try Self.check(manifest, of: cluster, backup, end)
         outcome.consistentAsOf = reading.consistentAsOf
         outcome.facts = cluster.facts
         outcome.facts["timeline"] = String(end.timeline)
@@ -143,6 +140,27 @@ package struct PostgresWorkload: Workload {
         if after.unlogged > 0 { outcome.facts["unloggedTables"] = String(after.unlogged) }
     }
 
+    private func backUp(
+        _ connection: PostgresConnection, _ cluster: PostgresCluster, into sink: any EntrySink,
+        _ context: WorkloadContext
+    ) throws(HoldfastError) -> (BaseBackup, BaseBackupReading, BaseBackup.End) {
+        do throws(HoldfastError) {
+            let backup = try BaseBackup(connection, label: "holdfast", clock: context.clock)
+            let reading = BaseBackupReading(backup.stream, sink: sink)
+            try reading.run()
+            return (backup, reading, try backup.end())
+        } catch {
+            // What a standby refuses in this state is told in the server's language; there are no other causes.
+            guard cluster.isStandby, error.context.contains(where: { $0.key == "sqlstate" && $0.value == "55000" })
+            else { throw error }
+            throw HoldfastError(
+                error.code, error.message,
+                hint: "A backup of a standby ends when the standby is promoted, or when its primary wrote log without "
+                    + "full_page_writes: run the command again, or back up the primary.",
+                context: error.context.map { ($0.key, $0.value) }, retry: .now)
+        }
+    }
+
     /// Keeps the log from being recycled while the backup runs, by a slot that ends with the connection.
     private func reserveLog(
         _ connection: PostgresConnection, _ context: WorkloadContext
@@ -172,8 +190,11 @@ package struct PostgresWorkload: Workload {
     ) throws(HoldfastError) -> [WorkloadFinding] { try PostgresScratch.check(copy, scratch, context) }
 
     private static func check(
-        _ manifest: BackupManifest, _ backup: BaseBackup, _ end: BaseBackup.End
+        _ manifest: BackupManifest, of cluster: PostgresCluster, _ backup: BaseBackup, _ end: BaseBackup.End
     ) throws(HoldfastError) {
+        if let told = manifest.systemIdentifier, String(told) != cluster.systemIdentifier {
+            throw BackupManifest.damaged("it is of cluster \(told)")
+        }
         guard manifest.ranges.contains(where: { $0.start <= backup.start }),
             manifest.ranges.contains(where: { $0.end == end.position })
         else { throw BackupManifest.damaged("its range of WAL is not that of the backup") }
@@ -201,6 +222,8 @@ struct PostgresCluster: Sendable {
     let version: String
     let number: Int
     let segmentSize: UInt64
+    /// It follows another server.
+    let isStandby: Bool
     let findings: [WorkloadFinding]
     let facts: [String: String]
 
@@ -243,8 +266,10 @@ struct PostgresCluster: Sendable {
                     .warning, "fsync", "fsync is off: a crash of the machine destroys the cluster",
                     hint: "Set fsync = on."))
         }
+        isStandby = connection.setting("in_hot_standby") == "on"
         facts = [
-            "systemIdentifier": identifier, "serverVersion": version, "dataChecksums": checksums,
+            "isStandby": String(isStandby), "systemIdentifier": identifier, "serverVersion": version,
+            "dataChecksums": checksums,
             "walSegmentSize": String(segmentSize), "blockSize": try setting("block_size"),
         ]
         self.findings = findings

@@ -26,7 +26,7 @@ extension SQLiteWorkload {
         let root = try chosenRoot(of: record)
         try refuseUse()
         let staging = stagingDirectory
-        if mkdir(staging, 0o700) != 0, errno != EEXIST {
+        if !context.isDryRun, mkdir(staging, 0o700) != 0, errno != EEXIST {
             throw HoldfastError.systemCall("make directory", errno, on: staging, code: .targetFailed)
         }
         var stage = RestoreStage([.init(root: root, directory: Array(staging.utf8))])
