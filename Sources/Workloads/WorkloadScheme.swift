@@ -48,14 +48,14 @@ package struct WorkloadScheme: Sendable {
             capabilities: PgdataWorkload.capabilities
         ) { PgdataWorkload(path: $0, options: $1) },
         WorkloadScheme(
+            name: "command", form: "command:[SOURCE]", doc: "a program that takes a stream back", mayBeBare: true,
+            capabilities: CommandTarget.capabilities
+        ) { CommandTarget(source: $0, options: $1) },
+        WorkloadScheme(
             name: "pgdump", form: "pgdump:postgres://USER@HOST/NAME",
             doc: "a PostgreSQL database, or without NAME all of them, by pg_dump",
             capabilities: DumpWorkload.capabilities
         ) { DumpWorkload(rest: $0, options: $1) },
-        WorkloadScheme(
-            name: "command", form: "command:[SOURCE]", doc: "a program that takes a stream back", mayBeBare: true,
-            capabilities: CommandTarget.capabilities
-        ) { CommandTarget(source: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }

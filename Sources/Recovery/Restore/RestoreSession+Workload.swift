@@ -100,7 +100,8 @@ extension RestoreSession {
         var context = context
         context.isDryRun = true
         let stage = try stage(in: workload, filter, context)
-        if stage.receiver != nil { return try plan() }
+        // A receiver takes all, whatever it holds.
+        if stage.receiver != nil { return try plan(filter: filter) }
         let record = try snapshot.readableRecord()
         var whole: RestorePlan?
         for part in stage.parts {
