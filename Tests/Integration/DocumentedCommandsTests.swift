@@ -1,4 +1,4 @@
-// Runs the commands of README.md, docs/guide.md and docs/DATABASES.md as they stand there, with the built program.
+// Runs the commands of README.md, the guide, DATABASES.md and DRILLS.md as they stand there, with the built program.
 
 import Foundation
 import TestSupport
@@ -71,7 +71,7 @@ struct DocumentedCommands {
 struct DocumentedCommandsTests {
     @Test(
         "every command of the document does what the document says",
-        arguments: ["README.md", "docs/guide.md", "docs/DATABASES.md"])
+        arguments: ["README.md", "docs/guide.md", "docs/DATABASES.md", "docs/DRILLS.md"])
     func documented(name: String) throws {
         let commands = DocumentedCommands(try text(of: name))
         #expect(commands.commands.count > 10, "\(name) tells next to nothing to type")
