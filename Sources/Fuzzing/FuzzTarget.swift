@@ -47,9 +47,11 @@ package enum FuzzTarget: UInt8, CaseIterable, Sendable {
     case names = 29
     case timeZone = 30
     case archive = 31
-    case evidence = 32
-    case evidenceRecord = 33
-    case evidenceFile = 34
+    case backupManifest = 32
+    case baseBackup = 33
+    case evidence = 34
+    case evidenceRecord = 35
+    case evidenceFile = 36
 
     package init?(name: String) {
         guard let target = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
@@ -124,6 +126,8 @@ package final class Fuzzer {
         case .names: names(bytes)
         case .timeZone: try timeZone(bytes)
         case .archive: try archive(bytes)
+        case .backupManifest: try backupManifest(bytes)
+        case .baseBackup: try baseBackup(bytes)
         case .evidence: try evidence(bytes)
         case .evidenceRecord: try evidenceRecord(bytes)
         case .evidenceFile: try evidenceFile(bytes)

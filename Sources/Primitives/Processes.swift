@@ -22,7 +22,9 @@ package struct ProcessRequest: Sendable {
     package var passesErrors = false
     /// The child is stopped after this long.
     package var timeout: Duration?
-    /// From SIGTERM to SIGKILL.
+    /// What asks the child to stop.
+    package var stopSignal = SIGTERM
+    /// From the stop signal to SIGKILL.
     package var grace = Duration.seconds(10)
 
     package init(_ arguments: [String]) { self.arguments = arguments }
@@ -61,6 +63,12 @@ package protocol RunningProcess: AnyObject, Sendable {
 
     /// Waits until the child has ended; the same answer each time. The child is reaped.
     func wait() -> ProcessResult
+
+    /// The first 8 KiB that the child wrote on standard error; complete after ``wait()``.
+    var errorHead: [UInt8] { get }
+
+    /// How the child ended; nil while it runs. Returns at once.
+    var result: ProcessResult? { get }
 
     /// The last 8 KiB that the child wrote on standard error; complete after ``wait()``.
     var errorTail: [UInt8] { get }

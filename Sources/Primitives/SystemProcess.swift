@@ -14,6 +14,7 @@ final class SystemProcess: RunningProcess {
     /// Shared with the watching thread, which does not keep the process object alive.
     private final class Shared: Sendable {
         struct State {
+            var head: [UInt8] = []
             var tail: [UInt8] = []
             var result: ProcessResult?
             var isStopRequested = false
@@ -23,6 +24,7 @@ final class SystemProcess: RunningProcess {
 
         func append(_ bytes: UnsafeRawBufferPointer) {
             state.withLock { state in
+                state.head.append(contentsOf: bytes.prefix(SystemProcess.maximumTail - state.head.count))
                 state.tail.append(contentsOf: bytes)
                 if state.tail.count > 2 * SystemProcess.maximumTail {
                     state.tail.removeFirst(state.tail.count - SystemProcess.maximumTail)
@@ -37,6 +39,7 @@ final class SystemProcess: RunningProcess {
         let errors: Int32
         let passesErrors: Bool
         let deadline: Duration?
+        let stopSignal: Int32
         let grace: Duration
         let clock: any Clock
         let cancellation: Cancellation
@@ -76,8 +79,8 @@ final class SystemProcess: RunningProcess {
         self.cancellation = cancellation
         let watch = Watch(
             process: process, errors: errorsRead, passesErrors: request.passesErrors,
-            deadline: request.timeout.map { clock.uptime() + $0 }, grace: request.grace, clock: clock,
-            cancellation: cancellation, shared: shared)
+            deadline: request.timeout.map { clock.uptime() + $0 }, stopSignal: request.stopSignal,
+            grace: request.grace, clock: clock, cancellation: cancellation, shared: shared)
         let started = JoinableThread { Self.watch(watch) }
         thread = Mutex(started)
         if started == nil {
@@ -129,6 +132,10 @@ final class SystemProcess: RunningProcess {
         ended?.join()
         return result
     }
+
+    var errorHead: [UInt8] { shared.state.withLock { $0.head } }
+
+    var result: ProcessResult? { shared.state.withLock { $0.result } }
 
     var errorTail: [UInt8] { shared.state.withLock { Array($0.tail.suffix(Self.maximumTail)) } }
 
@@ -186,7 +193,7 @@ final class SystemProcess: RunningProcess {
             }
             if stop == nil, let reason = reasonToStop(watch) {
                 stop = (reason, watch.clock.uptime() + watch.grace)
-                kill(-watch.process, SIGTERM)
+                kill(-watch.process, watch.stopSignal)
             }
             if let stop, !isKilled, watch.clock.uptime() >= stop.kill {
                 isKilled = true

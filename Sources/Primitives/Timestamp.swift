@@ -85,8 +85,7 @@ package struct SystemClock: Clock {
         while !cancellation.isRaised {
             let left = end - uptime()
             if left <= .zero { return }
-            // Short naps, so that a raised cancellation is seen within a twentieth of a second.
-            holdfast_nap(min(left, .milliseconds(50)).components.attoseconds / 1_000_000_000)
+            cancellation.wait(for: left)
         }
     }
 }

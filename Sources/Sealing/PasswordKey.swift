@@ -1,6 +1,7 @@
 // scrypt (RFC 7914): a password into a key, at a price in memory.
 
-import COpenSSL
+import CSodium
+import Glibc
 import Primitives
 
 /// Stretches passwords under bounded parameters.
@@ -19,16 +20,25 @@ package enum PasswordKey {
         // The table of 2^logN blocks is what the limit is about; the p working blocks are a few KiB beside it.
         guard (UInt64(128) * UInt64(r)) << UInt64(logN) <= maximumMemory else { throw refused(logN, r, p) }
         let key = SecretBytes(count: 32)
-        let done = password.withBytes { raw in
-            key.withMutableBytes { output in
-                let letters = raw.baseAddress?.assumingMemoryBound(to: CChar.self)
-                return EVP_PBE_scrypt(
-                    letters, raw.count, salt, salt.count, 1 << UInt64(logN), UInt64(r), UInt64(p),
-                    maximumMemory + (1 << 20), output.start, output.count)
+        // A second call says 1, which is no failure; it tells the library which instructions the processor has.
+        guard sodium_init() >= 0 else { throw failed("libsodium cannot be used here") }
+        let status = password.withBytes { raw in
+            key.withMutableBytes { output -> Int32 in
+                guard let result = output.start else { return -1 }
+                // The library wants an address for an empty password too; it reads none of its bytes.
+                let letters = raw.start ?? UnsafePointer(result)
+                return crypto_pwhash_scryptsalsa208sha256_ll(
+                    letters, raw.count, salt, salt.count, 1 << UInt64(logN), r, p, result, output.count)
             }
         }
-        guard done == 1 else { throw Libcrypto.failure("scrypt") }
+        guard status == 0 else { throw failed("scrypt failed: \(String(cString: strerror(errno)))") }
         return key
+    }
+
+    private static func failed(_ message: String) -> HoldfastError {
+        HoldfastError(
+            .cryptography, message,
+            hint: "Opening with a password takes 64 MiB of memory for a moment: see whether there is so much.")
     }
 
     private static func refused(_ logN: UInt8, _ r: UInt32, _ p: UInt32) -> HoldfastError {

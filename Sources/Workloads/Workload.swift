@@ -33,6 +33,7 @@ package protocol Workload: Sendable {
 
     /// Makes ready to be restored into, and says which root goes where. Refuses a target that is in use.
     ///
+    /// In a dry run it refuses what it would refuse, says where all would go, and changes nothing.
     /// - Throws: `.targetFailed`, `.busy` and the like, with nothing changed.
     func prepareRestore(
         of record: SnapshotRecord, _ context: WorkloadContext
@@ -99,6 +100,8 @@ package struct WorkloadContext: Sendable {
     package var runner: any ProcessRunner
     /// The record of the snapshot that this one goes by, to compare the source with; nil for the first.
     package var parent: SnapshotRecord?
+    /// Look only, and leave source and target as they are.
+    package var isDryRun = false
 
     package init(
         clock: any Clock, entropy: any Entropy, cancellation: Cancellation,

@@ -45,6 +45,11 @@ package struct WorkloadScheme: Sendable {
             name: "pgdata", form: "pgdata:DIR", doc: "a data directory of PostgreSQL", isPath: true,
             capabilities: PgdataWorkload.capabilities
         ) { PgdataWorkload(path: $0, options: $1) },
+        WorkloadScheme(
+            name: "pgdump", form: "pgdump:postgres://USER@HOST/NAME",
+            doc: "a PostgreSQL database, or without NAME all of them, by pg_dump",
+            capabilities: DumpWorkload.capabilities
+        ) { DumpWorkload(rest: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }

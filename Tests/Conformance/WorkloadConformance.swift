@@ -13,11 +13,10 @@ import Workloads
 struct WorkloadConformance {
     @Test("that can be backed up is in this suite")
     func complete() {
-        // A cluster that is read while it is used does not come back byte by byte: Tests/Integration has its suites.
-        let servers: Set = ["postgres", "postgresql"]
-        let here = Set(WorkloadUnderTest.all.map(\.scheme))
-        #expect(here.isDisjoint(with: servers))
-        #expect(Set(WorkloadScheme.sources.map(\.name)) == here.union(servers))
+        let here = WorkloadUnderTest.all.flatMap { [$0.scheme] + $0.aliases }
+        // Without the server's programs there is nothing to start.
+        let lacking = ConformanceCluster.isInstalled ? [] : ["postgres", "postgresql"]
+        #expect(Set(WorkloadScheme.sources.map(\.name)) == Set(here + lacking))
     }
 
     @Test("goes by one URL without a look at its source", arguments: WorkloadUnderTest.all)
@@ -57,8 +56,10 @@ struct WorkloadConformance {
         #expect(first.record.consistentAsOf >= first.record.started)
         #expect(first.record.consistentAsOf <= first.record.finished)
         let second = try backUp(subject, fixture, test)
-        #expect(second.record.counts.bytesNew == 0)
         #expect(second.record.parent == first.snapshot)
+        // What a server's snapshot holds is looked at by the checks.
+        guard fixture.isStill else { return }
+        #expect(second.record.counts.bytesNew == 0)
         let out = fixture.directory.path + "/out"
         #expect(try restore(try #require(WorkloadScheme.workload("dir:\(out)")), test).result.isComplete)
         #expect(try picture(out) == before)
@@ -71,23 +72,58 @@ struct WorkloadConformance {
         let record = try backUp(subject, fixture, test).record
         let workload = try #require(WorkloadScheme.workload("\(subject.scheme):\(fixture.rest)", fixture.options))
         #expect(record.expectedContents.isEmpty == !workload.capabilities.expectsContents)
+        var copy = try restoredCopy(subject, fixture, record, test)
+        let scratch = try workload.startScratch(over: copy, context())
+        defer { scratch?.stop() }
+        #expect((scratch != nil) == workload.capabilities.needsScratch)
+        let findings = try workload.check(copy, scratch: scratch, context())
+        #expect(!findings.isEmpty, "a check says also what was passed")
+        #expect(
+            findings.allSatisfy { $0.severity == .good && !$0.subject.isEmpty && !$0.message.isEmpty }, "\(findings)")
+        for key in record.expectedContents.keys {
+            copy.record.expectedContents[key] = "123456789"
+            // What is but estimated is never more than a warning.
+            let least = key.contains("estimate") ? WorkloadFinding.Severity.warning : .error
+            let worst = try workload.check(copy, scratch: scratch, context()).map(\.severity).max()
+            #expect(try #require(worst) >= least, "\(key)")
+            copy.record.expectedContents[key] = record.expectedContents[key]
+        }
+        copy.places = [:]
+        #expect(try workload.check(copy, scratch: scratch, context()).contains { $0.severity == .error })
+    }
+
+    @Test(
+        "cleans up after its scratch server, and says what it cannot be started over", arguments: WorkloadUnderTest.all)
+    func scratch(_ subject: WorkloadUnderTest) throws {
+        let fixture = try subject.make()
+        let test = try TestRepository()
+        let record = try backUp(subject, fixture, test).record
+        let workload = try #require(WorkloadScheme.workload("\(subject.scheme):\(fixture.rest)", fixture.options))
+        guard workload.capabilities.needsScratch else { return }
+        let copy = try restoredCopy(subject, fixture, record, test)
+        let scratch = try #require(try workload.startScratch(over: copy, context()))
+        #expect(!scratch.address.isEmpty)
+        #expect(code { try workload.startScratch(over: copy, context()) } == .targetFailed, "two over one copy")
+        scratch.stop()
+        scratch.stop()
+        let again = try #require(try workload.startScratch(over: copy, context()))
+        again.stop()
+        #expect(code { try workload.startScratch(over: RestoredCopy(record: record, places: [:]), context()) } != nil)
+    }
+
+    /// Restores the latest snapshot as its kind is restored, beside the source.
+    private func restoredCopy(
+        _ subject: WorkloadUnderTest, _ fixture: WorkloadFixture, _ record: SnapshotRecord, _ test: TestRepository
+    ) throws -> RestoredCopy {
         let out = fixture.directory.path + "/out"
-        _ = try restore(try #require(WorkloadScheme.workload("dir:\(out)")), test)
+        let scheme = fixture.isStill ? "dir" : try #require(subject.target)
+        #expect(try restore(try #require(WorkloadScheme.workload("\(scheme):\(out)")), test).result.isComplete)
         let names = try FileManager.default.contentsOfDirectory(atPath: out)
         var places: [[UInt8]: String] = [:]
         for root in record.roots {
             places[root.path] = root.entry.metadata.kind == .directory ? out : "\(out)/\(try #require(names.first))"
         }
-        var copy = RestoredCopy(record: record, places: places)
-        #expect(try workload.check(copy, scratch: nil, context()).allSatisfy { $0.severity == .good })
-        guard workload.capabilities.expectsContents else { return }
-        for key in record.expectedContents.keys {
-            copy.record.expectedContents[key] = "123456789"
-            #expect(try workload.check(copy, scratch: nil, context()).contains { $0.severity == .error }, "\(key)")
-            copy.record.expectedContents[key] = record.expectedContents[key]
-        }
-        copy.places = [:]
-        #expect(try workload.check(copy, scratch: nil, context()).contains { $0.severity == .error })
+        return RestoredCopy(record: record, places: places)
     }
 
     @Test("that cannot be read commits nothing", arguments: WorkloadUnderTest.all)

@@ -17,17 +17,24 @@ struct WorkloadFixture: Sendable {
     var brokenOptions = WorkloadOptions()
     /// What restoring the snapshot to a directory must give, compared byte by byte: a directory of the fixture.
     let expected: String
+    /// The server of a source that has one, which runs as long as this is kept.
+    var server: ConformanceCluster?
+
+    /// The same bytes come back every time; a server's files are not what they were before they were read.
+    var isStill: Bool { server == nil }
 }
 
 /// How to make a source of one scheme.
 struct WorkloadUnderTest: Sendable, CustomTestStringConvertible {
     let scheme: String
+    /// Schemes that mean the same.
+    var aliases: [String] = []
     /// The scheme of a target that takes such a snapshot, besides directories.
     var target: String?
     let make: @Sendable () throws -> WorkloadFixture
     var testDescription: String { scheme }
 
-    static let all = [files, command, sqlite]
+    static let all = [files, command, sqlite] + (ConformanceCluster.isInstalled ? [postgres] : [])
 
     static let files = WorkloadUnderTest(scheme: "dir", target: "dir") {
         let directory = TemporaryDirectory()
@@ -58,6 +65,15 @@ struct WorkloadUnderTest: Sendable, CustomTestStringConvertible {
         return WorkloadFixture(
             directory: directory, rest: directory.path + "/source/a.db", broken: directory.path + "/broken/a.db",
             expected: directory.path + "/source")
+    }
+
+    static let postgres = WorkloadUnderTest(scheme: "postgres", aliases: ["postgresql"], target: "pgdata") {
+        let directory = TemporaryDirectory()
+        try run("mkdir source", directory)
+        let server = try ConformanceCluster(in: directory.path)
+        return WorkloadFixture(
+            directory: directory, rest: server.rest, broken: "///?host=\(directory.path)/none",
+            expected: directory.path + "/source", server: server)
     }
 
     private static func run(_ line: String, _ directory: TemporaryDirectory) throws {

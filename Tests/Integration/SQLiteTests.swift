@@ -103,19 +103,67 @@ struct SQLiteTests {
     @Test("is one of several in a snapshot, each with its own instant, and comes back by its name")
     func several() throws {
         let run = try prepared()
-        try run.sqlite("app/users.db", "CREATE TABLE u(v); INSERT INTO u VALUES ('u');")
+        try run.sqlite(
+            "app/users.db",
+            "CREATE TABLE u(v); INSERT INTO u VALUES ('u'); CREATE TABLE b AS SELECT randomblob(3 << 20);")
         try run.sqlite("app/jobs.db", "CREATE TABLE j(v); INSERT INTO j VALUES ('j'), ('k');")
         let place = run.directory.path
-        #expect(try run("backup", "sqlite:app/users.db", "sqlite:app/jobs.db", "--source", "app").status == 0)
+        let words = [
+            "backup", "sqlite:app/users.db", "sqlite:app/jobs.db", "--source", "app", "--json", "--limit-read", "1M",
+        ]
+        let backup = try run.start(words)
+        #expect(backup.waitUntilItOpens(place + "/app/users.db"))
+        try run.sqlite("app/jobs.db", "INSERT INTO j VALUES ('while the other is read');")
+        let taken = try backup.finish()
+        #expect(taken.status == 0, "\(taken.errors)")
         let list = try #require(try run("snapshots", "--json").json()["snapshots"] as? [[String: Any]])
         #expect(list.count == 1)
+        // One was read after the other: each has its instant, and the snapshot has the earliest.
+        let facts = try #require(list.first?["facts"] as? [String: String])
+        let users = try #require(facts["\(place)/app/users.db: consistentAsOf"])
+        let jobs = try #require(facts["\(place)/app/jobs.db: consistentAsOf"])
+        #expect(users < jobs, "\(facts)")
+        #expect(list.first?["consistentAsOf"] as? String == users)
+        #expect(try taken.json()["consistentAsOf"] as? String == users)
         #expect(try run("restore", "latest:app", "--to", "sqlite:jobs.db").status == 0)
-        #expect(try run.sqlite("jobs.db", "SELECT count(*) FROM j;") == "2\n")
+        #expect(try run.sqlite("jobs.db", "SELECT count(*) FROM j;") == "3\n")
         let refused = try run("restore", "latest:app", "--to", "sqlite:other.db")
         #expect(refused.status == 64 && refused.errors.contains("\(place)/app/users.db"), "\(refused.errors)")
         #expect(try run("restore", "latest:app", "--to", "dir:both").status == 0)
         #expect(try run.sqlite("both/users.db", "SELECT v FROM u;") == "u\n")
         #expect(try run("backup", "sqlite:app/users.db", "dir:app").status == 64)
         #expect(try run("backup", "sqlite:app/users.db", "--exclude", "x").status == 64)
+    }
+
+    @Test("is looked at by dry runs, which tell what there is, refuse what they would refuse, and change nothing")
+    func dryRuns() throws {
+        let run = try prepared()
+        try run.sqlite(
+            "app/a.db", "PRAGMA journal_mode=WAL; CREATE TABLE t(v); INSERT INTO t VALUES (randomblob(1 << 20));")
+        let size = try Data(contentsOf: URL(fileURLWithPath: run.directory.path + "/app/a.db")).count
+        let before = try run.picture("app")
+        let planned = try run("backup", "sqlite:app/a.db", "--source", "a", "--dry-run", "--json")
+        #expect(planned.status == 0, "\(planned.errors)")
+        #expect(try planned.json()["bytesRead"] as? Int == size)
+        #expect(try planned.json()["snapshot"] is NSNull? && run.snapshotIDs().isEmpty)
+        #expect(try run("backup", "sqlite:app/none.db", "--dry-run").status == 1)
+        #expect(try run("backup", "sqlite:app/a.db", "--source", "a").status == 0)
+        #expect(try run.picture("app") == before)
+
+        let plan = try run("restore", "latest:a", "--to", "sqlite:out.db", "--dry-run", "--json")
+        #expect(plan.status == 0, "\(plan.errors)")
+        #expect(try plan.json()["bytes"] as? Int == size && plan.json()["bytesAlreadyThere"] as? Int == 0)
+        #expect(!run.isAt("out.db") && !run.isAt(".out.db.holdfast"))
+        let holder = try run.startPython(
+            SQLiteScript.holder("app/a.db", "c.execute('SELECT count(*) FROM t').fetchall()"))
+        let inUse = try run("restore", "latest:a", "--to", "sqlite:app/a.db", "--dry-run")
+        holder.stop()
+        #expect(inUse.status == 1 && inUse.errors.contains("is in use"), "\(inUse.errors)")
+        let part = try run("restore", "latest:a", "--to", "sqlite:out.db", "--dry-run", "--include", "x")
+        #expect(part.status == 64, "\(part.errors)")
+        for source in ["postgres:///?host=/nowhere", "stdin:dump"] {
+            let refused = try run("backup", source, "--dry-run")
+            #expect(refused.status == 64 && refused.errors.contains("known when it is read"), "\(refused.errors)")
+        }
     }
 }

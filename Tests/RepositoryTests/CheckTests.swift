@@ -131,6 +131,40 @@ import Testing
         }
     }
 
+    @Test("threads that have no pack of their own help with the chunks, and find what one thread finds")
+    func helpers() throws {
+        let history = try History(seed: 21)
+        let writer = HistoryWriter(repository: history.small.repository, source: "large")
+        let before = Set(try history.packs(.page))
+        _ = try writer.commit([
+            HistoryFile(name: "large", bytes: try noise(30 * HistoryWriter.blockSize, seed: 22), isPaged: true)
+        ])
+        let pack = try #require(try history.packs(.page).first { !before.contains($0) })
+        for segment in [2, 20, 33] {
+            history.store.damage(pack) { $0[PackHead.size + segment * 65_552 + 9] ^= 1 }
+        }
+        func report(threads: Int) throws -> CheckReport {
+            var options = CheckOptions()
+            options.data = .all
+            options.threads = threads
+            return try history.small.repository.check(options)
+        }
+        let alone = try report(threads: 1)
+        let finding = try #require(alone.errors(about: pack.path).first)
+        #expect(finding.message.contains("chunks are bad"), "\(alone.text)")
+        for threads in [2, 3, 8, 8, 8, 8] {
+            let together = try report(threads: threads)
+            // Which of the bad chunks is told first is the threads' affair.
+            #expect(together.errors(about: pack.path).map(\.problem) == [finding.problem], "\(together.text)")
+            #expect(
+                together.errors(about: pack.path).first?.message.prefix { $0 != ":" }
+                    == finding.message.prefix { $0 != ":" })
+            #expect(together.counts.chunksVerified == alone.counts.chunksVerified)
+            #expect(together.counts.plainBytesVerified == alone.counts.plainBytesVerified)
+            #expect(together.findings(.error).count == alone.findings(.error).count)
+        }
+    }
+
     @Test("a segment in the padding hurts nobody, and is named")
     func padding() throws {
         let history = try History(seed: 9)

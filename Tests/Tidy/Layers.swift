@@ -3,9 +3,10 @@
 /// What each target may depend on. This table is the authority: Package.swift may declare less, never more.
 enum Layers {
     static let allowed: [String: Set<String>] = [
-        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CPostgres": [], "CSQLite": [], "CLinux": [],
+        "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CSodium": [], "CPostgres": [], "CSQLite": [],
+        "CLinux": [],
         "Primitives": ["CLinux"],
-        "Sealing": ["Primitives", "CLinux", "COpenSSL"],
+        "Sealing": ["Primitives", "CLinux", "COpenSSL", "CSodium"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],

@@ -67,6 +67,7 @@ static inline unsigned holdfast_minor(uint64_t device) { return minor(device); }
 static inline uint64_t holdfast_makedev(unsigned a, unsigned b) { return makedev(a, b); }
 
 #include "Clocks.h"
+#include "Flags.h"
 #include "Digests.h"
 #include "Files.h"
 #include "Spawn.h"

@@ -13,12 +13,6 @@ static inline int64_t holdfast_clock(clockid_t clock) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-// Sleeps for `nanoseconds`, or until a signal comes.
-static inline void holdfast_nap(int64_t nanoseconds) {
-    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    (void)nanosleep(&time, 0);
-}
-
 static inline int64_t holdfast_modified_seconds(const struct stat *status) { return status->st_mtim.tv_sec; }
 static inline int64_t holdfast_modified_nanoseconds(const struct stat *status) { return status->st_mtim.tv_nsec; }
 static inline int64_t holdfast_changed_seconds(const struct stat *status) { return status->st_ctim.tv_sec; }

@@ -113,7 +113,8 @@ struct BackupVerb: ParsableCommand {
             throw ValidationError("Exclusions, --one-file-system and --reread go with dir:PATH.")
         }
         if dryRun, !first.scheme.capabilities.canBeEstimated {
-            throw ValidationError("--dry-run cannot look into \(first.scheme.form).")
+            throw ValidationError(
+                "--dry-run cannot look into \(first.scheme.form): what it holds is known when it is read.")
         }
         if first.scheme.isStream {
             if let other = command.first, SourceArgument(argument: other) != nil {

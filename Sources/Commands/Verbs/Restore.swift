@@ -89,7 +89,7 @@ struct RestoreVerb: ParsableCommand {
             if dryRun {
                 let plan = try context.withProgress { (progress) throws(HoldfastError) in
                     progress.enter(.planning)
-                    return try session.plan(filter: filter, comparing: to.path)
+                    return try session.plan(to: to.workload(workload), filter: filter)
                 }
                 try report(plan, threads: threads, to: context.output)
                 return plan.missing == 0 ? .success : .failed
@@ -194,9 +194,6 @@ struct TargetArgument: ExpressibleByArgument, Sendable {
 
     /// The workload with what the options say of it.
     func workload(_ options: WorkloadOptions) -> any Workload { WorkloadScheme.workload(text, options) ?? workload }
-
-    /// The directory that a dry run compares with.
-    var path: [UInt8]? { (workload as? FilesWorkload)?.path }
 }
 
 enum RestoreTime {

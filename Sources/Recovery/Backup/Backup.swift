@@ -49,7 +49,10 @@ package struct Backup: Sendable {
         progress.enter(.loadingIndex)
         if options.dryRun { return try estimate(workloads, record, context, uptime: uptime) }
         var findings: [WorkloadFinding] = []
-        for workload in workloads { findings += try Self.passing(workload.preflight(context)) }
+        // Trees tell what cannot be read as they go, and the rest of them is kept.
+        for workload in workloads where !workload.capabilities.isTree {
+            findings += try Self.passing(workload.preflight(context))
+        }
         let session = try WriterSession(repository, tag: tag)
         defer { session.close() }
         let listing = try repository.snapshots(of: tag)
@@ -149,7 +152,8 @@ package struct Backup: Sendable {
         var record = record
         if let workload = workloads.first(where: { !$0.capabilities.canBeEstimated }) {
             throw HoldfastError(
-                .usage, "a dry run cannot look into \(workload.identity.url)", hint: "Leave --dry-run out.")
+                .usage, "a dry run cannot look into \(workload.identity.url)",
+                hint: "What it holds is known when it is read; leave --dry-run out.")
         }
         let tag = try repository.tag(ofSource: options.source)
         let parent = try repository.snapshots(of: tag).latest(of: tag)
@@ -161,7 +165,7 @@ package struct Backup: Sendable {
             cancellation: repository.environment.cancellation)
         var findings: [WorkloadFinding] = []
         for workload in workloads {
-            findings += try Self.passing(workload.preflight(context))
+            if !workload.capabilities.isTree { findings += try Self.passing(workload.preflight(context)) }
             _ = try workload.read(into: sink, context)
         }
         guard sink.hasRoot else { throw Self.nothingRead(failures) }

@@ -16,14 +16,8 @@ extension RestoreSession {
         progress: Progress = Progress()
     ) throws(HoldfastError) -> (result: RestoreResult, findings: [WorkloadFinding]) {
         let record = try snapshot.readableRecord()
-        guard filter.isEmpty || workload.capabilities.isTree else {
-            throw HoldfastError(
-                .usage, "a part of a snapshot cannot be restored to \(workload.identity.url)",
-                hint: "Leave the patterns out, or restore to dir:PATH.")
-        }
-        let context = WorkloadContext(
-            clock: repository.clock, entropy: repository.entropy, cancellation: repository.environment.cancellation)
-        let stage = try workload.prepareRestore(of: record, context)
+        let context = context
+        let stage = try stage(in: workload, filter, context)
         var result = RestoreResult()
         do throws(HoldfastError) {
             for part in stage.parts {
@@ -43,21 +37,80 @@ extension RestoreSession {
         return (result, findings)
     }
 
-    private func write(
-        _ part: RestoreStage.Part, _ filter: PathFilter, _ record: SnapshotRecord, _ options: TreeWriterOptions,
-        _ threads: Int, _ progress: Progress
-    ) throws(HoldfastError) -> RestoreResult {
+    private var context: WorkloadContext {
+        WorkloadContext(
+            clock: repository.clock, entropy: repository.entropy, cancellation: repository.environment.cancellation)
+    }
+
+    private func stage(
+        in workload: any Workload, _ filter: PathFilter, _ context: WorkloadContext
+    ) throws(HoldfastError) -> RestoreStage {
+        guard filter.isEmpty || workload.capabilities.isTree else {
+            throw HoldfastError(
+                .usage, "a part of a snapshot cannot be restored to \(workload.identity.url)",
+                hint: "Leave the patterns out, or restore to dir:PATH.")
+        }
+        return try workload.prepareRestore(of: try snapshot.readableRecord(), context)
+    }
+
+    /// Plans what ``restore(to:filter:options:threads:progress:)`` would do, and changes nothing.
+    ///
+    /// What stands where a part would be written is compared with it.
+    /// - Throws: what the workload refuses.
+    package func plan(to workload: any Workload, filter: PathFilter = PathFilter()) throws(HoldfastError) -> RestorePlan
+    {
+        var context = context
+        context.isDryRun = true
+        let stage = try stage(in: workload, filter, context)
+        let record = try snapshot.readableRecord()
+        var whole: RestorePlan?
+        for part in stage.parts {
+            let plan = try RestorePlan.make(
+                repository, snapshot: snapshot, index: index, layout: try layout(of: part, record), filter: filter,
+                comparing: part.directory)
+            if whole == nil { whole = plan } else { whole?.add(plan) }
+        }
+        guard let whole else { throw HoldfastError(.corruptObject, "the snapshot has no roots") }
+        return whole
+    }
+
+    private func layout(of part: RestoreStage.Part, _ record: SnapshotRecord) throws(HoldfastError) -> SnapshotLayout {
         let roots = part.root.map { path in record.roots.filter { $0.path == path } } ?? record.roots
         guard !roots.isEmpty else {
             throw HoldfastError(
                 .corruptObject, "the snapshot lacks \(printablePath(part.root ?? []))", hint: "Run `holdfast check`.")
         }
+        return SnapshotLayout(roots)
+    }
+
+    private func write(
+        _ part: RestoreStage.Part, _ filter: PathFilter, _ record: SnapshotRecord, _ options: TreeWriterOptions,
+        _ threads: Int, _ progress: Progress
+    ) throws(HoldfastError) -> RestoreResult {
         let plan = try RestorePlan.make(
-            repository, snapshot: snapshot, index: index, layout: SnapshotLayout(roots), filter: filter)
+            repository, snapshot: snapshot, index: index, layout: try layout(of: part, record), filter: filter)
         var options = options
         options.expectedFiles = plan.files
         let writer = try TreeWriter(target: part.directory, options: options)
         return try run(plan, target: writer, threads: threads, progress: progress)
+    }
+}
+
+extension RestorePlan {
+    /// Adds the sums of another part of the same restore; a chunk that both need counts twice.
+    mutating func add(_ other: RestorePlan) {
+        files += other.files
+        directories += other.directories
+        others += other.others
+        bytes.addClamped(other.bytes)
+        zeroBytes.addClamped(other.zeroBytes)
+        bytesAlreadyThere.addClamped(other.bytesAlreadyThere)
+        bytesToFetch.addClamped(other.bytesToFetch)
+        chunks += other.chunks
+        deltas += other.deltas
+        missing += other.missing
+        packs.formUnion(other.packs)
+        measuredRate = [measuredRate, other.measuredRate].compactMap { $0 }.min()
     }
 }
 

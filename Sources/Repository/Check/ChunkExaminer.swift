@@ -21,6 +21,14 @@ final class ChunkExaminer {
             if bad.isEmpty { firstMessage = message }
             if !bad.contains(name) || bad.count > 256 { bad.append(name) }
         }
+
+        mutating func add(_ other: Result) {
+            verified += other.verified
+            plainBytes += other.plainBytes
+            withoutBase += other.withoutBase
+            if bad.isEmpty { firstMessage = other.firstMessage }
+            bad += other.bad
+        }
     }
 
     private let bases: BaseReader
@@ -47,19 +55,22 @@ final class ChunkExaminer {
         self.hashes = hashes
     }
 
+    /// Verifies some of a pack's chunks.
+    ///
     /// - Throws: `.notPermitted` when this client has no id key for such chunks, or may not read a base.
     func examine(
-        _ pieces: [ChunkPiece], in stream: UnsafeRawBufferPointer, badSegments: [Int], of pack: PackID,
-        _ kind: PackKind
-    ) throws(HoldfastError) -> Result {
-        guard let hash = hashes[kind.contentClass] else {
+        _ pieces: ArraySlice<ChunkPiece>, of chunks: SharedChunks, _ result: inout Result
+    ) throws(HoldfastError) {
+        guard let hash = hashes[chunks.kind.contentClass] else {
             throw HoldfastError(
-                .notPermitted, "this key does not hold the id key of \(kind) packs", hint: "Use a key that may read.")
+                .notPermitted, "this key does not hold the id key of \(chunks.kind) packs",
+                hint: "Use a key that may read.")
         }
-        var result = Result()
-        let bad = Set(badSegments)
+        let (stream, bad) = (chunks.stream, chunks.badSegments)
+        // A failure has left what it was about to compare.
+        waiting.removeAll(keepingCapacity: true)
         for piece in pieces {
-            let name = CopyName(pack: pack, id: piece.id)
+            let name = CopyName(pack: chunks.pack, id: piece.id)
             guard piece.offset + piece.stored <= stream.count else {
                 result.add(name, "a chunk lies past the end of the body")
                 continue
@@ -76,7 +87,6 @@ final class ChunkExaminer {
             if waiting.count == outputs.count { try settle(hash, &result) }
         }
         try settle(hash, &result)
-        return result
     }
 
     /// Decodes a chunk, which then waits to be compared with its id.

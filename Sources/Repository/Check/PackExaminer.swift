@@ -41,11 +41,13 @@ final class PackExaminer {
     private let packs: PackReader?
     private let buffer = PackBuffer()
     private let chunks: ChunkExaminer?
+    private let help: ChunkHelp
 
     init(
         _ collector: CheckCollector, objects: CheckedObjects, runs: [LoadedRun], index: Index, keyring: Keyring?,
-        packs: PackReader?
+        packs: PackReader?, help: ChunkHelp
     ) throws(HoldfastError) {
+        self.help = help
         self.collector = collector
         self.objects = objects
         self.runs = runs
@@ -57,6 +59,9 @@ final class PackExaminer {
             chunks = nil
         }
     }
+
+    /// Helps the other threads' examiners; call it when there is no pack left.
+    func helpOthers() { help.help(with: chunks) }
 
     /// Clear parts of a pack, in memory.
     private struct Ends {
@@ -220,7 +225,8 @@ final class PackExaminer {
         do throws(HoldfastError) {
             let opened = try packs.open(job.id, head: ends.head, bytes: ends.headBytes)
             let (stream, badSegments) = try buffer.openBody(opened)
-            let result = try chunks.examine(pieces, in: stream, badSegments: badSegments, of: job.id, ends.head.kind)
+            let result = try help.examine(
+                SharedChunks(pieces, in: stream, badSegments: badSegments, of: job.id, ends.head.kind), with: chunks)
             collector.count { counts in
                 counts.chunksVerified += result.verified
                 counts.plainBytesVerified += result.plainBytes

@@ -46,17 +46,20 @@ struct PackPass {
         let bytes = jobs.reduce(UInt64(0)) { $0 + ($1.readsData ? $1.size : 0) }
         self.collector.progress.enter(.checking, bytesTotal: bytes, itemsTotal: UInt64(jobs.count))
         let (objects, collector, keyring) = (self.objects, self.collector, self.keyring)
-        withThreads(max(1, min(self.collector.options.threads, jobs.count))) { _ in
+        let help = ChunkHelp()
+        // More threads than packs: the others help with the chunks.
+        withThreads(max(1, jobs.isEmpty ? 1 : self.collector.options.threads)) { _ in
+            help.enter()
             do throws(HoldfastError) {
                 let examiner = try PackExaminer(
-                    collector, objects: objects, runs: loaded, index: index, keyring: keyring, packs: packs)
+                    collector, objects: objects, runs: loaded, index: index, keyring: keyring, packs: packs, help: help)
                 while true {
                     let number = shared.withLock { state -> Int? in
                         guard state.failure == nil, state.next < jobs.count else { return nil }
                         defer { state.next += 1 }
                         return state.next
                     }
-                    guard let number else { return }
+                    guard let number else { return examiner.helpOthers() }
                     try collector.cancellation.check()
                     let verdict = try examiner.examine(jobs[number])
                     shared.withLock { $0.outcome.add(verdict, of: jobs[number].id) }
@@ -65,6 +68,7 @@ struct PackPass {
                 }
             } catch {
                 shared.withLock { $0.failure = $0.failure ?? error }
+                help.help(with: nil)
             }
         }
         return try shared.withLock { (state) throws(HoldfastError) -> Outcome in

@@ -25,9 +25,13 @@ package struct BackupManifest: Sendable {
 
     package static let fileName = "backup_manifest"
     package static let maximumSize = 256 << 20
+    /// 1 until PostgreSQL 16, 2 from 17 on.
+    static let versions: ClosedRange<UInt64> = 1...2
 
     package private(set) var files: [File] = []
     package private(set) var ranges: [Range] = []
+    /// Of the cluster; manifests of PostgreSQL 17 and newer tell it.
+    package private(set) var systemIdentifier: UInt64?
 
     /// - Throws: `.sourceFailed` for a manifest that is not whole or whose own checksum does not hold.
     package init(_ bytes: [UInt8]) throws(HoldfastError) {
@@ -42,15 +46,25 @@ package struct BackupManifest: Sendable {
         try reader.object { (key, reader) throws(HoldfastError) in
             switch key {
             case "PostgreSQL-Backup-Manifest-Version": version = try reader.number()
+            case "System-Identifier": systemIdentifier = try reader.number()
             case "Files": try reader.array { (reader) throws(HoldfastError) in files.append(try reader.file()) }
             case "WAL-Ranges": try reader.array { (reader) throws(HoldfastError) in ranges.append(try reader.range()) }
             case "Manifest-Checksum": stated = try reader.text()
             default: try reader.skip()
             }
         }
-        guard let version, (1...2).contains(version) else { throw Self.damaged("its version is unknown") }
+        guard let version else { throw Self.damaged("it tells no version") }
+        guard Self.versions.contains(version) else { throw Self.unknown(version) }
         guard stated == Hex.encode(digest.array) else { throw Self.damaged("its own checksum does not hold") }
         guard !ranges.isEmpty else { throw Self.damaged("it names no WAL") }
+    }
+
+    private static func unknown(_ version: UInt64) -> HoldfastError {
+        HoldfastError(
+            .sourceFailed,
+            "the manifest of the base backup is of version \(version), and this holdfast knows "
+                + "\(versions.lowerBound) to \(versions.upperBound)",
+            hint: "The server is newer than this holdfast: upgrade it.")
     }
 
     static func damaged(_ what: String) -> HoldfastError {

@@ -6,27 +6,28 @@ import Repository
 /// Pushes one base backup into a sink.
 ///
 /// Thread: one, once.
-final class BaseBackupReading {
-    private let backup: BaseBackup
+package final class BaseBackupReading {
+    private let stream: BaseBackupStream
     private let sink: any EntrySink
-    private(set) var manifest: [UInt8] = []
+    package private(set) var manifest: [UInt8] = []
     /// An instant before the end of the backup, as of which a restore is consistent or later.
     private(set) var consistentAsOf: Timestamp
     /// The owner of the data directory.
     private var owner = EntryMetadata(name: [], kind: .directory)
+    private var tablespaces: Set<UInt32> = []
     private var hasLabel = false
     private var hasControl = false
 
-    init(_ backup: BaseBackup, sink: any EntrySink) {
-        self.backup = backup
+    package init(_ stream: BaseBackupStream, sink: any EntrySink) {
+        self.stream = stream
         self.sink = sink
-        consistentAsOf = backup.instantBeforeHere
+        consistentAsOf = stream.instantBeforeHere
     }
 
     /// Reads the stream to its end; the roots are complete then, though the server has not vouched for them yet.
-    func run() throws(HoldfastError) {
+    package func run() throws(HoldfastError) {
         var hasBase = false
-        while let part = try backup.nextPart() {
+        while let part = try stream.nextPart() {
             switch part {
             case .archive(let name, let location):
                 guard !hasBase else { throw Self.unexpected("an archive after the data directory") }
@@ -35,7 +36,12 @@ final class BaseBackupReading {
                     hasBase = true
                     try readArchive(PostgresWorkload.rootPath, isBase: true)
                 } else {
-                    guard UInt32(oid) != nil else { throw Self.unexpected("a tablespace that has no number") }
+                    guard let number = UInt32(oid), String(number) == oid else {
+                        throw Self.unexpected("a tablespace that has no number")
+                    }
+                    guard tablespaces.insert(number).inserted else {
+                        throw Self.unexpected("tablespace \(number) comes twice")
+                    }
                     try readArchive(PostgresWorkload.rootPath(ofTablespace: oid), isBase: false)
                     try sink.endRoot()
                 }
@@ -56,8 +62,7 @@ final class BaseBackupReading {
     }
 
     private func readArchive(_ path: [UInt8], isBase: Bool) throws(HoldfastError) {
-        let stream = BaseBackupArchive(backup)
-        let archive = try ArchiveReader(stream)
+        let archive = try ArchiveReader(BaseBackupArchive(stream))
         var hasRoot = false
         while let member = try archive.next() {
             if !hasRoot {
@@ -88,7 +93,7 @@ final class BaseBackupReading {
             if text == ["backup_label"] { hasLabel = true }
             if text == ["global", "pg_control"] {
                 hasControl = true
-                consistentAsOf = backup.instantBeforeHere
+                consistentAsOf = stream.instantBeforeHere
             }
         }
         switch member.metadata.kind {
@@ -129,7 +134,7 @@ final class BaseBackupReading {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
         defer { buffer.deallocate() }
         while true {
-            let count = try backup.read(into: buffer)
+            let count = try stream.read(into: buffer)
             if count == 0 { break }
             guard manifest.count + count <= BackupManifest.maximumSize else {
                 throw BackupManifest.damaged("it is over \(BackupManifest.maximumSize >> 20) MiB")

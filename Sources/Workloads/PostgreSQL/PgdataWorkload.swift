@@ -18,6 +18,7 @@ package struct PgdataWorkload: Workload {
         var capabilities = WorkloadCapabilities()
         capabilities.canBeRead = false
         capabilities.canBeRestoredTo = true
+        capabilities.needsScratch = true
         return capabilities
     }
 
@@ -48,10 +49,11 @@ package struct PgdataWorkload: Workload {
         let directory = PostgresDirectory(path)
         let state = try directory.examine(cluster: cluster)
         let places = try places(of: record, directory, isOurs: state == .ours)
-        // From here on things are changed.
-        try directory.makeUnstartable(cluster: cluster)
-        try directory.clearLog()
-        try directory.linkTablespaces(places)
+        if !context.isDryRun {
+            try directory.makeUnstartable(cluster: cluster)
+            try directory.clearLog()
+            try directory.linkTablespaces(places)
+        }
         let root = RestoreStage.Part(
             root: PostgresWorkload.rootPath, directory: Array(path.utf8), last: [PostgresWorkload.control])
         return RestoreStage(
@@ -115,10 +117,12 @@ package struct PgdataWorkload: Workload {
         }
         let verified: UInt64
         let removed: Int
+        let signals: [String]
         do throws(HoldfastError) {
             let manifest = try directory.manifest()
             removed = try directory.removeOthers(than: manifest)
             verified = try ManifestVerification(manifest, directory: path, threads: Host.processors).run(context)
+            signals = try directory.removeSignals()
             try directory.unmark()
         } catch {
             try directory.removeControl()
@@ -131,6 +135,13 @@ package struct PgdataWorkload: Workload {
             findings.append(
                 WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed"))
         }
+        if !signals.isEmpty {
+            findings.append(
+                WorkloadFinding(
+                    .good, "data directory",
+                    "\(signals.joined(separator: " and ")) of the standby that was backed up was left out: the server "
+                        + "starts by itself"))
+        }
         if record.flags.contains(ReadOutcome.Flag.damaged.rawValue) {
             findings.append(
                 WorkloadFinding(
@@ -139,6 +150,16 @@ package struct PgdataWorkload: Workload {
         }
         return findings
     }
+
+    // MARK: Asking a copy
+
+    package func startScratch(
+        over copy: RestoredCopy, _ context: WorkloadContext
+    ) throws(HoldfastError) -> (any WorkloadScratch)? { try PostgresScratch.start(over: copy, context) }
+
+    package func check(
+        _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] { try PostgresScratch.check(copy, scratch, context) }
 }
 
 extension SnapshotRecord {

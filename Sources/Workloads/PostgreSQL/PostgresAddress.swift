@@ -52,6 +52,17 @@ package struct PostgresAddress: Sendable, Hashable {
     /// The database that the URL names.
     package var database: String? { parameters["dbname"] }
 
+    /// The address as a connection string for a child's arguments, of the database `name`; it holds no password.
+    func connectionString(database name: String) -> String {
+        var values = parameters
+        values["dbname"] = name
+        return values.sorted { $0.key < $1.key }.map { key, value in
+            let escaped = value.flatMap { $0 == "'" || $0 == "\\" ? ["\\", $0] : [$0] }
+            return "\(key)='\(String(escaped))'"
+        }
+        .joined(separator: " ")
+    }
+
     private static var passwordRefused: HoldfastError {
         HoldfastError(
             .usage, "a password inside a URL is refused, since others can see it in the list of processes",

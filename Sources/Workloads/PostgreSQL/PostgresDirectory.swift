@@ -65,8 +65,11 @@ struct PostgresDirectory: Sendable {
             hint: "Restore into an empty directory.")
     }
 
-    /// The process that postmaster.pid names, when there is one of that number.
-    private func runningServer() throws(HoldfastError) -> Int32? {
+    /// The server's process: one that works in this directory, or that of the number in postmaster.pid.
+    ///
+    /// A server in a container writes a number that means another process here, or none.
+    func runningServer() throws(HoldfastError) -> Int32? {
+        if let process = OpenFiles.residents(of: path, called: ["postgres", "postmaster"]).min() { return process }
         guard let bytes = try small("postmaster.pid") else { return nil }
         let line = String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
         guard let number = Int32(line), number != 0 else { return nil }
@@ -105,7 +108,7 @@ struct PostgresDirectory: Sendable {
     }
 
     /// A file of at most 64 KiB; nil when it is not there.
-    private func small(_ name: String) throws(HoldfastError) -> [UInt8]? {
+    func small(_ name: String) throws(HoldfastError) -> [UInt8]? {
         try Self.content(place(name), atMost: Self.maximumSmallFile)
     }
 
@@ -162,11 +165,27 @@ struct PostgresDirectory: Sendable {
         try Self.sync(path)
     }
 
+    /// Removes what makes a server follow another one or wait for an archive.
+    ///
+    /// - Returns: Names of what was there.
+    func removeSignals() throws(HoldfastError) -> [String] {
+        var removed: [String] = []
+        for name in ["recovery.signal", "standby.signal"] {
+            if unlink(place(name)) == 0 {
+                removed.append(name)
+            } else if errno != ENOENT {
+                throw failed("remove", place(name))
+            }
+        }
+        return removed
+    }
+
     /// Removes log that a server would replay or keep, slots, and signals of another recovery.
     ///
     /// The snapshot brings its own log; what a later life of the cluster wrote must not be replayed over it.
     func clearLog() throws(HoldfastError) {
-        for name in ["postmaster.pid", "postmaster.opts", "recovery.signal", "standby.signal", "tablespace_map"] {
+        _ = try removeSignals()
+        for name in ["postmaster.pid", "postmaster.opts", "tablespace_map"] {
             if unlink(place(name)) != 0, errno != ENOENT { throw failed("remove", place(name)) }
         }
         for name in ["pg_wal", "pg_replslot", "pg_stat", "pg_stat_tmp", "pg_notify", "pg_snapshots", "pg_logical"] {
@@ -181,7 +200,7 @@ struct PostgresDirectory: Sendable {
         }
     }
 
-    private static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
+    static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
         if unlink(path) == 0 || errno == ENOENT { return }
         guard errno == EISDIR || errno == EPERM, depth < mostDepth else {
             throw HoldfastError.systemCall("remove", errno, on: path, code: .targetFailed)

@@ -13,7 +13,15 @@ package struct PostgresWorkload: Workload {
     package static let rootPath = Array("pgdata".utf8)
     static let control = "global/pg_control"
 
-    package static var capabilities: WorkloadCapabilities { WorkloadCapabilities() }
+    /// The fact that names the cluster's first role, which is a superuser.
+    static let superuserFact = "superuser"
+
+    package static var capabilities: WorkloadCapabilities {
+        var capabilities = WorkloadCapabilities()
+        capabilities.expectsContents = true
+        capabilities.needsScratch = true
+        return capabilities
+    }
 
     /// What is wrong with the URL is told when it is used, in full.
     private let address: Result<PostgresAddress, HoldfastError>
@@ -62,6 +70,7 @@ package struct PostgresWorkload: Workload {
                 .good, "connection", "cluster \(cluster.systemIdentifier), PostgreSQL \(cluster.version)")
         ]
         findings += cluster.findings
+        findings += try PostgresPreflight(connection, try address.get(), cluster, context).findings()
         if let known = context.parent?.facts["systemIdentifier"], known != cluster.systemIdentifier {
             findings.append(Self.foreign(known, cluster))
         }
@@ -87,12 +96,10 @@ package struct PostgresWorkload: Workload {
         var outcome = ReadOutcome()
         if let finding = try reserveLog(connection, context) { outcome.findings.append(finding) }
         _ = connection.takeNotices()
-        let backup = try BaseBackup(connection, label: "holdfast", clock: context.clock)
-        let reading = BaseBackupReading(backup, sink: sink)
-        try reading.run()
-        let end = try backup.end()
+        let before = try picture(context)
+        let (backup, reading, end) = try backUp(connection, cluster, into: sink, context)
         let manifest = try BackupManifest(reading.manifest)
-        try Self.check(manifest, backup, end)
+        try Self.check(manifest, of: cluster, backup, end)
         outcome.consistentAsOf = reading.consistentAsOf
         outcome.facts = cluster.facts
         outcome.facts["timeline"] = String(end.timeline)
@@ -103,8 +110,55 @@ package struct PostgresWorkload: Workload {
             backup.start.segmentName(timeline: backup.timeline, segmentSize: cluster.segmentSize) + ".."
             + last.segmentName(timeline: end.timeline, segmentSize: cluster.segmentSize)
         for tablespace in backup.tablespaces { outcome.facts["tablespace \(tablespace.oid)"] = tablespace.location }
+        expect(before, try picture(context), cluster, end, in: &outcome)
         if end.isDamaged { try note(connection.takeNotices(), in: &outcome) }
         return outcome
+    }
+
+    /// What the databases hold by their catalogues; nil where the role may not ask, which keeps nobody from a backup.
+    private func picture(_ context: WorkloadContext) throws(HoldfastError) -> PostgresPicture? {
+        do throws(HoldfastError) {
+            return try PostgresCatalogue(address: try address.get()).picture(context)
+        } catch {
+            if error.code == .interrupted { throw error }
+            return nil
+        }
+    }
+
+    /// Notes what a restore must hold: what is known of the very end of the backup, and what did not change around it.
+    private func expect(
+        _ before: PostgresPicture?, _ after: PostgresPicture?, _ cluster: PostgresCluster, _ end: BaseBackup.End,
+        in outcome: inout ReadOutcome
+    ) {
+        outcome.expectedContents[PostgresCatalogue.identifierKey] = cluster.systemIdentifier
+        outcome.expectedContents[PostgresCatalogue.positionKey] = end.position.description
+        guard let before, let after else { return }
+        outcome.expectedContents.merge(before.expectations(with: after)) { $1 }
+        if let role = after.superuser { outcome.facts[Self.superuserFact] = role }
+        let changed = before.changed(until: after)
+        if !changed.isEmpty { outcome.facts["schemasChanged"] = changed.joined(separator: ", ") }
+        if after.unlogged > 0 { outcome.facts["unloggedTables"] = String(after.unlogged) }
+    }
+
+    private func backUp(
+        _ connection: PostgresConnection, _ cluster: PostgresCluster, into sink: any EntrySink,
+        _ context: WorkloadContext
+    ) throws(HoldfastError) -> (BaseBackup, BaseBackupReading, BaseBackup.End) {
+        do throws(HoldfastError) {
+            let backup = try BaseBackup(connection, label: "holdfast", clock: context.clock)
+            let reading = BaseBackupReading(backup.stream, sink: sink)
+            try reading.run()
+            return (backup, reading, try backup.end())
+        } catch {
+            // What a standby refuses in this state is told in the server's language; there are no other causes.
+            guard cluster.isStandby, error.context.contains(where: { $0.key == "sqlstate" && $0.value == "55000" })
+            else { throw error }
+            throw HoldfastError(
+                error.code, error.message,
+                hint: "A backup of a standby ends when the standby is promoted, or when its primary wrote log without "
+                    + "full_page_writes: run the command again, or back up the primary.",
+                context: error.context.map { ($0.key, $0.value) }, retry: .now)
+        }
     }
 
     /// Keeps the log from being recycled while the backup runs, by a slot that ends with the connection.
@@ -125,9 +179,22 @@ package struct PostgresWorkload: Workload {
         }
     }
 
+    // MARK: Asking a copy
+
+    package func startScratch(
+        over copy: RestoredCopy, _ context: WorkloadContext
+    ) throws(HoldfastError) -> (any WorkloadScratch)? { try PostgresScratch.start(over: copy, context) }
+
+    package func check(
+        _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] { try PostgresScratch.check(copy, scratch, context) }
+
     private static func check(
-        _ manifest: BackupManifest, _ backup: BaseBackup, _ end: BaseBackup.End
+        _ manifest: BackupManifest, of cluster: PostgresCluster, _ backup: BaseBackup, _ end: BaseBackup.End
     ) throws(HoldfastError) {
+        if let told = manifest.systemIdentifier, String(told) != cluster.systemIdentifier {
+            throw BackupManifest.damaged("it is of cluster \(told)")
+        }
         guard manifest.ranges.contains(where: { $0.start <= backup.start }),
             manifest.ranges.contains(where: { $0.end == end.position })
         else { throw BackupManifest.damaged("its range of WAL is not that of the backup") }
@@ -155,6 +222,8 @@ struct PostgresCluster: Sendable {
     let version: String
     let number: Int
     let segmentSize: UInt64
+    /// It follows another server.
+    let isStandby: Bool
     let findings: [WorkloadFinding]
     let facts: [String: String]
 
@@ -197,8 +266,10 @@ struct PostgresCluster: Sendable {
                     .warning, "fsync", "fsync is off: a crash of the machine destroys the cluster",
                     hint: "Set fsync = on."))
         }
+        isStandby = connection.setting("in_hot_standby") == "on"
         facts = [
-            "systemIdentifier": identifier, "serverVersion": version, "dataChecksums": checksums,
+            "isStandby": String(isStandby), "systemIdentifier": identifier, "serverVersion": version,
+            "dataChecksums": checksums,
             "walSegmentSize": String(segmentSize), "blockSize": try setting("block_size"),
         ]
         self.findings = findings

@@ -60,32 +60,3 @@ struct SQLiteLock {
 
     func release() { close(descriptor) }
 }
-
-/// Processes that have a file open.
-enum OpenFiles {
-    /// Ids of other processes that have the file at `path` open, as far as this user may see.
-    static func holders(of path: String) -> [Int32] {
-        var wanted = stat()
-        guard stat(path, &wanted) == 0 else { return [] }
-        var found: [Int32] = []
-        let own = getpid()
-        for process in names(in: "/proc").compactMap({ Int32($0) }) where process != own {
-            let directory = "/proc/\(process)/fd"
-            let isHolder = names(in: directory).contains { name in
-                var status = stat()
-                return stat("\(directory)/\(name)", &status) == 0 && status.st_ino == wanted.st_ino
-                    && status.st_dev == wanted.st_dev
-            }
-            if isHolder { found.append(process) }
-        }
-        return found
-    }
-
-    private static func names(in directory: String) -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) { names.append(String(cString: holdfast_dirent_name(entry))) }
-        return names
-    }
-}

@@ -26,7 +26,7 @@ extension SQLiteWorkload {
         let root = try chosenRoot(of: record)
         try refuseUse()
         let staging = stagingDirectory
-        if mkdir(staging, 0o700) != 0, errno != EEXIST {
+        if !context.isDryRun, mkdir(staging, 0o700) != 0, errno != EEXIST {
             throw HoldfastError.systemCall("make directory", errno, on: staging, code: .targetFailed)
         }
         var stage = RestoreStage([.init(root: root, directory: Array(staging.utf8))])
@@ -146,9 +146,14 @@ extension SQLiteWorkload {
                     WorkloadFinding(.error, "file", "\(printablePath(root.path)) was not restored", code: .checkFailed))
                 continue
             }
-            findings += try Self.look(
-                at: place, expecting: copy.record.expectedContents(ofRoot: root.path),
-                isDamaged: copy.record.isDamaged, context)
+            do throws(HoldfastError) {
+                findings += try Self.look(
+                    at: place, expecting: copy.record.expectedContents(ofRoot: root.path),
+                    isDamaged: copy.record.isDamaged, context)
+            } catch {
+                if error.code == .interrupted { throw error }
+                findings.append(WorkloadFinding(.error, "file", error.message, hint: error.hint, code: .checkFailed))
+            }
         }
         return findings
     }
@@ -164,6 +169,7 @@ extension SQLiteWorkload {
         let bad: WorkloadFinding.Severity = isDamaged ? .warning : .error
         var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
+            findings.append(try size(connection, at: place, bad))
             var problems: [String] = []
             try connection.query("PRAGMA integrity_check(10)") { problems.append($0.text(0)) }
             findings.append(
@@ -186,6 +192,18 @@ extension SQLiteWorkload {
         return findings
     }
 
+    /// Pages that are missing at the end, or bytes that are none of the database's.
+    private static func size(
+        _ connection: SQLiteConnection, at place: String, _ bad: WorkloadFinding.Severity
+    ) throws(HoldfastError) -> WorkloadFinding {
+        let due = try connection.number("PRAGMA page_count") * connection.number("PRAGMA page_size")
+        var status = stat()
+        guard stat(place, &status) == 0 else { throw HoldfastError.systemCall("look at", errno, on: place) }
+        return Int64(status.st_size) == due
+            ? WorkloadFinding(.good, "file", "\(due) bytes, as its pages say")
+            : WorkloadFinding(bad, "file", "is \(status.st_size) bytes long, its pages \(due)", code: .checkFailed)
+    }
+
     /// Holds a database to what was counted when it was read.
     private static func compare(
         _ contents: SQLiteContents, _ expected: [String: String], _ bad: WorkloadFinding.Severity
@@ -197,6 +215,8 @@ extension SQLiteWorkload {
                 WorkloadFinding(
                     isSame ? .good : bad, "schema", isSame ? "as when it was read" : "is another than when it was read",
                     code: .checkFailed))
+        } else {
+            findings.append(WorkloadFinding(.warning, "schema", "the snapshot holds no record of it to compare with"))
         }
         var tables = 0
         for (key, value) in expected.sorted(by: { $0.key < $1.key }) where key.hasPrefix(SQLiteContents.rowsPrefix) {

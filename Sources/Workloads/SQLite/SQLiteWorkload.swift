@@ -58,13 +58,14 @@ package struct SQLiteWorkload: Workload {
                     .warning, "size", "\(path) has no bytes: a database that nothing was ever written to",
                     hint: "Check that this is the file that the application uses."))
         }
-        if let journal = Self.hotJournal(beside: try realPath()) {
+        let real = try realPath()
+        if let journal = Self.hotJournal(beside: real) {
             findings.append(
                 WorkloadFinding(
                     .warning, "journal", "\(journal) exists: a transaction is under way, or was broken off",
                     hint: "If no process uses the database, open it once with its own application."))
         }
-        return findings
+        return findings + SQLiteHeader.findings(real, status)
     }
 
     private static func hotJournal(beside path: String) -> String? {

@@ -41,6 +41,14 @@ package struct StreamWorkload: Workload {
 
     package var capabilities: WorkloadCapabilities { Self.capabilities }
 
+    /// Whether the command's program is found; a stream cannot be looked at before it is read.
+    package func preflight(_ context: WorkloadContext) throws(HoldfastError) -> [WorkloadFinding] {
+        guard case .command(let words) = origin else {
+            return [WorkloadFinding(.good, "stream", "is looked at when it is read")]
+        }
+        return [ProgramSearch.finding(words, as: "program")]
+    }
+
     package func read(into sink: any EntrySink, _ context: WorkloadContext) throws(HoldfastError) -> ReadOutcome {
         var outcome = ReadOutcome()
         let stream: any ByteStream
@@ -105,4 +113,9 @@ package struct StreamWorkload: Workload {
         try sink.endRoot()
         return notes
     }
+
+    /// That each root is there; see ``RestoredCopy/checkRoots()``.
+    package func check(
+        _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] { copy.checkRoots() }
 }

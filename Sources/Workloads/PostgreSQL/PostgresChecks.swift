@@ -1,0 +1,223 @@
+// What a restored cluster is asked: its manifest, its replay, its contents, its indexes, and a read of all of it.
+
+import Primitives
+import Repository
+
+/// The checks of one scratch server; each gives a finding, also when it was passed.
+struct PostgresChecks {
+    private static let mostComplaints = 20
+
+    private let scratch: PostgresScratch
+    private let record: SnapshotRecord
+    private let context: WorkloadContext
+    private let catalogue: PostgresCatalogue
+    /// Damage that was known when the snapshot was taken is no surprise.
+    private let bad: WorkloadFinding.Severity
+
+    init(
+        _ scratch: PostgresScratch, _ record: SnapshotRecord, _ context: WorkloadContext
+    ) throws(HoldfastError) {
+        self.scratch = scratch
+        self.record = record
+        self.context = context
+        catalogue = PostgresCatalogue(address: try PostgresAddress(scratch.address))
+        bad = record.isDamaged ? .warning : .error
+    }
+
+    /// - Throws: `.interrupted`, and what the connection to the scratch server breaks with.
+    func run() throws(HoldfastError) -> [WorkloadFinding] {
+        var findings = scratch.findings
+        let first = try catalogue.connect(to: catalogue.address.database ?? "postgres", context)
+        findings += try identity(first)
+        findings += try contents(first)
+        findings.append(try amcheck())
+        let databases = try catalogue.databases(first)
+        findings.append(try fullRead(databases))
+        return findings
+    }
+
+    // MARK: Files
+
+    /// The copy against the manifest of the server, before a server has run over it.
+    static func manifest(
+        _ programs: PostgresPrograms, _ data: String, _ user: ServerUser, _ context: WorkloadContext
+    ) throws(HoldfastError) -> WorkloadFinding {
+        guard programs.has("pg_verifybackup") else {
+            let directory = PostgresDirectory(data)
+            do throws(HoldfastError) {
+                let count = try ManifestVerification(directory.manifest(), directory: data, threads: Host.processors)
+                    .run(context)
+                return WorkloadFinding(.good, "manifest", "\(count) files are as the server's manifest says")
+            } catch {
+                if error.code == .interrupted { throw error }
+                return WorkloadFinding(.error, "manifest", error.message, hint: error.hint, code: .checkFailed)
+            }
+        }
+        let outcome = try ToolRun(user.prefix + [programs.path("pg_verifybackup"), "--", data]).run(context)
+        guard outcome.result.isSuccess else {
+            return WorkloadFinding(
+                .error, "pg_verifybackup", "\(outcome.result): \(outcome.complaint)",
+                hint: "Restore it again; then look whether another snapshot has the same fault.", code: .checkFailed)
+        }
+        return WorkloadFinding(
+            .good, "pg_verifybackup", "every file is as the server's manifest says, the log is whole")
+    }
+
+    // MARK: State
+
+    private func identity(_ connection: PostgresConnection) throws(HoldfastError) -> [WorkloadFinding] {
+        let row =
+            try connection.rows(
+                "SELECT system_identifier, pg_current_wal_lsn() FROM pg_control_system()", for: "the state of the copy"
+            ).first ?? []
+        guard row.count == 2, let identifier = row[0], let position = row[1].flatMap({ PostgresPosition($0) }) else {
+            throw HoldfastError(.checkFailed, "the scratch server does not say what it holds")
+        }
+        var findings: [WorkloadFinding] = []
+        if let expected = record.expectedContents[PostgresCatalogue.identifierKey] {
+            findings.append(
+                expected == identifier
+                    ? WorkloadFinding(.good, "identity", "cluster \(identifier)")
+                    : WorkloadFinding(
+                        .error, "identity", "the copy is cluster \(identifier), not \(expected)", code: .checkFailed))
+        }
+        if let text = record.expectedContents[PostgresCatalogue.positionKey] {
+            let isReached = PostgresPosition(text).map { $0 <= position } ?? false
+            findings.append(
+                isReached
+                    ? WorkloadFinding(.good, "replay", "to \(position); the backup ended at \(text)")
+                    : WorkloadFinding(
+                        .error, "replay", "stopped at \(position), before the end of the backup at \(text)",
+                        hint: "Some of the log that the backup needs was not replayed.", code: .checkFailed))
+        }
+        return findings
+    }
+
+    private func contents(_ first: PostgresConnection) throws(HoldfastError) -> [WorkloadFinding] {
+        let expected = record.expectedContents
+        let picture = try catalogue.picture(context)
+        var findings: [WorkloadFinding] = []
+        func compare(_ subject: String, _ thing: String, _ key: String, _ found: String?) {
+            guard let value = expected[key] else { return }
+            findings.append(
+                found == value
+                    ? WorkloadFinding(.good, subject, "\(thing) as before and after the backup")
+                    : WorkloadFinding(
+                        bad, subject, found == nil ? "\(thing) not there" : "\(thing) other than around the backup",
+                        hint: "Compare with another snapshot.", code: .checkFailed))
+        }
+        compare("globals", "roles, databases and tablespaces are", PostgresCatalogue.clusterKey, picture.cluster)
+        for key in expected.keys.sorted() where key.hasPrefix(PostgresCatalogue.schemaPrefix) {
+            let name = String(key.dropFirst(PostgresCatalogue.schemaPrefix.count))
+            compare("schema", "the schemas of \(name) are", key, picture.schemas[name])
+        }
+        for (name, reason) in picture.unseen.sorted(by: { $0.key < $1.key }) {
+            findings.append(WorkloadFinding(bad, "schema", "\(name) cannot be read: \(reason)", code: .checkFailed))
+        }
+        if findings.isEmpty {
+            findings.append(
+                WorkloadFinding(
+                    .warning, "schema", "the snapshot holds no record of schemas to compare with",
+                    hint: "Let the role of the backup connect to the databases; see docs/DATABASES.md."))
+        }
+        return findings + (try rows())
+    }
+
+    /// Counts the tables whose rows were estimated. An estimate may be far off; a table that is empty or half as large
+    /// is worth a look, and no more.
+    private func rows() throws(HoldfastError) -> [WorkloadFinding] {
+        var tables: [PostgresTable: Int64] = [:]
+        for (key, value) in record.expectedContents where key.hasPrefix(PostgresCatalogue.estimatePrefix) {
+            guard let table = PostgresTable(key: key.dropFirst(PostgresCatalogue.estimatePrefix.count)) else {
+                continue
+            }
+            tables[table] = Int64(value)
+        }
+        guard !tables.isEmpty else { return [] }
+        var findings: [WorkloadFinding] = []
+        var counted = 0
+        for database in Set(tables.keys.map(\.database)).sorted() {
+            do throws(HoldfastError) {
+                let connection = try catalogue.connect(to: database, context)
+                _ = try connection.rows("SET statement_timeout = 0", for: "set up the session")
+                for (table, estimate) in tables.sorted(by: { $0.key.key < $1.key.key }) where table.database == database
+                {
+                    let name = try "\(connection.identifier(table.schema)).\(connection.identifier(table.name))"
+                    let text = try connection.rows("SELECT count(*) FROM \(name)", for: "count \(name)")
+                    guard let count = (text.first?.first ?? nil).flatMap({ Int64($0) }) else { continue }
+                    counted += 1
+                    if count >= estimate / 2, count / 2 <= estimate { continue }
+                    findings.append(
+                        WorkloadFinding(
+                            .warning, "rows",
+                            "\(name) of \(database) holds \(count) rows where about \(estimate) are expected",
+                            hint: "The planner's estimate may be wrong: run ANALYZE at the source, and compare."))
+                }
+            } catch {
+                if error.code == .interrupted { throw error }
+                findings.append(WorkloadFinding(bad, "rows", "\(database): \(error.message)", code: .checkFailed))
+            }
+        }
+        return findings + [WorkloadFinding(.good, "rows", "\(counted) tables counted")]
+    }
+
+    // MARK: Tools
+
+    private func amcheck() throws(HoldfastError) -> WorkloadFinding {
+        guard scratch.programs.has("pg_amcheck") else {
+            return WorkloadFinding(
+                .warning, "pg_amcheck", "is not installed, so indexes are not compared with their tables",
+                hint: "Install the server's contrib programs.")
+        }
+        let words =
+            scratch.user.prefix + [scratch.programs.path("pg_amcheck")] + scratch.clientOptions + [
+                "--all", "--maintenance-db=\(catalogue.address.database ?? "postgres")", "--heapallindexed",
+                "--install-missing", "--jobs=\(max(1, min(4, Host.processors)))",
+            ]
+        let outcome = try ToolRun(words).run(context)
+        if outcome.result.isSuccess {
+            return WorkloadFinding(.good, "pg_amcheck", "tables and indexes of all databases are sound")
+        }
+        let lines = String(decoding: outcome.head.isEmpty ? outcome.errorTail : outcome.head, as: UTF8.self)
+            .split(separator: "\n").prefix(Self.mostComplaints).joined(separator: "; ")
+        return WorkloadFinding(
+            bad, "pg_amcheck", "\(outcome.result): \(lines.isEmpty ? outcome.complaint : lines)",
+            hint: "What it names is damaged: compare with an older snapshot, and with the source.", code: .checkFailed)
+    }
+
+    /// Reads every row of every database, which the check of indexes does not: values that are stored apart.
+    private func fullRead(_ databases: [String]) throws(HoldfastError) -> WorkloadFinding {
+        guard scratch.programs.has("pg_dump") else {
+            return WorkloadFinding(
+                .warning, "pg_dump", "is not installed, so not every row is read",
+                hint: "Install the client programs of PostgreSQL \(scratch.programs.major).")
+        }
+        var bytes: UInt64 = 0
+        for database in databases {
+            let words =
+                scratch.user.prefix + [scratch.programs.path("pg_dump")] + scratch.clientOptions
+                + ["-d", Self.connection(database)]
+            let outcome = try ToolRun(words).run(context)
+            guard outcome.result.isSuccess else {
+                return WorkloadFinding(
+                    bad, "pg_dump",
+                    "of \(database): \(outcome.result): "
+                        + postgresLine(String(decoding: outcome.errorTail, as: UTF8.self)).prefix(1000),
+                    hint: "What it names cannot be read: compare with an older snapshot.", code: .checkFailed)
+            }
+            bytes += outcome.printed
+        }
+        return WorkloadFinding(
+            .good, "pg_dump", "read all rows of \(databases.count) databases, \(ByteCount(bytes)) as text")
+    }
+
+    /// A connection string, since a bare name may look like one.
+    static func connection(_ database: String) -> String {
+        var escaped = ""
+        for character in database {
+            if character == "'" || character == "\\" { escaped.append("\\") }
+            escaped.append(character)
+        }
+        return "dbname='\(escaped)'"
+    }
+}

@@ -1,0 +1,191 @@
+// The server's own programs: where they are, and as whom they run.
+
+import CLinux
+import Glibc
+import Primitives
+
+/// The programs of one major version.
+///
+/// PostgreSQL keeps several versions side by side, mostly off the PATH.
+package struct PostgresPrograms: Sendable, Hashable {
+    package let directory: String
+    package let major: Int
+
+    /// Finds the programs of a major version: those of `HOLDFAST_PG_BINDIR`, of Debian's, Red Hat's and the project's
+    /// own places, then of the PATH.
+    ///
+    /// - Throws: `.processFailed` when they are not there.
+    package static func find(_ program: String, major: Int, _ context: WorkloadContext) throws(HoldfastError) -> Self {
+        for directory in places(major: major) where access("\(directory)/\(program)", X_OK) == 0 {
+            let words = ["\(directory)/\(program)", "--version"]
+            guard let text = try version(of: words, context), text.major == major else { continue }
+            return PostgresPrograms(directory: directory, major: major)
+        }
+        throw HoldfastError(
+            .processFailed, "\(program) of PostgreSQL \(major) is not on this machine",
+            hint: "Install it (postgresql-\(major) on Debian), or name its directory with HOLDFAST_PG_BINDIR.")
+    }
+
+    private static func places(major: Int) -> [String] {
+        let chosen = ProcessEnvironment.value("HOLDFAST_PG_BINDIR").map { [$0] } ?? []
+        let usual = [
+            "/usr/lib/postgresql/\(major)/bin", "/usr/pgsql-\(major)/bin", "/usr/local/pgsql/bin",
+            "/opt/postgresql/\(major)/bin",
+        ]
+        let path = (ProcessEnvironment.value("PATH") ?? "").split(separator: ":").map(String.init)
+        return chosen + usual + path.filter { $0.hasPrefix("/") }
+    }
+
+    /// What `--version` of a program says: `pg_dump (PostgreSQL) 15.20 (Debian …)`; nil when it fails.
+    static func version(
+        of words: [String], _ context: WorkloadContext
+    ) throws(HoldfastError) -> (text: String, major: Int)? {
+        let outcome: ToolOutcome
+        do throws(HoldfastError) {
+            outcome = try ToolRun(words).run(context)
+        } catch {
+            if error.code == .interrupted { throw error }
+            return nil
+        }
+        let line = String(decoding: outcome.head, as: UTF8.self).split(separator: "\n").first ?? ""
+        guard outcome.result.isSuccess, let range = line.firstRange(of: "(PostgreSQL) ") else { return nil }
+        let number = line[range.upperBound...].prefix { $0 != " " }
+        return Int(number.prefix { $0.isNumber }).map { (String(number), $0) }
+    }
+
+    func path(_ program: String) -> String { "\(directory)/\(program)" }
+
+    func has(_ program: String) -> Bool { access(path(program), X_OK) == 0 }
+}
+
+/// The user that a server runs as: PostgreSQL refuses to run as root.
+struct ServerUser: Sendable, Hashable {
+    let number: UInt32
+    let group: UInt32
+    let name: String
+
+    /// Ourselves, or as root the owner of the data directory, or `postgres`.
+    ///
+    /// - Throws: `.targetFailed` when there is nobody.
+    init(for data: String) throws(HoldfastError) {
+        let own = geteuid()
+        var status = stat()
+        if own != 0 {
+            self.init(number: own, group: getegid())
+        } else if stat(data, &status) == 0, status.st_uid != 0 {
+            self.init(number: status.st_uid, group: status.st_gid)
+        } else if let entry = getpwnam("postgres") {
+            self.init(number: entry.pointee.pw_uid, group: entry.pointee.pw_gid)
+        } else {
+            throw HoldfastError(
+                .targetFailed, "root may not run a PostgreSQL server, and there is no user postgres to do it",
+                hint: "Run this as another user, or give the restored directory to one.")
+        }
+    }
+
+    private init(number: UInt32, group: UInt32) {
+        self.number = number
+        self.group = group
+        name = getpwuid(number).map { String(cString: $0.pointee.pw_name) } ?? ""
+    }
+
+    private var isOther: Bool { number != geteuid() }
+
+    /// What stands before a program's name so that it runs as this user and gains no rights.
+    var prefix: [String] {
+        guard isOther else { return [] }
+        return ["setpriv", "--reuid=\(number)", "--regid=\(group)", "--clear-groups", "--no-new-privs", "--"]
+    }
+
+    /// What stands before all that, so that a program has no network; empty where the right is lacking.
+    static func withoutNetwork(_ context: WorkloadContext) throws(HoldfastError) -> [String] {
+        let words =
+            geteuid() == 0 ? ["unshare", "--net", "--"] : ["unshare", "--user", "--map-current-user", "--net", "--"]
+        do throws(HoldfastError) {
+            return try ToolRun(words + ["true"]).run(context).result.isSuccess ? words : []
+        } catch {
+            if error.code == .interrupted { throw error }
+            return []
+        }
+    }
+
+    /// Gives a directory with all below it to this user; links are given, not followed.
+    func own(_ path: String, depth: Int = 0) throws(HoldfastError) {
+        guard isOther else { return }
+        guard lchown(path, number, group) == 0 else {
+            throw HoldfastError.systemCall("give away", errno, on: path, code: .targetFailed)
+        }
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
+        guard depth < 64 else { throw HoldfastError(.targetFailed, "\(path) is too deep") }
+        for name in try PostgresDirectory.names(in: path) { try own("\(path)/\(name)", depth: depth + 1) }
+    }
+
+    /// Whether a path's directories let this user through to it.
+    func reaches(_ path: String) -> Bool {
+        guard isOther else { return true }
+        var parent = path[...]
+        while let slash = parent.lastIndex(of: "/"), slash > parent.startIndex {
+            parent = parent[..<slash]
+            var status = stat()
+            guard stat(String(parent), &status) == 0 else { return false }
+            let bit: UInt32 = status.st_uid == number ? 0o100 : status.st_gid == group ? 0o010 : 0o001
+            if status.st_mode & bit == 0 { return false }
+        }
+        return true
+    }
+}
+
+/// How a tool ended and what it printed.
+struct ToolOutcome: Sendable {
+    var result: ProcessResult
+    /// Bytes on standard output.
+    var printed: UInt64
+    /// The first of them.
+    var head: [UInt8]
+    var errorTail: [UInt8]
+
+    /// What it complained of, as one line of limited length; else what it printed.
+    var complaint: String {
+        let text = String(decoding: errorTail.isEmpty ? head : errorTail, as: UTF8.self)
+        return String(postgresLine(text).prefix(1000))
+    }
+}
+
+/// A run of a tool to its end, with nothing of our environment but what it needs.
+struct ToolRun: Sendable {
+    private static let mostKept = 64 << 10
+
+    private var request: ProcessRequest
+
+    init(_ words: [String], timeout: Duration? = nil) {
+        request = ProcessRequest(words)
+        request.environment = Self.environment
+        request.timeout = timeout
+        request.stopSignal = SIGTERM
+    }
+
+    /// No PG* variables, which would lead elsewhere, and no language but one.
+    static var environment: [String] {
+        ["LC_ALL=C", "PATH=\(ProcessEnvironment.value("PATH") ?? "/usr/bin:/bin")"]
+    }
+
+    /// - Throws: `.processFailed` when it cannot be started, `.interrupted`.
+    func run(_ context: WorkloadContext) throws(HoldfastError) -> ToolOutcome {
+        let process = try context.runner.start(request, cancellation: context.cancellation)
+        var outcome = ToolOutcome(result: .terminated, printed: 0, head: [], errorTail: [])
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try process.read(into: buffer)
+            if count == 0 { break }
+            let room = max(0, Self.mostKept - outcome.head.count)
+            outcome.head += UnsafeRawBufferPointer(rebasing: buffer[..<min(room, count)])
+            outcome.printed += UInt64(count)
+        }
+        outcome.result = process.wait()
+        outcome.errorTail = process.errorTail
+        try context.cancellation.check()
+        return outcome
+    }
+}
