@@ -86,7 +86,7 @@ struct DrillFaultTests {
         arguments: [
             ("time: 2s", "sleep 60", "after its limit of 2s"),
             (
-                "memory: 30M", "python3 -c 'x = bytes(200000000); import time; time.sleep(60)'",
+                "memory: 30M", "python3 -c 'x = chr(120) * 200000000; import time; time.sleep(60)'",
                 "of memory, over the limit"
             ),
         ])
@@ -174,7 +174,7 @@ struct DrillFaultTests {
             let running = try drill.run.start(
                 ["drill", "web", "--scratch", drill.scratch, "--limit-read", "4M", "--json"])
             #expect(try drill.run("backup", "dir:source", "--source", "web").status == 0)
-            #expect(try drill.run("forget", "web", "--keep-last", "1").status == 0)
+            #expect(try drill.run("forget", "--source", "web", "--keep-last", "1").status == 0)
             #expect(try drill.run("prune").status == 0)
             let result = try running.finish()
             #expect(result.status == 0, "\(result.errors) \(result.output)")

@@ -43,6 +43,7 @@ final class DrillScratch: Sendable {
         guard mkdir(place, 0o700) == 0 else {
             throw HoldfastError.systemCall("make directory", errno, on: place, code: .targetFailed)
         }
+        try ScratchIsolation.own(place)
         return place
     }
 

@@ -246,7 +246,10 @@ enum Heartbeat {
         if let number = Double(text) {
             let seconds = abs(number) >= 1e11 ? number / 1000 : number
             guard abs(seconds) < 9e9 else { return nil }
-            return Timestamp(nanoseconds: Int64(seconds * 1e9))
+            let whole = seconds.rounded(.down)
+            // A double of this size is good to a microsecond.
+            return Timestamp(
+                seconds: Int64(whole), nanoseconds: Int64(((seconds - whole) * 1e6).rounded()) * 1000)
         }
         if let instant = Timestamp(text: text) { return instant }
         guard text.utf8.count > 10 else { return nil }
