@@ -7,7 +7,32 @@ import Testing
 struct ProblemTests {
     static let cases: [(text: String, problems: [String])] = [
         ("sorces: {}\n", ["1:1: unknown key `sorces` in the file; did you mean `sources`?"]),
-        ("x: 1\n", ["1:1: unknown key `x` in the file; it knows defaults, repositories, sources"]),
+        (
+            "sources: {a: {url: 'dir:/a'}}\ndrills:\n  a: {systems: {a: {}}}\n  d:\n    systems:\n"
+                + "      x: {source: b, after: [y]}\n      y: {source: a, after: [x, z]}\n      a: {point: soon}\n",
+            [
+                "3:3: `drills`: there is a source `a`; give the plan another name",
+                "5:5: `after`: these systems wait for each other: `x`, `y`",
+                "6:11: there is no source `b`; did you mean `a`?", "7:33: `after`: the plan has no other system `z`",
+                "8:18: `point`: expected latest, random, oldest, worst-replay or a time such as "
+                    + "2026-11-24T13:00:00Z, not `soon`",
+            ]
+        ),
+        (
+            "sources: {a: {url: 'sqlite:/a'}}\ndrills:\n  d:\n    systems:\n      a:\n        checks:\n"
+                + "          b: {sql: SELECT 1}\n          c: {sql: SELECT 1, command: [x]}\n"
+                + "          e: {command: [x], every: 1s}\n    checks:\n      f: {sql: SELECT 1, expect: 1}\n"
+                + "      g: {reconcile: {left: a, leftSQL: SELECT 1, right: q, rightSQL: SELECT 1}}\n",
+            [
+                "7:11: `sql`: give either `expect`, or `atLeast` or `atMost` or both",
+                "8:11: `sql`: give either `expect`, or `atLeast` or `atMost` or both",
+                "8:30: `sql` and `command` contradict each other; give one of them",
+                "9:29: `every` means nothing for this check",
+                "11:7: `sql`: put the check below the system that it asks",
+                "12:51: `right`: the plan has no system `q`",
+            ]
+        ),
+        ("x: 1\n", ["1:1: unknown key `x` in the file; it knows defaults, drills, repositories, sources"]),
         (
             "sources:\n  a:\n    url: dir:/a\n    ratention: {}\n",
             ["4:5: unknown key `ratention` in source `a`; did you mean `retention`?"]
@@ -51,15 +76,15 @@ struct ProblemTests {
             "sources:\n  a: {url: 'dri:/a'}\n",
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
-                    + "postgres://USER@HOST/ or postgresql://USER@HOST/; "
+                    + "postgres://USER@HOST/, postgresql://USER@HOST/ or pgdump:postgres://USER@HOST/NAME; "
                     + "did you mean `dir:`?"
             ]
         ),
         (
             "sources:\n  a: {url: /a}\n",
             [
-                "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/ or "
-                    + "postgresql://USER@HOST/; for a directory write dir:PATH"
+                "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/, "
+                    + "postgresql://USER@HOST/ or pgdump:postgres://USER@HOST/NAME; for a directory write dir:PATH"
             ]
         ),
         (

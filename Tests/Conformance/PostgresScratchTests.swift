@@ -172,7 +172,6 @@ struct PostgresScratchTests {
 
     @Test("that does not start says why by its log, that is not ready in time is stopped, and nothing is left")
     func failures() throws {
-        let before = scratchPlaces()
         let setting = try Setting()
         let late = #expect(throws: HoldfastError.self) {
             _ = try PostgresScratch.start(over: setting.copy, patience: .zero, context())
@@ -189,7 +188,7 @@ struct PostgresScratchTests {
             _ = try PostgresScratch.start(over: setting.copy, context())
         }
         #expect(failure?.code == .checkFailed && "\(failure?.context ?? [])".contains("checkpoint record"))
-        #expect(scratchPlaces() == before && !isServed(setting.data))
+        #expect(try scratchPlaces(over: setting.data).isEmpty && !isServed(setting.data))
     }
 
     @Test("of a tablespace that was not restored with the copy is refused, since it would write there")
@@ -231,10 +230,14 @@ struct PostgresScratchTests {
 
     private final class Shared { var paths: [String] = [] }
 
-    private func scratchPlaces() -> Set<String> {
-        Set(
-            ((try? FileManager.default.contentsOfDirectory(atPath: ScratchPlace.parent)) ?? [])
-                .filter { $0.hasPrefix(ScratchPlace.prefix) })
+    /// Directories of servers over the copy at `data`; other tests have theirs.
+    private func scratchPlaces(over data: String) throws -> [String] {
+        let real = try #require(realpath(data, nil).map { String(cString: $0) })
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: ScratchPlace.parent)) ?? []
+        return names.filter { name in
+            let owner = try? String(contentsOfFile: "\(ScratchPlace.parent)/\(name)/owner", encoding: .utf8)
+            return name.hasPrefix(ScratchPlace.prefix) && owner == real
+        }
     }
 
     /// Whether a process works in the directory, as a postmaster does.

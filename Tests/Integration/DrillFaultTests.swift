@@ -41,7 +41,8 @@ struct DrillFaultTests {
                 systems:
                   web:
                     checks:
-                      fill: {command: [sh, -c, 'head -c 60000000 /dev/zero > "$HOLDFAST_DRILL_DIRECTORY/more"; sleep 60']}
+                      fill:
+                        command: [sh, -c, 'head -c 60000000 /dev/zero > "$HOLDFAST_DRILL_DIRECTORY/more"; sleep 60']
                 scratch: {disk: 20M}
 
             """)

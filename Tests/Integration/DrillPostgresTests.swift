@@ -123,6 +123,24 @@ struct DrillPostgresTests {
         let whole = try drill("dumps")
         #expect(whole.result.status == 0, "\(whole.result.errors)")
         #expect(DrillRun.verdicts(whole.records[0])["dumps/rows"] == "passed")
+        // They were restored into a cluster of their own, which can be asked.
+        #expect(DrillRun.verdicts(whole.records[0])["dumps/contents-2"] == "passed")
+        #expect(DrillRun.phases(whole.records[0], "dumps").contains("replay"))
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            """
+            sources: {dumps: {url: '\(server.dumpURL())'}}
+            drills:
+              asked:
+                systems:
+                  dumps:
+                    checks:
+                      orders: {sql: SELECT count(*) FROM orders, expect: '20000'}
+                      other: {sql: SELECT current_database(), expect: other, database: other}
+
+            """)
+        let asked = try drill("asked")
+        #expect(asked.result.status == 0, "\(asked.result.errors)")
         for kind in ["page", "missing-file", "swapped-row", "old-snapshot"] {
             let (result, records) = try drill("dumps", "--sabotage", kind)
             #expect(result.status == 4, "\(kind): \(result.errors)")
@@ -142,7 +160,7 @@ struct DrillPostgresTests {
         for name in ["postgres", "pg_controldata", "pg_verifybackup"] {
             let body =
                 name == "postgres"
-                ? "case $1 in --version) echo 'postgres (PostgreSQL) 15.0';; *) echo 'FATAL: no mood' >&2; exit 1;; esac"
+                ? "[ $1 = --version ] && { echo 'postgres (PostgreSQL) 15.0'; exit; }; echo 'FATAL: no mood' >&2; false"
                 : "exec /usr/lib/postgresql/15/bin/\(name) \"$@\""
             _ = try run.file("programs/\(name)", "#!/bin/sh\n\(body)\n")
             chmod(programs + "/" + name, 0o755)

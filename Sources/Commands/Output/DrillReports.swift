@@ -24,7 +24,8 @@ enum DrillText {
             if finding.severity == "info" { output.remark("holdfast: note: \(text)") } else { output.warning(text) }
         case .settled(let record):
             output.warning(
-                "the drill \(record.id) of \(record.started) was \(record.verdict) and left no evidence; it has some now"
+                "the drill \(record.id) of \(record.started) was \(record.verdict) and left no evidence; "
+                    + "it has some now"
             )
         }
     }

@@ -95,7 +95,9 @@ extension ConfigurationSchema {
     static let checkSQL = Key(
         name: "sql", type: .text(.statement),
         doc:
-            "A statement that reads, over a database's copy. What it answers is held to `expect`, `atLeast` or `atMost`.",
+            """
+            A statement that reads, over a database's copy. What it answers is held to `expect`, `atLeast` or `atMost`.
+            """,
         absence: "see below", example: "SELECT count(*) FROM orders")
     static let checkHeartbeat = Key(
         name: "heartbeat", type: .text(.statement),

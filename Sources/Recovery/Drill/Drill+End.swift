@@ -21,7 +21,8 @@ extension Drill {
             record.facts["scratch.mostDisk"] = String(watch.mostDisk)
             record.facts["scratch.mostMemory"] = String(watch.mostMemory)
             record.facts["phase"] = nil
-            for (name, duration) in plan.declared.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            for name in [RecoveryPhase.detect, .decide, .cutover] {
+                guard let duration = plan.declared[name] else { continue }
                 record.phases.append(EvidencePhase(name, .declared(duration)))
             }
             record.measure(plan)
@@ -95,8 +96,12 @@ extension EvidenceMember {
 extension SnapshotRecord {
     /// About what a restored copy takes with all that a server writes beside it.
     var scratchBytes: UInt64 {
-        let spare: UInt64 = workload == PostgresWorkload.kind ? 128 << 20 : 1 << 20
-        return counts.bytes + counts.bytes / 20 + spare
+        switch workload {
+        case PostgresWorkload.kind: return counts.bytes + counts.bytes / 20 + (128 << 20)
+        // The dumps, and a cluster of them with its indexes and its log.
+        case DumpWorkload.kind: return counts.bytes * 4 + (256 << 20)
+        default: return counts.bytes + counts.bytes / 20 + (1 << 20)
+        }
     }
 }
 

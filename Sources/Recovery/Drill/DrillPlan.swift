@@ -9,7 +9,7 @@ import Workloads
 package enum PointChoice: Sendable, Hashable {
     case latest
     /// Any, each as likely as the others.
-    case random
+    case arbitrary
     case oldest
     /// The one with the most log to replay; the newest of several.
     case worstReplay
@@ -22,7 +22,7 @@ package enum PointChoice: Sendable, Hashable {
     package init?(_ text: String) {
         switch text {
         case "latest": self = .latest
-        case "random": self = .random
+        case "random": self = .arbitrary
         case "oldest": self = .oldest
         case "worst-replay": self = .worstReplay
         default:
@@ -35,7 +35,7 @@ package enum PointChoice: Sendable, Hashable {
     package var name: String {
         switch self {
         case .latest: "latest"
-        case .random: "random"
+        case .arbitrary: "random"
         case .oldest: "oldest"
         case .worstReplay: "worst-replay"
         case .time: "time"

@@ -39,7 +39,7 @@ struct PointSelection {
         switch choice {
         case .latest: return try newest(of: points)
         case .oldest: return points[0].snapshot
-        case .random: return points[try Self.number(below: points.count, entropy)].snapshot
+        case .arbitrary: return points[try Self.number(below: points.count, entropy)].snapshot
         case .worstReplay:
             let most = points.map { Self.logBytes($0.record) ?? 0 }.max() ?? 0
             return try newest(of: points.filter { (Self.logBytes($0.record) ?? 0) == most })

@@ -1,4 +1,4 @@
-// Dumps as files, looked through without a server.
+// Dumps looked through as files, and restored into a server of their own where its programs are.
 
 import CLinux
 import Glibc
@@ -7,7 +7,7 @@ import Repository
 
 extension DumpWorkload {
     /// Reads each dump through: its parts are whole, and hold the rows that were counted when it was taken; and lets
-    /// pg_restore list it.
+    /// pg_restore list it. With a scratch server what came of their restore into it is told as well.
     package func check(
         _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
     ) throws(HoldfastError) -> [WorkloadFinding] {
@@ -24,7 +24,12 @@ extension DumpWorkload {
                     WorkloadFinding(.error, "dump", "\(dump.name): \(error.message)", code: .checkFailed))
             }
         }
-        return findings
+        if let scratch = scratch as? PostgresScratch { return findings + scratch.findings }
+        return findings + [
+            WorkloadFinding(
+                .warning, "server", "the dumps were looked through, and not restored into a server",
+                hint: "Install the server's programs of the version of the source.")
+        ]
     }
 
     private static func check(

@@ -18,6 +18,7 @@ package struct DumpWorkload: Workload {
         var capabilities = WorkloadCapabilities()
         capabilities.canBeRestoredTo = true
         capabilities.expectsContents = true
+        capabilities.needsScratch = true
         return capabilities
     }
 

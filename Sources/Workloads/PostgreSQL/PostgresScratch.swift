@@ -20,21 +20,24 @@ package final class PostgresScratch: WorkloadScratch {
     let programs: PostgresPrograms
     let user: ServerUser
     let role: String
-    /// What was looked at before the server changed the copy.
-    let findings: [WorkloadFinding]
+    /// What was looked at before the server changed the copy, or what came of filling it. Written before others see it.
+    nonisolated(unsafe) var findings: [WorkloadFinding]
+    private let isMadeForIt: Bool
     private let place: ScratchPlace
     private let process: any RunningProcess
 
     /// What is settled before anything is started.
-    private struct Preparation {
+    struct Preparation {
         var data: String
         var programs: PostgresPrograms
         var user: ServerUser
         var findings: [WorkloadFinding]
         var control: [String: String]
+        /// The data directory is no copy.
+        var isMade = false
     }
 
-    private init(
+    init(
         _ preparation: Preparation, _ place: ScratchPlace, _ process: any RunningProcess, address: String, role: String
     ) {
         self.address = address
@@ -43,6 +46,7 @@ package final class PostgresScratch: WorkloadScratch {
         programs = preparation.programs
         user = preparation.user
         findings = preparation.findings
+        isMadeForIt = preparation.isMade
         self.place = place
         self.process = process
     }
@@ -52,6 +56,11 @@ package final class PostgresScratch: WorkloadScratch {
     /// The directory of its socket.
     var socketDirectory: String { place.inner }
 
+    /// How a client reaches the database `name`; empty for the server as a whole.
+    func address(database name: String) throws(HoldfastError) -> PostgresAddress {
+        try Self.address(place, role, name)
+    }
+
     /// Options by which a client of PostgreSQL reaches it.
     var clientOptions: [String] { ["-h", socketDirectory, "-p", Self.port, "-U", role, "-w"] }
 
@@ -59,6 +68,8 @@ package final class PostgresScratch: WorkloadScratch {
         process.terminate()
         _ = process.wait()
         place.remove()
+        // What was restored stays; a cluster that was made for the server goes with it.
+        if isMadeForIt { try? PostgresDirectory.removeAll(data) }
     }
 
     // MARK: Starting
@@ -195,7 +206,7 @@ package final class PostgresScratch: WorkloadScratch {
         return [try PostgresChecks.manifest(programs, directory.path, user, context)]
     }
 
-    private static func launch(
+    static func launch(
         _ preparation: Preparation, _ place: ScratchPlace, _ context: WorkloadContext
     ) throws(HoldfastError) -> any RunningProcess {
         let user = preparation.user
@@ -265,7 +276,7 @@ package final class PostgresScratch: WorkloadScratch {
         return roles
     }
 
-    private static func wait(
+    static func wait(
         for process: any RunningProcess, _ preparation: Preparation, _ place: ScratchPlace, roles: [String],
         until end: Duration, _ patience: Duration, _ context: WorkloadContext
     ) throws(HoldfastError) -> (address: String, role: String) {
@@ -301,7 +312,7 @@ package final class PostgresScratch: WorkloadScratch {
         }
     }
 
-    private static func address(
+    static func address(
         _ place: ScratchPlace, _ role: String, _ database: String
     ) throws(HoldfastError) -> PostgresAddress {
         func escaped(_ text: String) -> String {
