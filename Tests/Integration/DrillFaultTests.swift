@@ -152,6 +152,20 @@ struct DrillFaultTests {
         #expect(DrillRun.findings(gone.records[0]).contains(names[0]), "\(DrillRun.findings(gone.records[0]))")
     }
 
+    @Test("whose directory the programs' user cannot reach says so", .enabled(if: geteuid() == 0))
+    func closedParent() throws {
+        let drill = try prepared()
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            "sources: {web: {url: 'dir:source'}}\n"
+                + "drills: {d: {systems: {web: {checks: {look: {command: ['true']}}}}}}\n")
+        #expect(try drill("d").result.status == 0)
+        chmod(drill.run.directory.path, 0o700)
+        let (result, records) = try drill("d")
+        #expect(result.status == 4 && result.output.contains("cannot get to"), "\(result.output)")
+        #expect(DrillRun.verdicts(records[0])["web/look"] == "failed")
+    }
+
     @Test("two at once both pass, and neither disturbs the other")
     func twoAtOnce() throws {
         let drill = try prepared()

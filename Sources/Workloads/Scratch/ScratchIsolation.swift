@@ -33,7 +33,13 @@ package struct ScratchIsolation: Sendable {
 
     /// The words that start `words` as the owner of `directory`, without network, and that end them with us.
     func words(_ words: [String], for directory: String) throws(HoldfastError) -> [String] {
-        let prefix = try ServerUser(for: directory).prefix
+        let user = try ServerUser(for: directory)
+        guard user.reaches(directory) else {
+            throw HoldfastError(
+                .targetFailed, "the user \(user.name), as whom programs run, cannot get to \(directory)",
+                hint: "Name a scratch directory whose parents everybody may pass with --scratch.")
+        }
+        let prefix = user.prefix
         guard !prefix.isEmpty else { return withoutNetwork + ["setpriv", "--no-new-privs"] + Self.ending + words }
         return withoutNetwork + prefix.dropLast() + Self.ending + words
     }
