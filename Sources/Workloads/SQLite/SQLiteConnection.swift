@@ -127,6 +127,10 @@ final class SQLiteConnection {
     }
 
     func text(_ sql: String) throws(HoldfastError) -> String {
+    /// Whether the last failure means that a statement cannot be made for this database, with nothing read yet: it
+    /// needs a function or collation of its application, or the schema contradicts itself.
+    var isUnsupported: Bool { sqlite3_extended_errcode(handle) & 0xFF == SQLITE_ERROR }
+
         var value = ""
         try query(sql) { value = $0.text(0) }
         return value
