@@ -78,6 +78,30 @@ struct PostgresFaultTests {
     @Test("that is stopped or killed in the middle, nothing is committed and the reason is told", arguments: [2, 3, 9])
     func stopped(signal: Int32) throws {
         let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
+    @Test("whose archive takes no log, a backup does not wait for that, since it brings the log itself")
+    func failingArchive() throws {
+        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
+        try server.make()
+        try server.setting("archive_mode = on\narchive_command = 'false'")
+        try server.start()
+        try server.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) i")
+        #expect(try run("init").status == 0)
+        let backup = try run.start(["backup", server.url()])
+        // The server says so after a minute of waiting, and would go on.
+        while backup.process.isRunning, !server.logText.contains("still waiting for all required WAL") {
+            pause(.milliseconds(100))
+        }
+        if backup.process.isRunning { backup.send(SIGKILL) }
+        let taken = try backup.finish()
+        #expect(taken.status == 0, "\(taken.errors)")
+        server.stop()
+        #expect(try run("restore", "latest", "--to", "pgdata:out").status == 0)
+        let copy = PostgresServer(in: run.directory.path, data: "out")
+        try copy.start()
+        #expect(try copy.sql("SELECT count(*) FROM kept") == "1000")
+        copy.stop()
+    }
+
         try server.make()
         try server.start()
         try server.bench("-iq", "-s", "2")
