@@ -23,6 +23,8 @@ package struct RestoreStage: Sendable {
     }
 
     package var parts: [Part]
+    /// Called once when all but ``Part/last`` of all parts is on stable storage, and nothing of that is written yet.
+    package var beforeLast: (@Sendable () throws(HoldfastError) -> [WorkloadFinding])?
     /// What the workload notes for itself.
     package var notes: [String: String] = [:]
 

@@ -180,6 +180,9 @@ struct PostgresTests {
             }
             #expect(error?.code == .checkFailed && error?.message.contains("base/1/16384") == true, "\(error as Any)")
             #expect(!exists(directory + "/global/pg_control") && exists(directory + "/holdfast.restoring"))
+        let cleared = try stage.beforeLast.map { try $0() } ?? []
+        #expect(cleared.map(\.message) == ["2 files that are not in the snapshot were removed"])
+        #expect(!exists(directory + "/base/1/99999") && !exists(directory + "/base/5"))
         }
     }
 
@@ -200,6 +203,21 @@ struct PostgresTests {
         other.facts["systemIdentifier"] = "78"
         let error = #expect(throws: HoldfastError.self) { try workload.prepareRestore(of: other, context) }
         #expect(error?.code == .targetFailed && error?.message.contains("holds cluster 77") == true, "\(error as Any)")
+    @Test("of the place of a tablespace only the directory of the snapshot's own version is cleared")
+    func otherVersions() throws {
+        let place = TemporaryDirectory()
+        let directory = place.path + "/data"
+        let (_, _, stage, _) = try restored(directory)
+        let kept = ["PG_14_202107181/5/16385", "PG_150_202209061/5/1", "lost+found/#12", "notes"]
+        let later = ["PG_15_202209061/5/16385", "PG_15_202209061/5/16385_vm"]
+        for name in kept + later { try write(name, "x", in: place.path + "/space") }
+        symlink(place.path + "/space", directory + "/pg_tblspc/16384")
+        _ = try stage.beforeLast.map { try $0() }
+        for name in kept { #expect(exists("\(place.path)/space/\(name)"), "\(name)") }
+        for name in later { #expect(!exists("\(place.path)/space/\(name)"), "\(name)") }
+        #expect(exists("\(place.path)/space/PG_15_202209061"))
+    }
+
         other.workload = "dir"
         #expect(throws: HoldfastError.self) { try workload.prepareRestore(of: other, context) }
     }

@@ -19,12 +19,14 @@ extension RestoreSession {
         let context = context
         let stage = try stage(in: workload, filter, context)
         var result = RestoreResult()
+        var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
             for part in stage.parts {
                 var first = filter
                 if !part.last.isEmpty { first = try PathFilter(include: [], exclude: part.last.map { Array($0.utf8) }) }
                 result.add(try write(part, first, record, options, threads, progress))
             }
+            if result.isComplete, let beforeLast = stage.beforeLast { findings += try beforeLast() }
             for part in stage.parts where !part.last.isEmpty && result.isComplete {
                 let last = try PathFilter(include: part.last.map { Array($0.utf8) }, exclude: [])
                 result.add(try write(part, last, record, options, threads, progress))
@@ -33,7 +35,7 @@ extension RestoreSession {
             _ = try? workload.finishRestore(stage, of: record, isComplete: false, context)
             throw error
         }
-        let findings = try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
+        findings += try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
         return (result, findings)
     }
 
