@@ -216,10 +216,11 @@ struct PostgresScratchTests {
         // A live one's directory is locked, so nobody takes it away.
         let stopped = Shared()
         let real = try #require(realpath(setting.data, nil).map { String(cString: $0) })
-        _ = ScratchPlace.removeLeftovers { stopped.paths.append($0) }
+        _ = ScratchPlace.removeLeftovers { data, _ in stopped.paths.append(data) }
         #expect(!stopped.paths.contains(real))
         // What a crash leaves is the same, unlocked.
-        let left = parent.path + "/holdfast-scratch-0123456789abcdef"
+        let name = URL(fileURLWithPath: live.socketDirectory).deletingLastPathComponent().lastPathComponent
+        let left = parent.path + "/" + name
         #expect(mkdir(left, 0o711) == 0)
         try Data(real.utf8).write(to: URL(fileURLWithPath: left + "/owner"))
         #expect(ScratchPlace.removeLeftovers(in: parent.path, stop: PostgresScratch.stopServer) == [real])
@@ -244,3 +245,18 @@ struct PostgresScratchTests {
         }
     }
 }
+    @Test("of a process that crashed is told from a server that somebody else started over the copy since")
+    func foreignServer() throws {
+        let parent = TemporaryDirectory()
+        let setting = try Setting()
+        // The source's own server stands for one that an operator started over what was restored.
+        let real = try #require(realpath(setting.directory.path + "/data", nil).map { String(cString: $0) })
+        let left = parent.path + "/holdfast-scratch-0123456789abcdef"
+        #expect(mkdir(left, 0o711) == 0)
+        try Data(real.utf8).write(to: URL(fileURLWithPath: left + "/owner"))
+        #expect(ScratchPlace.removeLeftovers(in: parent.path, stop: PostgresScratch.stopServer) == [real])
+        #expect(!FileManager.default.fileExists(atPath: left))
+        #expect(isServed(real))
+        #expect(try setting.cluster.ask("SELECT count(*) FROM t") == "30000")
+    }
+

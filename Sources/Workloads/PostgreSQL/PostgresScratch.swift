@@ -352,8 +352,10 @@ package final class PostgresScratch: WorkloadScratch {
 
     // MARK: After a crash
 
-    /// Stops what runs over the data directory at `data`, when it is a server that was started over it.
-    package static func stopServer(over data: String) {
+    /// Stops the server that was started over the copy at `data` from the scratch place of that name.
+    ///
+    /// The copy is its maker's, who may long have started a server of their own over it, which is left alone.
+    package static func stopServer(over data: String, from place: String) {
         guard let process = try? PostgresDirectory(data).runningServer() else { return }
         // The postmaster works in its data directory; another process that got its number does not.
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
@@ -372,3 +374,15 @@ package final class PostgresScratch: WorkloadScratch {
         }
     }
 }
+        // Where its configuration is says from where it was started.
+        guard arguments(of: process).contains(where: { $0.hasSuffix("/\(place)/s/postgresql.conf") }) else { return }
+
+    private static func arguments(of process: Int32) -> [String] {
+        let number = holdfast_openat(AT_FDCWD, "/proc/\(process)/cmdline", O_RDONLY, 0)
+        guard number >= 0 else { return [] }
+        let file = OwnedDescriptor(number)
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = Glibc.read(file.number, &bytes, bytes.count)
+        guard count > 0 else { return [] }
+        return bytes[..<count].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
