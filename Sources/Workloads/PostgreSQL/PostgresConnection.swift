@@ -133,6 +133,21 @@ package final class PostgresConnection: @unchecked Sendable {
     package func send(_ statement: String, for action: String) throws(HoldfastError) {
         guard PQsendQuery(handle, statement) == 1 else { throw connectionFailure(action) }
     }
+    /// Runs one statement and returns its rows, each of which has `columns` fields.
+    ///
+    /// - Throws: `.sourceFailed` for rows of another kind, see ``HoldfastError/postgres(_:during:)``.
+    package func rows(
+        _ statement: String, columns: Int, for action: String
+    ) throws(HoldfastError) -> [[String?]] {
+        let rows = try rows(statement, for: action)
+        guard rows.allSatisfy({ $0.count == columns }) else {
+            throw HoldfastError(
+                .sourceFailed, "\(action): the server sent other columns than were asked for",
+                hint: "Check that the server is PostgreSQL, and no proxy for it.")
+        }
+        return rows
+    }
+
 
     /// The next result of the statement sent last; nil after its last.
     package func nextResult(for action: String) throws(HoldfastError) -> PostgresResult? {
