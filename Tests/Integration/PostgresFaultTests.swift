@@ -41,6 +41,9 @@ struct PostgresFaultTests {
         try refused("postgres://secret:right@localhost/", run, 64, "a password inside a URL is refused")
         try refused(server.url(more: "&password=right"), run, 64, "a password inside a URL is refused")
         try refused(server.url(more: "&nonsense=1"), run, 64, "nonsense")
+        var elsewhere = run
+        elsewhere.variables["PGHOSTADDR"] = "127.0.0.1"
+        try refused(server.url(), elsewhere, 64, "PGHOSTADDR")
         #expect(try run.snapshotCount() == 0)
         withFile.variables["PGPASSFILE"] = try run.file("right", "*:*:replication:secret:right\n")
         let taken = try withFile("backup", server.url(user: "secret"))
@@ -75,9 +78,6 @@ struct PostgresFaultTests {
 
     // MARK: While a backup runs
 
-    @Test("that is stopped or killed in the middle, nothing is committed and the reason is told", arguments: [2, 3, 9])
-    func stopped(signal: Int32) throws {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
     @Test("whose archive takes no log, a backup does not wait for that, since it brings the log itself")
     func failingArchive() throws {
         let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
@@ -102,6 +102,9 @@ struct PostgresFaultTests {
         copy.stop()
     }
 
+    @Test("that is stopped or killed in the middle, nothing is committed and the reason is told", arguments: [2, 3, 9])
+    func stopped(signal: Int32) throws {
+        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
         try server.make()
         try server.start()
         try server.bench("-iq", "-s", "2")

@@ -23,6 +23,9 @@ package final class PostgresConnection: @unchecked Sendable {
     /// Notices kept; more are counted.
     static let maximumNotices = 1000
     private static let nap: Int32 = 50
+    /// What holds where the URL says nothing. A server whose machine vanished is given up after two minutes, in which
+    /// it answered no probe; the system's own patience is two hours.
+    static let standard = ["keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"]
 
     private final class Notices: Sendable {
         let state = Mutex<(kept: [PostgresReport], count: Int)>(([], 0))
@@ -44,7 +47,7 @@ package final class PostgresConnection: @unchecked Sendable {
         cancellation: Cancellation, timeout: Duration = .seconds(30)
     ) throws(HoldfastError) {
         try cancellation.check()
-        var parameters = address.parameters
+        var parameters = Self.standard.merging(address.parameters) { $1 }
         if parameters["application_name"] == nil { parameters["fallback_application_name"] = "holdfast" }
         parameters["client_encoding"] = "UTF8"
         switch purpose {
@@ -75,6 +78,7 @@ package final class PostgresConnection: @unchecked Sendable {
                 }
             }, receiver)
         // All properties are set, so `deinit` ends the connection.
+        try refuseOtherServer()
         try connect(until: clock.uptime() + timeout, timeout)
     }
 
@@ -129,10 +133,6 @@ package final class PostgresConnection: @unchecked Sendable {
         return rows
     }
 
-    /// Sends one statement, whose results come from ``nextResult(for:)``.
-    package func send(_ statement: String, for action: String) throws(HoldfastError) {
-        guard PQsendQuery(handle, statement) == 1 else { throw connectionFailure(action) }
-    }
     /// Runs one statement and returns its rows, each of which has `columns` fields.
     ///
     /// - Throws: `.sourceFailed` for rows of another kind, see ``HoldfastError/postgres(_:during:)``.
@@ -148,6 +148,10 @@ package final class PostgresConnection: @unchecked Sendable {
         return rows
     }
 
+    /// Sends one statement, whose results come from ``nextResult(for:)``.
+    package func send(_ statement: String, for action: String) throws(HoldfastError) {
+        guard PQsendQuery(handle, statement) == 1 else { throw connectionFailure(action) }
+    }
 
     /// The next result of the statement sent last; nil after its last.
     package func nextResult(for action: String) throws(HoldfastError) -> PostgresResult? {
@@ -238,6 +242,14 @@ package final class PostgresConnection: @unchecked Sendable {
         }
     }
 
+    /// libpq prefers an address of PGHOSTADDR or of a service file to the host of the URL.
+    private func refuseOtherServer() throws(HoldfastError) {
+        guard address.isLocal, let other = PQhostaddr(handle), other.pointee != 0 else { return }
+        throw HoldfastError(
+            .usage, "the URL names a socket of this machine, and PGHOSTADDR or a service file another server",
+            hint: "Unset PGHOSTADDR, or give the host's name in the URL.")
+    }
+
     private func wait(
         for events: Int32, until deadline: Duration? = nil, _ timeout: Duration = .zero
     ) throws(HoldfastError) {
@@ -252,6 +264,12 @@ package final class PostgresConnection: @unchecked Sendable {
                     hint: "Check host and port, and what stands between here and the server.", retry: .later)
             }
             var watched = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
+            // poll(2) would wait for ever for what is no descriptor.
+            guard watched.fd >= 0 else {
+                throw HoldfastError(
+                    .sourceFailed, "the connection to the PostgreSQL server broke",
+                    hint: "Check that the server is up and look into its log; nothing was committed.", retry: .later)
+            }
             let ready = poll(&watched, 1, Self.nap)
             if ready > 0 { return }
             if ready < 0, errno != EINTR {
