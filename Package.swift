@@ -110,7 +110,7 @@ let package = Package(
         tests(
             "Conformance",
             ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
-        tests("Integration", ["Primitives", "CLinux", "TestSupport", "holdfast"]),
+        tests("Integration", ["Primitives", "CLinux", "ObjectStore", "Repository", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]
 )

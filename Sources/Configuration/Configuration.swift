@@ -44,6 +44,9 @@ package struct ConfiguredRepository: Sendable, Hashable {
     package var location: String
     package var opening = Opening.unsaid
     package var mirrors: [String] = []
+    /// Those of the location and the mirrors that were declared so.
+    package var offsite: [String] = []
+    package var immutable: [String] = []
 }
 
 /// A source of the file, with what the defaults add.

@@ -49,7 +49,23 @@ struct ConfigurationBuilder {
             }
             repository.mirrors.append(mirror)
         }
+        repository.offsite = copies(Keys.offsite, value, repository)
+        repository.immutable = copies(Keys.immutable, value, repository)
         return repository
+    }
+
+    /// Copies of a repository that a list names.
+    private mutating func copies(
+        _ key: Key, _ value: SectionValue, _ repository: ConfiguredRepository
+    ) -> [String] {
+        (value.list(key) ?? []).map { text, position in
+            let location = absolute(text)
+            if location != repository.location, !repository.mirrors.contains(location) {
+                problems.add(
+                    position, "`\(key.name)`: this is neither the location nor a mirror of `\(repository.name)`")
+            }
+            return location
+        }
     }
 
     /// The repository that a section names, when there is one of that name.

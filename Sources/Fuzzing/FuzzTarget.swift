@@ -49,6 +49,10 @@ package enum FuzzTarget: UInt8, CaseIterable, Sendable {
     case archive = 31
     case backupManifest = 32
     case baseBackup = 33
+    case evidence = 34
+    case evidenceRecord = 35
+    case evidenceFile = 36
+    case dumpArchive = 37
 
     package init?(name: String) {
         guard let target = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
@@ -125,6 +129,10 @@ package final class Fuzzer {
         case .archive: try archive(bytes)
         case .backupManifest: try backupManifest(bytes)
         case .baseBackup: try baseBackup(bytes)
+        case .evidence: try evidence(bytes)
+        case .evidenceRecord: try evidenceRecord(bytes)
+        case .evidenceFile: try evidenceFile(bytes)
+        case .dumpArchive: try dumpArchive(bytes)
         }
     }
 

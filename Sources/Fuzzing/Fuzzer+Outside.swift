@@ -57,6 +57,7 @@ extension Fuzzer {
             found.append(ObjectNames.snapshot(tag, id))
             _ = id.time
         }
+        if let (slot, number) = ObjectNames.evidenceNumber(key) { found.append(ObjectNames.evidence(slot, number)) }
         if let (id, number) = ObjectNames.leaseNumber(key) { found.append(ObjectNames.lease(id, number)) }
         if let (id, revision) = ObjectNames.slotRevision(key) { found.append(ObjectNames.slot(id, revision: revision)) }
         if let (slot, epoch, digest) = ObjectNames.grantName(key) {

@@ -26,6 +26,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case sourceIncomplete = "source-incomplete"
     case emptyStream = "empty-stream"
     case snapshotNotFound = "snapshot-not-found"
+    case evidenceNotFound = "evidence-not-found"
     case pathNotFound = "path-not-found"
     case unsafePath = "unsafe-path"
     case targetFailed = "target-failed"

@@ -41,3 +41,13 @@ extension Duration {
         return text.isEmpty ? "0s" : text
     }
 }
+
+extension Duration {
+    /// Whole nanoseconds; what does not fit into 64 bits becomes the nearest that does.
+    package var nanosecondsClamped: Int64 {
+        let parts = components
+        let product = parts.seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let sum = product.partialValue.addingReportingOverflow(parts.attoseconds / 1_000_000_000)
+        return product.overflow || sum.overflow ? (parts.seconds < 0 ? .min : .max) : sum.partialValue
+    }
+}

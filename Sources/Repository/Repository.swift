@@ -153,6 +153,21 @@ package struct Repository: Sendable {
         return Repository(store: store, environment: environment, format: format, keyring: keyring)
     }
 
+    /// The copy of this repository in another store, opened with the same keys. Nothing remembers what it showed.
+    ///
+    /// - Throws: `.repositoryNotFound` without one, `.repositoryExists` when it is another repository.
+    package func copy(in other: any ObjectStore) throws(HoldfastError) -> Repository {
+        let format = try Self.readFormat(in: other, trusted: keyring.adminKey)
+        guard format.repository == id else {
+            throw HoldfastError(
+                .repositoryExists, "\(other.location) holds another repository",
+                hint: "Correct `mirrors` in the configuration.")
+        }
+        var environment = environment
+        environment.witness = nil
+        return Repository(store: other, environment: environment, format: format, keyring: keyring)
+    }
+
     init(store: any ObjectStore, environment: Environment, format: FormatObject, keyring: Keyring) {
         self.store = store
         self.environment = environment

@@ -22,13 +22,57 @@ package struct RestoreStage: Sendable {
         }
     }
 
+    /// A file of the snapshot that goes into a receiver instead of a directory.
+    package struct Stream: Sendable {
+        /// Its path as `ls` shows it.
+        package var path: [[UInt8]]
+        package var receiver: any StreamReceiver
+
+        package init(_ path: [[UInt8]], _ receiver: any StreamReceiver) {
+            self.path = path
+            self.receiver = receiver
+        }
+    }
+
     package var parts: [Part]
     /// Called once when all but ``Part/last`` of all parts is on stable storage, and nothing of that is written yet.
     package var beforeLast: (@Sendable () throws(HoldfastError) -> [WorkloadFinding])?
+    /// Takes the snapshot's only root as a stream, in place of `parts`: a file as it is, a directory as a tar archive.
+    package var receiver: (any RestoreReceiver)?
+    /// Fed one after the other, after the parts.
+    package var streams: [Stream] = []
     /// What the workload notes for itself.
     package var notes: [String: String] = [:]
 
     package init(_ parts: [Part]) { self.parts = parts }
+
+    package init(receiver: any RestoreReceiver) {
+        parts = []
+        self.receiver = receiver
+    }
+}
+
+/// Takes a restored stream. Thread: one at a time.
+package protocol RestoreReceiver: AnyObject, Sendable {
+    /// Called once, before the first byte.
+    func begin() throws(HoldfastError)
+
+    /// Takes the next bytes, all of them.
+    func write(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError)
+}
+
+/// Takes the bytes of one file of a snapshot, in order.
+///
+/// Thread: one call at a time.
+package protocol StreamReceiver: AnyObject, Sendable {
+    /// - Throws: `.targetFailed` when nothing more can be taken; the other streams go on.
+    func receive(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError)
+
+    /// Called after the last byte.
+    func finish() throws(HoldfastError)
+
+    /// Called instead of ``finish()`` after a failure, also one of its own: takes back what can be taken back.
+    func abort()
 }
 
 /// A snapshot that was restored, to be looked at.

@@ -16,6 +16,8 @@ package struct WorkloadScheme: Sendable {
     package var isPath = false
     /// The source is one stream of bytes, and a command may make it.
     package var isStream = false
+    /// Nothing need stand behind the colon.
+    package var mayBeBare = false
     package var capabilities: WorkloadCapabilities
     /// Makes the workload of a URL of this scheme; nil when what stands behind the scheme cannot be meant.
     package var make: @Sendable (_ rest: String, WorkloadOptions) -> (any Workload)?
@@ -46,6 +48,10 @@ package struct WorkloadScheme: Sendable {
             capabilities: PgdataWorkload.capabilities
         ) { PgdataWorkload(path: $0, options: $1) },
         WorkloadScheme(
+            name: "command", form: "command:[SOURCE]", doc: "a program that takes a stream back", mayBeBare: true,
+            capabilities: CommandTarget.capabilities
+        ) { CommandTarget(source: $0, options: $1) },
+        WorkloadScheme(
             name: "pgdump", form: "pgdump:postgres://USER@HOST/NAME",
             doc: "a PostgreSQL database, or without NAME all of them, by pg_dump",
             capabilities: DumpWorkload.capabilities
@@ -72,7 +78,7 @@ package struct WorkloadScheme: Sendable {
     package static func workload(_ url: String, _ options: WorkloadOptions = WorkloadOptions()) -> (any Workload)? {
         guard let colon = url.firstIndex(of: ":"), let scheme = named(url[..<colon]) else { return nil }
         let rest = String(url[url.index(after: colon)...])
-        return rest.isEmpty || rest.utf8.contains(0) ? nil : scheme.make(rest, options)
+        return rest.isEmpty && !scheme.mayBeBare || rest.utf8.contains(0) ? nil : scheme.make(rest, options)
     }
 }
 
@@ -80,7 +86,7 @@ package struct WorkloadScheme: Sendable {
 package struct WorkloadOptions: Sendable {
     package var exclusions = Exclusions()
     package var oneFileSystem = false
-    /// A command whose output is the stream.
+    /// A command whose output is the stream, or one that takes it back.
     package var command: [String] = []
     /// Take a tar stream apart into its members.
     package var unpack = false
@@ -88,6 +94,14 @@ package struct WorkloadOptions: Sendable {
     package var minimumSize = ByteCount(1)
     /// Where tablespaces are restored to, by their directories at the source.
     package var tablespaces: [String: String] = [:]
+    /// Of a dump of several databases the one that is restored; nil for that which is called as the target.
+    package var database: String?
+    /// Of a dumped database the tables that are restored, as `schema.name`; empty for all of it.
+    package var tables: [String] = []
+    /// What stands in the way of a restored database or table is dropped.
+    package var replaces = false
+    /// Owners and rights are restored too.
+    package var restoresOwners = true
 
     package init() {}
 }

@@ -133,11 +133,11 @@ struct OutputTests {
         #expect(
             try text(KeysRotatedReport(slot: "s", epoch: nil)) == #"{"schema":"holdfast.keys-rotate/1","slot":"s"}"#)
         let key = KeySummary(
-            slot: "s", role: "admin", label: "l", created: "t", opensWith: "password", readback: false, sources: 0,
-            newestEpoch: 1, isCurrent: true)
+            slot: "s", role: "admin", label: "l", created: "t", opensWith: "password", readback: false, attest: true,
+            sources: 0, newestEpoch: 1, isCurrent: true)
         #expect(
             try text(KeysReport(repository: "r", epoch: 1, keys: [key])) == """
-                {"epoch":1,"keys":[{"created":"t","isCurrent":true,"label":"l","newestEpoch":1,"opensWith":"password",\
+                {"epoch":1,"keys":[{"attest":true,"created":"t","isCurrent":true,"label":"l","newestEpoch":1,"opensWith":"password",\
                 "readback":false,"role":"admin","slot":"s","sources":0}],"repository":"r","schema":"holdfast.keys/1"}
                 """)
         let damaged = DamagedObject("snapshots/a/b", HoldfastError(.corruptObject, "m"))

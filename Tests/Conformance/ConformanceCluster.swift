@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Primitives
 import Testing
 
 /// A cluster in a directory of its own, with a few tables, run without TCP until it is dropped.
@@ -42,7 +43,7 @@ final class ConformanceCluster: @unchecked Sendable {
             ])
         try process.run()
         while process.isRunning, try status("\(Self.binaries)/pg_isready", "-q", "-h", "\(place)/s") != 0 {
-            usleep(50_000)
+            SystemClock().sleep(for: .milliseconds(50), unless: Cancellation())
         }
         try sql("CREATE DATABASE \"o'dd \"\"näme@\" TEMPLATE template0")
         try sql("CREATE TABLE t (i int PRIMARY KEY, v text NOT NULL DEFAULT 'x')")

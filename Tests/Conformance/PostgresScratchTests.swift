@@ -74,7 +74,8 @@ struct PostgresScratchTests {
         ) {
             try $0.sql("CREATE PUBLICATION p FOR ALL TABLES")
             try $0.sql(
-                "CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere dbname=x' PUBLICATION p WITH (connect = false, enabled = false)"
+                "CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere dbname=x' PUBLICATION p "
+                    + "WITH (connect = false, enabled = false)"
             )
             try $0.sql("BEGIN; INSERT INTO t VALUES (-1); PREPARE TRANSACTION 'left'")
         }

@@ -34,7 +34,7 @@ struct WorkloadUnderTest: Sendable, CustomTestStringConvertible {
     let make: @Sendable () throws -> WorkloadFixture
     var testDescription: String { scheme }
 
-    static let all = [files, command, sqlite] + (ConformanceCluster.isInstalled ? [postgres] : [])
+    static let all = [files, command, sqlite] + (ConformanceCluster.isInstalled ? [postgres, dumps] : [])
 
     static let files = WorkloadUnderTest(scheme: "dir", target: "dir") {
         let directory = TemporaryDirectory()
@@ -73,6 +73,15 @@ struct WorkloadUnderTest: Sendable, CustomTestStringConvertible {
         let server = try ConformanceCluster(in: directory.path)
         return WorkloadFixture(
             directory: directory, rest: server.rest, broken: "///?host=\(directory.path)/none",
+            expected: directory.path + "/source", server: server)
+    }
+
+    static let dumps = WorkloadUnderTest(scheme: "pgdump") {
+        let directory = TemporaryDirectory()
+        try run("mkdir source", directory)
+        let server = try ConformanceCluster(in: directory.path)
+        return WorkloadFixture(
+            directory: directory, rest: "postgres:" + server.rest, broken: "postgres:///?host=\(directory.path)/none",
             expected: directory.path + "/source", server: server)
     }
 

@@ -1,6 +1,7 @@
 // Runs the commands of README.md, docs/guide.md and docs/DATABASES.md as they stand there, with the built program.
 
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -71,13 +72,29 @@ struct DocumentedCommands {
 struct DocumentedCommandsTests {
     @Test(
         "every command of the document does what the document says",
-        arguments: ["README.md", "docs/guide.md", "docs/DATABASES.md"])
+        arguments: ["README.md", "docs/guide.md"])
     func documented(name: String) throws {
+        let result = try run(try script(of: name))
+        #expect(result.status == 0, "\(result.output.suffix(4096))")
+    }
+
+    @Test(
+        "so does every command about databases, with a cluster to try them on", .enabled(if: PostgresServer.isInstalled)
+    )
+    func databases() throws {
+        let directory = TemporaryDirectory()
+        let server = try DocumentedServer(in: directory.path)
+        let result = try withExtendedLifetime(server) {
+            try run(try script(of: "docs/DATABASES.md"), in: directory, server.environment)
+        }
+        #expect(result.status == 0, "\(result.output.suffix(4096))")
+    }
+
+    private func script(of name: String) throws -> String {
         let commands = DocumentedCommands(try text(of: name))
         #expect(commands.commands.count > 10, "\(name) tells next to nothing to type")
         #expect(commands.languages.isSubset(of: ["sh", "console", "text"]), "use text for what is not to be run")
-        let result = try run(commands.script(name: name))
-        #expect(result.status == 0, "\(result.output.suffix(4096))")
+        return commands.script(name: name)
     }
 
     @Test("the first command with another status than the documented one stops the run and is named")
@@ -116,8 +133,11 @@ struct DocumentedCommandsTests {
     }
 
     /// Runs a script in an empty home with the built program first on PATH; output and errors come as one text.
-    private func run(_ script: String) throws -> (status: Int32, output: String) {
-        let directory = TemporaryDirectory()
+    ///
+    /// - Parameter environment: Besides HOME and PATH; what it says of PATH comes after the program's directory.
+    private func run(
+        _ script: String, in directory: TemporaryDirectory = TemporaryDirectory(), _ environment: [String: String] = [:]
+    ) throws -> (status: Int32, output: String) {
         let home = directory.path + "/home"
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         // A file, so that a command of the script cannot read the rest of it.
@@ -129,8 +149,8 @@ struct DocumentedCommandsTests {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         process.arguments = ["-o", "pipefail", file]
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        process.environment = ["PATH": ProductBinary.directory + ":" + path, "HOME": home]
+        let path = environment["PATH"] ?? ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        process.environment = environment.merging(["PATH": ProductBinary.directory + ":" + path, "HOME": home]) { $1 }
         process.currentDirectoryURL = URL(fileURLWithPath: home)
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
@@ -139,5 +159,52 @@ struct DocumentedCommandsTests {
         process.waitUntilExit()
         try output.seek(toOffset: 0)
         return (process.terminationStatus, String(decoding: try output.readToEnd() ?? Data(), as: UTF8.self))
+    }
+}
+
+/// The cluster that the document's commands find by libpq's variables.
+private final class DocumentedServer {
+    let environment: [String: String]
+    private let server: PostgresServer
+    private let home: String
+
+    init(in place: String) throws {
+        server = PostgresServer(in: place)
+        home = place + "/home"
+        try server.make("-k")
+        let rules = "local all postgres trust\n"
+        try rules.write(toFile: server.data + "/pg_hba.conf", atomically: false, encoding: .utf8)
+        // In the file and not in the arguments, since the document starts servers itself.
+        try server.setting("listen_addresses = ''\nunix_socket_directories = '\(server.sockets)'\nfsync = off")
+        try server.start()
+        let programs = place + "/programs"
+        try FileManager.default.createDirectory(atPath: programs, withIntermediateDirectories: true)
+        // A server does not run as root. What it would inherit is closed: Foundation waits for all who hold its socket.
+        let words = PostgresServer.wrapper + ["\(PostgresServer.binaries)/pg_ctl", "\"$@\""]
+        let script = """
+            #!/bin/bash
+            for name in /proc/self/fd/*; do
+                if ((${name##*/} > 2 && ${name##*/} != 255)); then eval "exec ${name##*/}>&-"; fi
+            done
+            exec \(words.joined(separator: " ")) 255>&-
+
+            """
+        try script.write(toFile: programs + "/pg_ctl", atomically: false, encoding: .utf8)
+        chmod(programs + "/pg_ctl", 0o755)
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        environment = [
+            "PATH": programs + ":" + PostgresServer.binaries + ":" + path, "PGHOST": server.sockets,
+            "PGUSER": "postgres",
+            "PGDATA": server.data,
+        ]
+    }
+
+    /// Ends what the document started and, after a failure, did not stop.
+    deinit {
+        for data in [server.data, home + "/restored"] {
+            _ = try? PostgresServer.run(
+                ["\(PostgresServer.binaries)/pg_ctl", "-D", data, "-m", "immediate", "-s", "stop"], in: home)
+        }
+        server.stop(SIGQUIT)
     }
 }

@@ -41,6 +41,7 @@ struct FormatSamples {
         samples.merge(try packObjects()) { $1 }
         samples.merge(try snapshotObjects()) { $1 }
         samples.merge(try otherObjects()) { $1 }
+        samples.merge(try evidenceObjects()) { $1 }
         samples["primitives"] = primitives
         return samples
     }

@@ -118,4 +118,20 @@ struct GoldenEncodingTests {
         #expect(try TombstoneObject(try bytes("tombstone"), name: "t") == samples.tombstone)
         #expect(try HoldObject(try bytes("hold"), name: "h") == samples.hold)
     }
+
+    @Test("evidence reads back, in a chain and in files")
+    func evidence() throws {
+        #expect(try EvidenceRecord(try bytes("evidence record"), name: "e") == EvidenceSamples.full())
+        let parsed = try EvidenceObject.parse(try bytes("evidence"), name: "e")
+        #expect(parsed.object == samples.evidence)
+        try SignedFrame.verify(parsed.body, parsed.signature, key: samples.opened.signing.publicKey, name: "e")
+        for key in [samples.dataKey, samples.opened.agreement] {
+            #expect(try parsed.record(with: [key], name: "e") == EvidenceSamples.full())
+        }
+        let draft = EvidenceDraft(repository: samples.repository, record: EvidenceSamples.full())
+        #expect(try EvidenceFile(try bytes("evidence draft"), name: "e") == .draft(draft))
+        #expect(try EvidenceFile(try bytes("evidence proof"), name: "e") == .proof(samples.proof))
+        let snapshot = try SnapshotRecord(try bytes("snapshot record with evidence"), name: "r")
+        #expect(snapshot.evidence == samples.evidence.others)
+    }
 }

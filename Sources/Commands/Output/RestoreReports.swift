@@ -56,6 +56,12 @@ struct RestoreReport: Encodable {
     let ownersNotSet: Int
     let socketsSkipped: Int
     let notes: [String]
+    /// What the target's kind verified.
+    let findings: [Finding]
+
+    struct Finding: Encodable {
+        let severity, subject, message: String
+    }
 
     struct Damaged: Encodable {
         struct Part: Encodable {
@@ -104,10 +110,10 @@ struct RestoreReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case schema, snapshot, isComplete, files, directories, others, hardLinks, bytesWritten, bytesAlreadyThere
         case bytesFetched, seconds, damagedCount, damaged, failureCount, failures, warnings, ownersNotSet
-        case socketsSkipped, notes
+        case socketsSkipped, notes, findings
     }
 
-    init(_ result: RestoreResult, snapshot: SnapshotID, seconds: Double) {
+    init(_ result: RestoreResult, _ findings: [WorkloadFinding], snapshot: SnapshotID, seconds: Double) {
         self.snapshot = snapshot.description
         isComplete = result.isComplete
         files = result.files
@@ -126,5 +132,8 @@ struct RestoreReport: Encodable {
         ownersNotSet = result.report.ownersNotSet
         socketsSkipped = result.report.socketsSkipped
         notes = result.notes
+        self.findings = findings.map {
+            Finding(severity: $0.severity.rawValue, subject: $0.subject, message: $0.message)
+        }
     }
 }

@@ -150,7 +150,7 @@ struct ConfiguredBackup {
         return options
     }
 
-    private static func workloads(
+    static func workloads(
         of source: ConfiguredSource, _ options: WorkloadOptions
     ) throws(HoldfastError) -> [any Workload] {
         switch source.origin {

@@ -105,7 +105,8 @@ enum CheckText {
         let counts = report.counts
         lines.append(
             "checked \(counts.snapshots) snapshots, \(counts.runs) index runs, \(counts.packs) packs "
-                + "(\(ByteCount(counts.packBytes))) and \(counts.others) other objects")
+                + "(\(ByteCount(counts.packBytes))), \(counts.evidence) links of evidence and \(counts.others) other "
+                + "objects")
         if counts.packsRead > 0 {
             lines.append(
                 "read \(counts.packsRead) of \(counts.packs) packs from end to end "
@@ -179,7 +180,7 @@ struct CheckSummary: Encodable {
 
     struct Counts: Encodable {
         let snapshots, tombstones, runs, packs, packBytes, packsRead, packBytesRead: UInt64
-        let chunksVerified, plainBytesVerified, nodes, references, others: UInt64
+        let chunksVerified, plainBytesVerified, nodes, references, evidence, others: UInt64
     }
 
     init(_ report: CheckReport, heads: [HeadSummary]? = nil, isKeyless: Bool) {
@@ -204,6 +205,6 @@ struct CheckSummary: Encodable {
             snapshots: all.snapshots, tombstones: all.tombstones, runs: all.runs, packs: all.packs,
             packBytes: all.packBytes, packsRead: all.packsRead, packBytesRead: all.packBytesRead,
             chunksVerified: all.chunksVerified, plainBytesVerified: all.plainBytesVerified, nodes: all.nodes,
-            references: all.references, others: all.others)
+            references: all.references, evidence: all.evidence, others: all.others)
     }
 }

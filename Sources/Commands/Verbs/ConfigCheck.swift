@@ -74,6 +74,8 @@ struct ConfigCheckReport: Encodable {
         /// How it is opened: a reference, never a secret.
         let password, keyFile: String?
         let mirrors: [String]
+        let offsite: [String]
+        let immutable: [String]
         let isDefault: Bool
     }
 
@@ -121,7 +123,8 @@ struct ConfigCheckReport: Encodable {
             }
             return Place(
                 name: repository.name, location: repository.location, password: password, keyFile: keyFile,
-                mirrors: repository.mirrors, isDefault: repository.name == configuration.defaultRepository)
+                mirrors: repository.mirrors, offsite: repository.offsite, immutable: repository.immutable,
+                isDefault: repository.name == configuration.defaultRepository)
         }
         sources = configuration.sources.map(Self.source)
     }
@@ -163,7 +166,8 @@ extension ConfigCheckReport {
             lines.append("repository \(repository.name)\(repository.isDefault ? " (default)" : "")")
             lines += Self.lines([
                 ("location", repository.location), ("password", repository.password), ("keyFile", repository.keyFile),
-                ("mirrors", Self.list(repository.mirrors)),
+                ("mirrors", Self.list(repository.mirrors)), ("offsite", Self.list(repository.offsite)),
+                ("immutable", Self.list(repository.immutable)),
             ])
         }
         for source in sources {

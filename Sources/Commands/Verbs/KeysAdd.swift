@@ -44,6 +44,8 @@ struct KeysAdd: ParsableCommand {
               holdfast keys add --role writer --label web-1 --source web --new-password-file web-1.password
 
               holdfast keys add --role maintainer --label prune-host --new-key-file prune.key
+
+              holdfast keys add --role restorer --attest --label drills --new-key-file drills.key
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
@@ -59,6 +61,9 @@ struct KeysAdd: ParsableCommand {
         name: .long,
         help: "A writer can read what it stored itself, and so store changed pages of databases as small deltas.")
     var readback = false
+
+    @Flag(name: .long, help: "The holder may sign evidence of drills and restores; an admin always may.")
+    var attest = false
 
     @Option(
         name: .customLong("source"),
@@ -81,9 +86,12 @@ struct KeysAdd: ParsableCommand {
             let repository = try context.openRepository()
             try repository.keyring.require(.admin, toDo: "add keys")
             let key = try secret.key(context)
+            var rights: Rights = []
+            if readback { rights.insert(.readback) }
+            if attest { rights.insert(.attest) }
             let slot = try repository.addKey(
                 Repository.NewKey(
-                    label: label, role: role, rights: readback ? .readback : [], sources: sources,
+                    label: label, role: role, rights: rights, sources: sources,
                     secret: key.secret, derivation: key.isRaw ? .rawKey : .standard))
             try context.output.line("added key slot \(slot) (role \(role))")
             try context.output.json(

@@ -62,6 +62,8 @@ struct KeySummary: Encodable {
     /// `password` or `raw key`; nil when the slot object is gone.
     let opensWith: String?
     let readback: Bool
+    /// The right is there by the role, or beside it.
+    let attest: Bool
     /// How many sources the slot may make snapshots of; 0 for all.
     let sources: Int
     let newestEpoch: UInt32
@@ -70,6 +72,7 @@ struct KeySummary: Encodable {
     var rightsText: String {
         var parts: [String] = []
         if readback { parts.append("readback") }
+        if attest { parts.append("attest") }
         if sources > 0 { parts.append(sources == 1 ? "1 source" : "\(sources) sources") }
         return parts.joined(separator: ", ")
     }
@@ -91,6 +94,7 @@ struct KeySummary: Encodable {
                 created: object?.created.description,
                 opensWith: object.map { $0.derivation == .rawKey ? "raw key" : "password" },
                 readback: member.rights[epoch]?.contains(.readback) ?? false,
+                attest: !member.isRevoked && member.mayAttest(in: epoch),
                 sources: member.sources[epoch]?.count ?? 0, newestEpoch: epoch,
                 isCurrent: member.slot == repository.keyring.slot)
         }

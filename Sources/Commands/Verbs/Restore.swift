@@ -1,6 +1,7 @@
-// holdfast restore: what a snapshot holds, back into a directory or a database.
+// holdfast restore: what a snapshot holds, back into a directory, a database or a program.
 
 import ArgumentParser
+import Configuration
 import Primitives
 import Recovery
 import Repository
@@ -9,7 +10,7 @@ import Workloads
 struct RestoreVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Restore a snapshot into a directory or a database.",
+        abstract: "Restore a snapshot into a directory, a database or a program.",
         discussion: """
             SNAPSHOT is the beginning of an id, latest, or latest:SOURCE. A snapshot of one directory puts its \
             contents straight into the target; one of several puts each under its own name; a stream becomes a file \
@@ -23,11 +24,25 @@ struct RestoreVerb: ParsableCommand {
             A SQLite database is restored beside its place, looked through, and put into place in one step; a target \
             that is in use is refused. Of a snapshot of several the one is taken that is called as the target.
 
+            command: gives a stream back to a program on its standard input: that of the configured source behind \
+            the colon, or that of the snapshot's own source, or the one after --. It must read all and exit 0; when a \
+            piece is damaged it is killed before it sees an end.
+
+            Dumps of PostgreSQL databases go through pg_restore into a server: all with the roles that they need, or \
+            with a database at the end of the URL that one. Errors of pg_restore and rows that are missing are told, \
+            and the exit status is then 4.
+
             Examples:
+
+              holdfast restore latest:shop --to command:
+
+              holdfast restore latest:shop --to command: -- pg_restore --clean --dbname shop
 
               holdfast restore latest:app --to sqlite:/srv/app/app.db
 
               holdfast restore latest --to dir:/srv/restored
+
+              holdfast restore latest:shop --to pgdump:postgres://localhost/shop --table public.orders
 
               holdfast restore latest:web --to dir:/tmp/look --include '/conf/*.yaml' --dry-run
             """)
@@ -38,6 +53,11 @@ struct RestoreVerb: ParsableCommand {
 
     @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
     var snapshot: String
+
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp("With --to command:, after -- the program and its arguments.", valueName: "command"))
+    var command: [String] = []
 
     @Option(
         name: .long,
@@ -66,6 +86,8 @@ struct RestoreVerb: ParsableCommand {
             valueName: "old=new"))
     var tablespace: [String] = []
 
+    @OptionGroup(title: "PostgreSQL Dump Options") var dump: DumpRestoreOptions
+
     @Flag(name: .long, help: "Say what would be fetched and how long it would take, and write nothing.")
     var dryRun = false
 
@@ -77,6 +99,8 @@ struct RestoreVerb: ParsableCommand {
             let selector = try SnapshotSelector(snapshot)
             var workload = WorkloadOptions()
             workload.tablespaces = try tablespaces()
+            try dump.apply(to: &workload, target: to.workload)
+            workload.restoresOwners = !noOwnership
             let filter = try PathFilter(
                 include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
             let repository = try context.openRepository(transfer)
@@ -85,6 +109,7 @@ struct RestoreVerb: ParsableCommand {
                 (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
             }
             defer { session.close() }
+            workload.command = try takers(of: session, context)
             let threads = min(Restorer.maximumThreads, transfer.threads ?? Host.processors)
             if dryRun {
                 let plan = try context.withProgress { (progress) throws(HoldfastError) in
@@ -102,8 +127,10 @@ struct RestoreVerb: ParsableCommand {
                     to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
             }
             for finding in findings { Self.show(finding, on: context.output) }
-            try report(result, session, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
-            return result.isComplete ? .success : .failed
+            try report(
+                result, session, findings, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
+            guard result.isComplete else { return .failed }
+            return findings.contains { $0.severity == .error } ? .checkFailed : .success
         }
     }
 
@@ -122,6 +149,36 @@ struct RestoreVerb: ParsableCommand {
             throw HoldfastError(.usage, "--tablespace goes with --to pgdata:DIR", hint: "Leave it out.")
         }
         return places
+    }
+
+    /// The command that takes the stream; empty when the target is none.
+    private func takers(of session: RestoreSession, _ context: CommandContext) throws(HoldfastError) -> [String] {
+        guard let target = to.workload as? CommandTarget else {
+            guard command.isEmpty else {
+                throw HoldfastError(.usage, "a command goes with --to command:", hint: "Leave it out.")
+            }
+            return []
+        }
+        if !command.isEmpty {
+            guard target.source.isEmpty else {
+                throw HoldfastError(
+                    .usage, "both a source and a command are named", hint: "Write --to command: before --.")
+            }
+            return command
+        }
+        let name = target.source.isEmpty ? try session.snapshot.readableRecord().source : target.source
+        guard let configuration = try context.configuration() else {
+            throw HoldfastError(
+                .usage, "there is no configuration file that says how `\(name)` is restored",
+                hint: "Give the command after --, or name a file with --config or HOLDFAST_CONFIG.")
+        }
+        let source = try configuration.requireSource(named: name)
+        guard case .command(let configured) = source.origin, let words = configured.restore else {
+            throw HoldfastError(
+                .usage, "\(configuration.path) says of `\(name)` no command that restores it",
+                hint: "Add `restore` to its `command`, or give the command after --.")
+        }
+        return words
     }
 
     private func report(_ plan: RestorePlan, threads: Int, to output: Output) throws(HoldfastError) {
@@ -145,7 +202,8 @@ struct RestoreVerb: ParsableCommand {
     }
 
     private func report(
-        _ result: RestoreResult, _ session: RestoreSession, seconds: Double, to output: Output
+        _ result: RestoreResult, _ session: RestoreSession, _ findings: [WorkloadFinding], seconds: Double,
+        to output: Output
     ) throws(HoldfastError) {
         for damaged in result.damaged.prefix(100) {
             let parts = damaged.parts.prefix(8).map { part in
@@ -175,7 +233,7 @@ struct RestoreVerb: ParsableCommand {
         try output.line("time      \(RestoreTime.text(seconds))")
         if result.damagedCount > 0 { try output.line("damaged   \(result.damagedCount) paths") }
         if result.failureCount > 0 { try output.line("failed    \(result.failureCount) paths") }
-        try output.json(RestoreReport(result, snapshot: session.snapshot.id, seconds: seconds))
+        try output.json(RestoreReport(result, findings, snapshot: session.snapshot.id, seconds: seconds))
     }
 }
 

@@ -46,8 +46,21 @@ enum ConfigurationSchema {
         doc: "Second copies. `holdfast mirror` without `--to` brings all of them up to date.", absence: "none",
         example: "[/mnt/second/repository]")
 
+    static let offsite = Key(
+        name: "offsite", type: .list(of: .location, minimum: 0),
+        doc: """
+            Which of `location` and `mirrors` are at another place than the sources; the others count as local. \
+            Declared, not measured: `holdfast rpo` counts the exposure of each class by itself.
+            """,
+        absence: "all are local", example: "[/mnt/second/repository]")
+    static let immutable = Key(
+        name: "immutable", type: .list(of: .location, minimum: 0),
+        doc: "Which of `location` and `mirrors` nobody can delete from or change for a time. Declared, not measured.",
+        absence: "none is", example: "[/mnt/second/repository]")
+
     static let repository = Section(
-        name: "Repository", doc: "One repository.", keys: [location, password, keyFile, mirrors],
+        name: "Repository", doc: "One repository.",
+        keys: [location, password, keyFile, mirrors, offsite, immutable],
         rules: [.atMostOne(["password", "keyFile"])])
 
     // MARK: Sources
@@ -161,8 +174,8 @@ enum ConfigurationSchema {
     static let restore = Key(
         name: "restore", type: .list(of: .argument, minimum: 1),
         doc: """
-            The program and its arguments that take the same on standard input. Shown by `holdfast config check`; \
-            until restores run it, pipe `holdfast dump` into it.
+            The program and its arguments that take the same on standard input. `holdfast restore SNAPSHOT --to \
+            command:` runs it; unless it reads all and exits 0, the restore has failed.
             """,
         absence: "not said", example: "[pg_restore, --dbname, shop]")
     static let streamName = Key(

@@ -24,6 +24,7 @@ package final class ContentReader {
     private let index: Index
     private let tree: SnapshotTree
     private let single: ChunkReader
+    private let counters: RestoreCounters
     private let stretches: StretchReader
     private let decoder: ChunkDecoder
     private let hash: KeyedHash
@@ -38,7 +39,8 @@ package final class ContentReader {
         let packs = PackReader(store: repository.store, keyring: repository.keyring)
         tree = try repository.makeTree(index, packs: packs)
         single = try repository.makeReader(index, packs)
-        stretches = StretchReader(packs: packs, counters: RestoreCounters(Progress()))
+        counters = RestoreCounters(Progress())
+        stretches = StretchReader(packs: packs, counters: counters)
         decoder = try ChunkDecoder()
         hash = KeyedHash(key: try repository.keyring.key(.dataID))
         gap = Int(clamping: min(repository.store.capabilities.coalescingGap.bytes, 1 << 20))
@@ -46,6 +48,13 @@ package final class ContentReader {
         window = .allocate(byteCount: 1 << 20, alignment: 16)
         zeros = .allocate(byteCount: Self.zeroCount, alignment: 16)
         zeros.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    /// Bytes read from packs so far.
+    var bytesFetched: UInt64 {
+        var result = RestoreResult()
+        counters.fill(&result)
+        return result.bytesFetched
     }
 
     deinit {

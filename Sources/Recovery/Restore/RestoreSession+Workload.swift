@@ -21,6 +21,7 @@ extension RestoreSession {
         var result = RestoreResult()
         var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
+            if let receiver = stage.receiver { result.add(try stream(record, to: receiver, progress)) }
             for part in stage.parts {
                 var first = filter
                 if !part.last.isEmpty { first = try PathFilter(include: [], exclude: part.last.map { Array($0.utf8) }) }
@@ -31,12 +32,49 @@ extension RestoreSession {
                 let last = try PathFilter(include: part.last.map { Array($0.utf8) }, exclude: [])
                 result.add(try write(part, last, record, options, threads, progress))
             }
+            try feed(stage.streams, into: &result, progress)
         } catch {
             _ = try? workload.finishRestore(stage, of: record, isComplete: false, context)
             throw error
         }
         findings += try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
         return (result, findings)
+    }
+
+    /// Streams the snapshot's only root; what lacks a piece is not begun.
+    private func stream(
+        _ record: SnapshotRecord, to receiver: any RestoreReceiver, _ progress: Progress
+    ) throws(HoldfastError) -> RestoreResult {
+        let plan = try self.plan()
+        guard plan.missing == 0 else {
+            throw HoldfastError(
+                .objectMissing, "\(plan.missing) pieces of the stream are in no pack, or their lists are damaged",
+                hint: "Run `holdfast check`, or restore to dir:PATH what is there.")
+        }
+        let kept = rely(on: plan)
+        let layout = SnapshotLayout(record.roots)
+        guard layout.roots.count == 1, let placed = layout.roots.first else {
+            throw HoldfastError(
+                .usage, "the snapshot holds \(record.roots.count) things, and a command takes one",
+                hint: "Restore to dir:PATH.")
+        }
+        progress.enter(.restoring, bytesTotal: plan.bytes)
+        let dump = try Dump(repository, snapshot, index: index, progress: progress)
+        try receiver.begin()
+        var result = RestoreResult()
+        let summary: Dump.Summary
+        if placed.root.entry.metadata.kind == .directory {
+            summary = try dump.archive(placed.place, as: .tar) { (bytes) throws(HoldfastError) in
+                try receiver.write(bytes)
+            }
+        } else {
+            summary = try dump.file(placed.root.entry) { (bytes) throws(HoldfastError) in try receiver.write(bytes) }
+        }
+        result.files = summary.entries
+        result.bytesWritten = summary.bytes
+        result.bytesFetched = plan.bytesToFetch
+        result.notes = kept
+        return result
     }
 
     private var context: WorkloadContext {
@@ -64,6 +102,8 @@ extension RestoreSession {
         var context = context
         context.isDryRun = true
         let stage = try stage(in: workload, filter, context)
+        // A receiver takes all, whatever it holds.
+        if stage.receiver != nil { return try plan(filter: filter) }
         let record = try snapshot.readableRecord()
         var whole: RestorePlan?
         for part in stage.parts {

@@ -57,17 +57,22 @@ package struct RestoreSession: Sendable {
     package func run(
         _ plan: RestorePlan, target: TreeWriter, threads: Int, progress: Progress = Progress()
     ) throws(HoldfastError) -> RestoreResult {
-        var further = notes
-        do throws(HoldfastError) {
-            try lease?.rely(on: plan.packs)
-        } catch {
-            further.append("the lease could not be renewed: \(error.message)")
-        }
+        let further = rely(on: plan)
         var result = try Restorer(repository, index: index).run(
             plan, target: target, threads: threads, progress: progress,
             cancellation: repository.environment.cancellation)
         result.notes += further
         return result
+    }
+
+    /// Has the lease keep what `plan` reads; what is to be known of that is returned.
+    func rely(on plan: RestorePlan) -> [String] {
+        do throws(HoldfastError) {
+            try lease?.rely(on: plan.packs)
+            return notes
+        } catch {
+            return notes + ["the lease could not be renewed: \(error.message)"]
+        }
     }
 
     /// Ends the lease. Call it whether the restore succeeded or not.

@@ -32,6 +32,19 @@ final class CheckCollector: Sendable {
         add(CheckFinding(severity, problem, object, message))
     }
 
+    /// Runs `body` over an object; a failure becomes a finding, unless the object is gone since it was listed.
+    func examine(
+        _ info: ObjectInfo, limit: ByteCount, _ body: ([UInt8]) throws(HoldfastError) -> Void
+    ) throws(HoldfastError) {
+        do throws(HoldfastError) {
+            try object(info.key, limit: limit, body)
+        } catch {
+            if error.code == .interrupted { throw error }
+            if error.code == .objectMissing, try store.info(info.key) == nil { return }
+            add(error, about: info.key.path)
+        }
+    }
+
     /// Turns a failure into a finding about `object`.
     func add(_ error: HoldfastError, about object: String, severity: CheckSeverity = .error) {
         let problem: CheckProblem =

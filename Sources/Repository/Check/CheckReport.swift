@@ -102,6 +102,8 @@ package struct CheckCounts: Sendable, Hashable {
     package var nodes: UInt64 = 0
     /// Chunks that the trees of the snapshots name, repeats in nodes read once counted.
     package var references: UInt64 = 0
+    /// Links of evidence.
+    package var evidence: UInt64 = 0
     /// Objects of all other kinds.
     package var others: UInt64 = 0
 

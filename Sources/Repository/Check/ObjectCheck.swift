@@ -38,6 +38,7 @@ struct ObjectCheck {
                 < ($1.object.tag.bytes, $1.object.sequence, $1.object.id)
         }
         SnapshotChains(objects.snapshots).check(collector)
+        try EvidenceChainCheck(collector, keyring: keyring, objects: objects).run()
         for info in try list(ObjectNames.leases) { try checkLease(info, objects) }
         for info in try list(ObjectNames.holds) { try checkHold(info, objects) }
         try checkStrays()
@@ -58,17 +59,10 @@ struct ObjectCheck {
         return infos.sorted { $0.key < $1.key }
     }
 
-    /// Runs `body` over an object; a failure becomes a finding, unless the object is gone since it was listed.
     private func examine(
         _ info: ObjectInfo, limit: ByteCount, _ body: ([UInt8]) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
-        do throws(HoldfastError) {
-            try collector.object(info.key, limit: limit, body)
-        } catch {
-            if error.code == .interrupted { throw error }
-            if error.code == .objectMissing, try store.info(info.key) == nil { return }
-            collector.add(error, about: info.key.path)
-        }
+        try collector.examine(info, limit: limit, body)
     }
 
     private func countOther() { collector.count { $0.others += 1 } }
@@ -256,7 +250,7 @@ struct ObjectCheck {
 
     /// Names below the known directories that stand for nothing, and directories that format 1 does not know.
     private func checkStrays() throws(HoldfastError) {
-        let reserved = ["parity/", "logs/", "verify/", "evidence/", "runs/", "audit/"]
+        let reserved = ["parity/", "logs/", "verify/", "runs/", "audit/"]
         for info in try list("") {
             let key = info.key
             let isKnown =
@@ -270,6 +264,7 @@ struct ObjectCheck {
                 case "leases": ObjectNames.leaseNumber(key) != nil
                 case "gc": ObjectNames.collection(key) != nil
                 case "holds": ULID(key.lastPart) != nil
+                case "evidence": ObjectNames.evidenceNumber(key) != nil
                 default: reserved.contains { key.path.hasPrefix($0) }
                 }
             if !isKnown {

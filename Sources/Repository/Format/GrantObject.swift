@@ -34,6 +34,8 @@ package struct Rights: OptionSet, Sendable, Hashable {
     package init(rawValue: UInt32) { self.rawValue = rawValue }
     /// A writer's own data packs are sealed to its slot too, so that it can make deltas against them.
     package static let readback = Rights(rawValue: 1)
+    /// The slot may sign evidence; an admin always may.
+    package static let attest = Rights(rawValue: 2)
 }
 
 /// One kind of key in a grant. Raw values are part of format 1; unknown ones are kept and ignored.

@@ -17,6 +17,11 @@ package enum ObjectKind: UInt8, Sendable, CaseIterable {
     case done = 11
     case hold = 12
     case epoch = 13
+    case evidence = 14
+    /// A record in a file, which nobody signed; never in a store.
+    case evidenceDraft = 15
+    /// A link of evidence with what it takes to check it without the repository; never in a store.
+    case evidenceProof = 16
 }
 
 /// The common head of all objects.

@@ -16,6 +16,7 @@ package enum ObjectNames {
     package static let collections = "gc/"
     package static let holds = "holds/"
     package static let epochs = "epochs/"
+    package static let evidence = "evidence/"
 
     package static func format(_ number: UInt32) -> ObjectKey { key("format/\(number)") }
     package static func epoch(_ number: Epoch) -> ObjectKey { key("epochs/\(number)") }
@@ -41,6 +42,8 @@ package enum ObjectNames {
         kind == .sweep ? sweep(generation) : kind == .done ? done(generation) : condemned(generation)
     }
     package static func hold(_ id: ULID) -> ObjectKey { key("holds/\(id)") }
+    package static func evidence(of slot: SlotID) -> String { "evidence/\(slot)/" }
+    package static func evidence(_ slot: SlotID, _ number: UInt32) -> ObjectKey { key("evidence/\(slot)/\(number)") }
 
     package static func packID(_ key: ObjectKey) -> PackID? {
         let parts = key.path.split(separator: "/", omittingEmptySubsequences: false)
@@ -65,6 +68,14 @@ package enum ObjectNames {
         guard parts.count == 3, parts[0] == "leases", let id = ULID(parts[1]), let number = number(parts[2])
         else { return nil }
         return (id, number)
+    }
+
+    package static func evidenceNumber(_ key: ObjectKey) -> (slot: SlotID, number: UInt32)? {
+        let parts = key.path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "evidence", let slot = SlotID(hex: parts[1]), let number = number(parts[2]),
+            number > 0
+        else { return nil }
+        return (slot, number)
     }
 
     package static func slotRevision(_ key: ObjectKey) -> (id: SlotID, revision: UInt32)? {

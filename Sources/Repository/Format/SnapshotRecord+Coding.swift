@@ -22,6 +22,7 @@ extension SnapshotRecord {
         case flags = 16
         case roots = 17
         case unreadable = 18
+        case evidence = 19
     }
 
     package var encoded: [UInt8] {
@@ -62,6 +63,7 @@ extension SnapshotRecord {
                 writer.string(item.reason)
             }
         }
+        if !evidence.isEmpty { put(.evidence) { EvidenceHead.write(evidence, to: &$0) } }
         var writer = ByteWriter()
         map.write(to: &writer)
         return writer.bytes
@@ -120,6 +122,10 @@ extension SnapshotRecord {
         for _ in 0..<(try reader.count(each: 2, atMost: Self.maximumUnreadableKept)) {
             let path = try reader.prefixed(atMost: 64 << 10)
             unreadable.append(UnreadablePath(path: path, reason: try reader.string(atMost: 4096)))
+        }
+        if map[Field.evidence.rawValue] != nil {
+            reader = try take(.evidence)
+            evidence = try EvidenceHead.list(from: &reader)
         }
         unknown = map
     }

@@ -78,6 +78,8 @@ package struct SnapshotRecord: Sendable, Hashable {
     package var roots: [SnapshotRoot] = []
     package var unreadable: [UnreadablePath] = []
     package var unreadableCount: UInt64 = 0
+    /// The newest links of evidence that were there or known of, in order of slots.
+    package var evidence: [EvidenceHead] = []
     /// Fields that this version does not know, kept as they are.
     package var unknown = FieldMap()
 

@@ -67,6 +67,15 @@ package struct Member: Sendable, Hashable {
         }
     }
 
+    /// Whether the slot could sign evidence in `epoch`.
+    package func mayAttest(in epoch: Epoch) -> Bool {
+        switch roles[epoch] {
+        case .admin: true
+        case .writer, .maintainer, .restorer: rights[epoch]?.contains(.attest) ?? false
+        case .revoked, nil: false
+        }
+    }
+
     /// Whether the slot ever could condemn packs, supersede runs and bury snapshots.
     package var mayCollect: Bool { roles.values.contains { $0 == .admin || $0 == .maintainer } }
 }
@@ -179,6 +188,7 @@ package struct Keyring: Sendable {
         return current.role == .writer && own ? [current.dataPublic, agreement.publicKey] : [current.dataPublic]
     }
 
+    package var mayAttest: Bool { role == .admin || current.rights.contains(.attest) }
     package var canReadData: Bool { current.dataPrivate != nil }
     package var canReadStructure: Bool { current.structurePrivate != nil }
 

@@ -53,6 +53,8 @@ package struct StoreMemory: Sendable, Hashable {
     package var epochs: [Epoch: Bytes32] = [:]
     package var collections: [UInt32: Collection] = [:]
     package var heads: [SourceTag: Head] = [:]
+    /// The newest link of each chain of evidence: its number and, if it was read, its digest.
+    package var evidence: [SlotID: EvidenceHead] = [:]
 
     package init() {}
 
@@ -64,6 +66,7 @@ package struct StoreMemory: Sendable, Hashable {
         epochs.merge(other.epochs) { known, _ in known }
         for (number, collection) in other.collections { collections[number, default: Collection()].add(collection) }
         for (tag, head) in other.heads { learn(head, of: tag) }
+        for head in other.evidence.values { learn(head) }
         trim()
     }
 
@@ -74,7 +77,15 @@ package struct StoreMemory: Sendable, Hashable {
         }
     }
 
+    mutating func learn(_ head: EvidenceHead) {
+        if let known = evidence[head.slot], known.number > head.number || known == head { return }
+        evidence[head.slot] = head
+    }
+
     private mutating func trim() {
+        if evidence.count > EvidenceHead.maximumCount {
+            for slot in evidence.keys.sorted().dropLast(EvidenceHead.maximumCount) { evidence[slot] = nil }
+        }
         if epochs.count > Self.maximumEpochs {
             for epoch in epochs.keys.sorted().dropLast(Self.maximumEpochs) { epochs[epoch] = nil }
         }
@@ -93,14 +104,16 @@ package struct StoreMemory: Sendable, Hashable {
 extension StoreMemory {
     /// | bytes | what |
     /// |---|---|
-    /// | 8 | `HFMEMO01` |
+    /// | 8 | `HFMEMO02`, or `HFMEMO01` and no chains of evidence |
     /// | 16 | repository |
     /// | 4 | format |
     /// | … | epochs: count, then number 4 and digest 32 each |
     /// | … | collections: count, then number 4, steps 1 (bits: condemned, sweep, done), digests 32 and 32 each |
     /// | … | heads: count, then tag 16, sequence 8, id 16, digest 32, seen 8 each |
+    /// | … | chains of evidence: count, then slot 16, number 4, digest 32 each, in order of slots |
     /// | 32 | HMAC of all before, under a key of the repository |
-    private static let magic: [UInt8] = Array("HFMEMO01".utf8)
+    private static let magic: [UInt8] = Array("HFMEMO02".utf8)
+    private static let firstMagic: [UInt8] = Array("HFMEMO01".utf8)
     private static let steps: [ObjectKind] = [.condemned, .sweep, .done]
     package static let maximumSize = ByteCount.mebi(4)
 
@@ -131,13 +144,15 @@ extension StoreMemory {
             writer.raw(head.digest)
             writer.i64(head.seen.nanoseconds)
         }
+        EvidenceHead.write(evidence.values.sorted { $0.slot < $1.slot }, to: &writer)
         return writer.bytes
     }
 
     /// Reads what ``encoded(_:)`` wrote.
     init(_ bytes: [UInt8], repository: RepositoryID, name: String) throws(HoldfastError) {
         var reader = ByteReader(bytes, as: name)
-        for byte in Self.magic where try reader.u8() != byte { throw reader.corrupt("it is of another kind") }
+        let magic = try reader.raw(Self.magic.count)
+        guard magic == Self.magic || magic == Self.firstMagic else { throw reader.corrupt("it is of another kind") }
         guard RepositoryID(try reader.bytes16()) == repository else { throw reader.corrupt("it is another's") }
         format = try reader.u32()
         for _ in 0..<(try reader.count(each: 36, atMost: Self.maximumEpochs)) {
@@ -160,6 +175,9 @@ extension StoreMemory {
             heads[tag] = Head(
                 sequence: try reader.u64(), id: ULID(try reader.bytes16()), digest: try reader.bytes32(),
                 seen: Timestamp(nanoseconds: try reader.i64()))
+        }
+        if magic == Self.magic {
+            for head in try EvidenceHead.list(from: &reader) { evidence[head.slot] = head }
         }
         try reader.expectEnd()
     }

@@ -43,6 +43,7 @@ package final class StoreWitness: Sendable {
         var acceptsFormat = false
         var acceptsEpochs = false
         var acceptsCollections = false
+        var acceptsEvidence = false
         var told: Set<String> = []
     }
 
@@ -90,6 +91,7 @@ package final class StoreWitness: Sendable {
         try observe(epochs: epochs)
         _ = try repository.readCollectionNames()
         try lookAtHeads(repository)
+        if !loaded.evidence.isEmpty { _ = try repository.evidenceNames() }
         save()
     }
 
@@ -124,6 +126,7 @@ package final class StoreWitness: Sendable {
         if state.acceptsFormat { next.format = 0 }
         if state.acceptsEpochs { next.epochs = [:] }
         if state.acceptsCollections { next.collections = [:] }
+        if state.acceptsEvidence { next.evidence = [:] }
         for (tag, head) in next.heads where state.released.contains(head.id) { next.heads[tag] = nil }
         var seen = state.seen
         for (tag, head) in seen.heads where next.heads[tag]?.id == head.id {
@@ -307,7 +310,7 @@ package final class StoreWitness: Sendable {
 
     // MARK: - Telling
 
-    private func stepBack(_ problem: String, _ accept: (inout State) -> Void) throws(HoldfastError) {
+    func stepBack(_ problem: String, _ accept: (inout State) -> Void) throws(HoldfastError) {
         switch answer {
         case .refuse:
             save()

@@ -56,6 +56,8 @@ final class MirrorWork: Sendable {
         try copyPacks(meta)
         let open = openRuns()
         for run in runs where !open.contains(run.key) { try copyRun(run.key) }
+        // Before the snapshots, which name the newest links.
+        try copyEvidence()
         try copySnapshots()
         try copyAll(ObjectNames.holds)
         try copyCollections()
@@ -149,6 +151,18 @@ final class MirrorWork: Sendable {
                 }
                 _ = try SignedFrame.open(bytes, name: key.path)
             }
+        }
+    }
+
+    /// Copies chains of evidence link by link, so that one that breaks off is the beginning of the chain.
+    private func copyEvidence() throws(HoldfastError) {
+        var found: [(slot: SlotID, number: UInt32, info: ObjectInfo)] = []
+        try source.list(ObjectNames.evidence) { (info) throws(HoldfastError) in
+            if let name = ObjectNames.evidenceNumber(info.key) { found.append((name.slot, name.number, info)) }
+        }
+        found.sort { ($0.slot, $0.number) < ($1.slot, $1.number) }
+        for (_, _, info) in found where isWanted(info.key, info.size) {
+            try copySigned(info.key, limit: EvidenceObject.maximumSize)
         }
     }
 

@@ -212,6 +212,8 @@ package final class WriterSession: Sendable {
             previous: previous?.digest ?? Bytes32(), epoch: keyring.current.epoch,
             formatNumber: repository.format.number,
             slot: keyring.slot, runs: index.runs.map(\.id))
+        var record = record
+        record.evidence = try repository.evidenceHeads(knownBefore: previous?.record?.evidence ?? [])
         let bytes = try object.encoded(
             record, recipients: keyring.recipients(structure: true), signer: keyring.signing,
             entropy: repository.entropy)

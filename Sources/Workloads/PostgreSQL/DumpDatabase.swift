@@ -102,12 +102,8 @@ final class DumpSnapshot {
         contents = DumpContents(connection)
     }
 
-    /// What a restore is expected to hold.
-    ///
-    /// - Returns: The tables; their rows as far as there was time to count them; the rest.
-    func expectations(
-        _ clock: any Clock
-    ) throws(HoldfastError) -> (tables: [DumpTable], rows: [DumpTable: UInt64], others: [String: String]) {
+    /// What its dump must hold, and a restore.
+    func expectations(_ clock: any Clock) throws(HoldfastError) -> DumpExpectations {
         let deadline = clock.uptime() + Self.countingTime
         let tables = try contents.tables()
         var rows: [DumpTable: UInt64] = [:]
@@ -116,10 +112,20 @@ final class DumpSnapshot {
             guard left > .zero, let count = try contents.count(table, within: left) else { break }
             rows[table] = count
         }
-        return (tables, rows, try contents.others())
+        return DumpExpectations(
+            tables: tables, rows: rows, largeObjects: try contents.largeObjects(), schema: try contents.fingerprint())
     }
 
     func end() { _ = try? connection.rows("COMMIT", for: "the end of a snapshot") }
+}
+
+/// What a database holds at one instant.
+struct DumpExpectations: Sendable {
+    let tables: [DumpTable]
+    /// As far as there was time to count them.
+    let rows: [DumpTable: UInt64]
+    let largeObjects: UInt64
+    let schema: String
 }
 
 /// What a database holds, for the snapshot's record and for the look at a restored one.
@@ -128,7 +134,10 @@ struct DumpContents {
     static let mostTables = 10_000
     static let rowsPrefix = "rows:"
     static let largeObjectsKey = "largeObjects"
-    static let schemaKey = "schema.sha256"
+    /// Of the entries of an archive.
+    static let entriesKey = "entries.sha256"
+    /// Of a database's columns, keys and indexes; a fact, since only a server can tell it.
+    static let schemaFact = "schema.sha256"
 
     private static let isOwn = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
     private static let isExtension = """
@@ -145,7 +154,8 @@ struct DumpContents {
     func tables() throws(HoldfastError) -> [DumpTable] {
         let rows = try connection.rows(
             """
-            SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r' AND (c.relpersistence = 'p' OR c.relpersistence = 'u' AND NOT pg_is_in_recovery())
             AND \(Self.isOwn) AND NOT \(Self.isExtension)
             """, columns: 2, for: "the list of tables")
@@ -175,11 +185,8 @@ struct DumpContents {
         return try number("SELECT count(*) FROM ONLY \(name)", for: "the rows of \(table.text)")
     }
 
-    /// Large objects, and a fingerprint of what is the same after a restore: columns, keys and indexes.
-    func others() throws(HoldfastError) -> [String: String] {
-        let objects = try number(
-            "SELECT count(*) FROM pg_catalog.pg_largeobject_metadata", for: "the number of large objects")
-        return [Self.largeObjectsKey: String(objects), Self.schemaKey: try fingerprint()]
+    func largeObjects() throws(HoldfastError) -> UInt64 {
+        try number("SELECT count(*) FROM pg_catalog.pg_largeobject_metadata", for: "the number of large objects")
     }
 
     private func number(_ statement: String, for action: String) throws(HoldfastError) -> UInt64 {
@@ -188,8 +195,10 @@ struct DumpContents {
         return number
     }
 
+    /// A fingerprint of what is the same after a restore: columns, keys and indexes.
+    ///
     /// Texts that the server makes of expressions are left out: they differ after a restore.
-    private func fingerprint() throws(HoldfastError) -> String {
+    func fingerprint() throws(HoldfastError) -> String {
         let from = """
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             """

@@ -1,6 +1,7 @@
 // Follows pg_dump's custom archive as it streams by: where its parts begin, and how many rows each table has.
 
 import Primitives
+import Sealing
 
 /// One entry of an archive's table of contents.
 package struct DumpItem: Sendable, Hashable {
@@ -12,10 +13,19 @@ package struct DumpItem: Sendable, Hashable {
     package var kind: String
     package var schema: String
     package var owner: String
-    /// The statement that makes it; kept for `DATABASE` alone.
+    /// The statements that make it; kept for what is of the database itself.
     package var definition = ""
     /// Ids of the entries that it needs.
     package var needs: [Int32] = []
+
+    /// Whether it belongs to the database as a whole: itself, its settings, rights and comment.
+    package var isOfDatabase: Bool {
+        switch kind {
+        case "DATABASE", "DATABASE PROPERTIES": true
+        case "ACL", "COMMENT", "SECURITY LABEL": tag.hasPrefix("DATABASE ")
+        default: false
+        }
+    }
 }
 
 /// A reader of the custom format, versions 1.14 to 1.16 (PostgreSQL 12 to 18), uncompressed.
@@ -63,7 +73,11 @@ package struct DumpScanner {
     /// Whether the table of contents is whole.
     package private(set) var hasContents = false
 
+    /// A digest of the kinds, names and owners of all entries, in their order; empty before the table is whole.
+    package private(set) var entriesDigest = ""
+
     private let keepsAll: Bool
+    private let hash = SHA256Stream()
     private var format = DumpFormat()
     private var state = State.head
     private var pending: [UInt8] = []
@@ -101,12 +115,14 @@ package struct DumpScanner {
                 try take(bytes, &at) { (cursor) throws(HoldfastError) in item = try cursor.item() }
                 guard let item else { continue }
                 if keepsAll || item.hasData { items.append(item) }
+                note(item)
                 guard left == 1 else {
                     state = .entry(left: left - 1)
                     continue
                 }
                 state = .block
                 hasContents = true
+                entriesDigest = Hex.encode(hash.finish().array)
                 return (at, true)
             case .block:
                 var start: (kind: UInt8, id: Int)?
@@ -126,6 +142,13 @@ package struct DumpScanner {
             }
         }
         return (at, false)
+    }
+
+    private func note(_ item: DumpItem) {
+        for text in [item.kind, item.schema, item.tag, item.owner] {
+            let bytes = Array(text.utf8) + [0]
+            hash.update(bytes.span.bytes)
+        }
     }
 
     /// One step within a block; true when the block ended.
@@ -387,7 +410,7 @@ struct DumpCursor {
         }
         var item = DumpItem(id: number, hasData: hasData != 0, tag: tag, kind: kind, schema: schema, owner: owner)
         item.needs = needs
-        if kind == "DATABASE", let raw = definition, let raw { item.definition = String(decoding: raw, as: UTF8.self) }
+        if item.isOfDatabase, let raw = definition, let raw { item.definition = String(decoding: raw, as: UTF8.self) }
         return item
     }
 }

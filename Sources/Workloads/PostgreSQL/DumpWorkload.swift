@@ -182,6 +182,8 @@ package struct DumpWorkload: Workload {
 /// The dump of one database on its way into a snapshot.
 struct DumpReading {
     private static let bufferSize = 1 << 20
+    private static let rightsHint =
+        "Run `GRANT pg_read_all_data TO` the role as a superuser; large objects need a superuser."
 
     private let database: DumpDatabase
     private let address: PostgresAddress
@@ -200,7 +202,14 @@ struct DumpReading {
     /// - Throws: `.sourceFailed` when pg_dump fails or what it printed is not whole.
     func run(into sink: any EntrySink, _ outcome: inout ReadOutcome) throws(HoldfastError) {
         let snapshot = try DumpSnapshot(address, database: database.name, context)
-        let expected = try snapshot.expectations(context.clock)
+        let expected: DumpExpectations
+        do throws(HoldfastError) {
+            expected = try snapshot.expectations(context.clock)
+        } catch {
+            guard error.code == .accessDenied else { throw error }
+            throw HoldfastError(
+                error.code, error.message, hint: Self.rightsHint, context: error.context.map { ($0.key, $0.value) })
+        }
         let source = try CommandSource(
             PostgresTool.request([
                 tool.path, "--format=custom", "--compress=0", "--no-password", "--snapshot=\(snapshot.identifier)",
@@ -223,7 +232,9 @@ struct DumpReading {
         for (table, count) in rows {
             outcome.expectedContents[prefix + DumpContents.rowsPrefix + table.text] = String(count)
         }
-        for (key, value) in expected.others { outcome.expectedContents[prefix + key] = value }
+        outcome.expectedContents[prefix + DumpContents.largeObjectsKey] = String(expected.largeObjects)
+        outcome.expectedContents[prefix + DumpContents.entriesKey] = scanner.entriesDigest
+        outcome.facts[prefix + DumpContents.schemaFact] = expected.schema
         outcome.consistentAsOf = min(outcome.consistentAsOf ?? snapshot.instant, snapshot.instant)
         if expected.tables.count > DumpContents.mostTables {
             outcome.findings.append(
@@ -256,8 +267,7 @@ struct DumpReading {
 
     /// The rows of the tables that are kept in the record.
     private func compare(
-        _ scanner: DumpScanner,
-        _ expected: (tables: [DumpTable], rows: [DumpTable: UInt64], others: [String: String])
+        _ scanner: DumpScanner, _ expected: DumpExpectations
     ) throws(HoldfastError) -> [DumpTable: UInt64] {
         let dumped = scanner.rows
         var rows: [DumpTable: UInt64] = [:]
@@ -272,8 +282,9 @@ struct DumpReading {
             }
             rows[table] = count
         }
-        if let known = expected.others[DumpContents.largeObjectsKey], known != String(scanner.largeObjects) {
-            throw DumpScanner.damaged("it has \(scanner.largeObjects) large objects instead of \(known)")
+        guard scanner.largeObjects == expected.largeObjects else {
+            throw DumpScanner.damaged(
+                "it has \(scanner.largeObjects) large objects instead of \(expected.largeObjects)")
         }
         return rows
     }
@@ -285,7 +296,7 @@ struct DumpReading {
         }
         let hint =
             tail.contains("permission denied")
-            ? "Run `GRANT pg_read_all_data TO` the role as a superuser; large objects need a superuser."
+            ? rightsHint
             : tail.contains("lock")
                 ? "Another session holds a lock on the table: run the backup again when it is done."
                 : error.hint

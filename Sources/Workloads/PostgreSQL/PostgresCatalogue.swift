@@ -1,4 +1,4 @@
-// What the databases of a cluster hold by its catalogues: for the snapshot's record, and for the look at a restored copy.
+// What the databases of a cluster hold by its catalogues, for snapshots' records and for the look at a restored copy.
 // https://www.postgresql.org/docs/15/catalogs.html
 
 import Primitives
@@ -198,8 +198,8 @@ struct PostgresCatalogue: Sendable {
         """
 
     private static let ownSchemas = """
-        n AS (SELECT oid, nspname FROM pg_namespace WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-          AND nspname !~ '^pg_(toast_)?temp_'),
+        n AS (SELECT oid, nspname FROM pg_namespace
+          WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND nspname !~ '^pg_(toast_)?temp_'),
         r AS (SELECT c.*, nspname FROM pg_class c JOIN n ON n.oid = relnamespace WHERE relpersistence <> 't')
         """
 

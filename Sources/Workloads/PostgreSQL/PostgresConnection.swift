@@ -1,5 +1,6 @@
 // A connection through libpq that never blocks without looking at the clock and the cancellation.
 
+import CLinux
 import CPostgres
 import Glibc
 import Primitives

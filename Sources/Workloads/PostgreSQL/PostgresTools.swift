@@ -1,5 +1,6 @@
 // PostgreSQL's own programs: which of those that are installed fits a server.
 
+import CLinux
 import Glibc
 import Primitives
 
@@ -39,7 +40,7 @@ struct PostgresTool: Sendable, Hashable {
     static func best(_ name: String, for major: Int, _ context: WorkloadContext) throws(HoldfastError) -> PostgresTool {
         let tools = try installed(name, context)
         if let best = tools.filter({ $0.major >= major }).min(by: { $0.major < $1.major }) { return best }
-        let there = tools.map(\.version).joined(separator: ", ")
+        let there = Set(tools.map(\.version)).sorted().joined(separator: ", ")
         throw HoldfastError(
             .sourceFailed,
             there.isEmpty

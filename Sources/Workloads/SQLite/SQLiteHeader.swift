@@ -51,7 +51,7 @@ enum SQLiteHeader {
                 .error, "rights",
                 "\(directory) cannot be written to, where SQLite makes -wal and -shm for every reader",
                 hint:
-                    "A database in WAL mode needs the right to write in its directory, unless another process has it open.",
+                    "A database in WAL mode needs the right to write in its directory, unless another has it open.",
                 code: .accessDenied)
         }
         return WorkloadFinding(.good, "rights", "this user may read it and its log")

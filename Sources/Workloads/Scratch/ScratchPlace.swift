@@ -6,8 +6,8 @@ import Primitives
 
 /// A private directory for what a scratch server needs besides the restored copy.
 ///
-/// Its file `owner` is locked as long as this process lives. Whoever finds it unlocked knows that its maker crashed, may
-/// stop the server and take the directory away. The file holds the path of the restored copy.
+/// Its file `owner` is locked as long as this process lives. Whoever finds it unlocked knows that its maker crashed,
+/// and may stop the server and take the directory away. The file holds the path of the restored copy.
 package final class ScratchPlace: Sendable {
     static let prefix = "holdfast-scratch-"
     /// A socket's path ends at 107 bytes; below the directory there are `/s/.s.PGSQL.5432`, and room to spare.

@@ -1,0 +1,84 @@
+// Files with evidence on this machine: what is written for a key that may not sign, and what is read to check it.
+
+import CLinux
+import Glibc
+import ObjectStore
+import Primitives
+import Repository
+
+package enum EvidenceFiles {
+    /// Writes a new file, readable by its owner alone.
+    ///
+    /// - Durability: on return the bytes and the name are on stable storage.
+    /// - Throws: `.usage` when there is a file of that name, which is left alone.
+    package static func write(_ bytes: [UInt8], to path: String) throws(HoldfastError) {
+        guard try SecretFile.create(path, SecretBytes(copying: bytes.span.bytes)) else {
+            throw HoldfastError(
+                .usage, "there is a file \(path) already", hint: "Give a name that is not taken, or remove the file.")
+        }
+    }
+
+    /// Reads a draft or a proof.
+    ///
+    /// - Throws: `.inputOutput` and the like, `.limitExceeded` for a file that is longer than any can be,
+    ///   `.corruptObject` for anything else than evidence.
+    package static func read(_ path: String) throws(HoldfastError) -> EvidenceFile {
+        let (file, number) = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) }
+        guard file >= 0 else { throw HoldfastError.systemCall("open", number, on: path) }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let (count, number) = piece.withUnsafeMutableBytes { raw in
+                retryingInterrupts { Glibc.read(file, raw.baseAddress, raw.count) }
+            }
+            guard count >= 0 else { throw HoldfastError.systemCall("read", number, on: path) }
+            if count == 0 { break }
+            bytes += piece[..<count]
+            guard UInt64(bytes.count) <= EvidenceFile.maximumSize.bytes else {
+                throw HoldfastError(
+                    .limitExceeded, "\(path) is over the limit of \(EvidenceFile.maximumSize)",
+                    hint: "It is no file with evidence.")
+            }
+        }
+        return try EvidenceFile(bytes, name: path)
+    }
+}
+
+/// Where a drill or an incident restore leaves its record.
+package enum EvidencePlace: Sendable {
+    /// In the repository, signed.
+    case repository
+    /// In a new file, signed by nobody, to be imported by somebody with the right.
+    case file(String)
+
+    /// Looks, before the work begins, whether the record can be left there at its end.
+    ///
+    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there.
+    package func prepare(_ repository: Repository) throws(HoldfastError) {
+        switch self {
+        case .repository: try repository.requireAttest()
+        case .file(let path):
+            guard access(path, F_OK) != 0 else {
+                throw HoldfastError(
+                    .usage, "there is a file \(path) already",
+                    hint: "Give a name that is not taken, or remove the file.")
+            }
+        }
+    }
+
+    /// Leaves the record.
+    ///
+    /// - Durability: on return it is on stable storage.
+    /// - Returns: its place in the chain; nil for a file.
+    @discardableResult
+    package func leave(_ record: EvidenceRecord, _ repository: Repository) throws(HoldfastError) -> Evidence? {
+        switch self {
+        case .repository: return try repository.attest(record)
+        case .file(let path):
+            try EvidenceFiles.write(
+                try EvidenceDraft(repository: repository.id, record: record).encoded(), to: path)
+            return nil
+        }
+    }
+}

@@ -1,0 +1,212 @@
+// Evidence as the repository lists it, and the writing of one more link.
+
+import Logging
+import ObjectStore
+import Primitives
+import Sealing
+
+/// A link whose signature holds.
+package struct Evidence: Sendable {
+    package var object: EvidenceObject
+    package var digest: Bytes32
+    /// Nil when this key may not read it.
+    package var record: EvidenceRecord?
+
+    package var slot: SlotID { object.slot }
+    package var number: UInt32 { object.number }
+    package var id: ULID { object.id }
+    package var head: EvidenceHead { EvidenceHead(slot: slot, number: number, digest: digest) }
+}
+
+/// A listing with what is wrong in it.
+package struct EvidenceListing: Sendable {
+    /// In order of slots and numbers.
+    package var evidence: [Evidence] = []
+    /// Objects below evidence/ that are damaged, forged or foreign.
+    package var damaged: [(key: ObjectKey, error: HoldfastError)] = []
+}
+
+extension Repository {
+    /// Tries for a number that nobody else takes.
+    private static let attempts = 16
+
+    // MARK: - Reading
+
+    /// The links that the store shows.
+    ///
+    /// - Throws: `.rollbackDetected` when the witness refuses them.
+    func evidenceNames() throws(HoldfastError) -> EvidenceNames {
+        let names = try listEvidenceNames()
+        guard let witness = environment.witness else { return names }
+        return try witness.observe(names) { () throws(HoldfastError) in try listEvidenceNames() }
+    }
+
+    private func listEvidenceNames() throws(HoldfastError) -> EvidenceNames {
+        var names: EvidenceNames = [:]
+        try store.list(ObjectNames.evidence) { (info) throws(HoldfastError) in
+            if let name = ObjectNames.evidenceNumber(info.key) { names[name.slot, default: []].insert(name.number) }
+        }
+        return names
+    }
+
+    /// Reads one link as stored; its signature and its name hold.
+    package func evidenceObject(
+        _ slot: SlotID, _ number: UInt32
+    ) throws(HoldfastError) -> (parsed: EvidenceObject.Parsed, bytes: [UInt8]) {
+        let key = ObjectNames.evidence(slot, number)
+        let bytes = try store.get(key, limit: EvidenceObject.maximumSize)
+        let parsed = try EvidenceObject.parse(bytes, name: key.path)
+        let object = parsed.object
+        guard object.repository == id, object.slot == slot, object.number == number else {
+            throw HoldfastError(
+                .corruptObject, "\(key) is not the link that its name says",
+                hint: "It was copied from elsewhere; find out who put it.")
+        }
+        try keyring.verify(parsed.body, parsed.signature, by: slot, name: key.path) {
+            $0.mayAttest(in: object.epoch)
+        }
+        return (parsed, bytes)
+    }
+
+    private func evidence(_ slot: SlotID, _ number: UInt32) throws(HoldfastError) -> Evidence {
+        let parsed = try evidenceObject(slot, number).parsed
+        let keys = keyring.openingKeys(structure: true, epoch: parsed.object.epoch)
+        let record = try parsed.record(with: keys, name: ObjectNames.evidence(slot, number).path)
+        return Evidence(object: parsed.object, digest: parsed.digest, record: record)
+    }
+
+    /// Reads all evidence. Damaged objects are in the result by name; everything else goes on.
+    ///
+    /// - Throws: `.rollbackDetected` when the witness refuses what the store shows; what the store throws.
+    package func evidence() throws(HoldfastError) -> EvidenceListing {
+        var listing = EvidenceListing()
+        for (slot, numbers) in try evidenceNames().sorted(by: { $0.key < $1.key }) {
+            for number in numbers.sorted() {
+                do throws(HoldfastError) {
+                    listing.evidence.append(try evidence(slot, number))
+                } catch {
+                    switch error.code {
+                    case .storeUnavailable, .accessDenied, .interrupted: throw error
+                    default: listing.damaged.append((ObjectNames.evidence(slot, number), error))
+                    }
+                }
+            }
+            if let last = listing.evidence.last, last.slot == slot { try environment.witness?.observe(last.head) }
+        }
+        return listing
+    }
+
+    /// The newest link of each chain, as snapshots keep it.
+    ///
+    /// - Parameter knownBefore: What the source's previous snapshot knew: what is further than the store shows now is
+    ///   carried on, so that an end that was cut off is still known of when older snapshots are gone.
+    package func evidenceHeads(knownBefore: [EvidenceHead] = []) throws(HoldfastError) -> [EvidenceHead] {
+        var heads: [SlotID: EvidenceHead] = [:]
+        for (slot, numbers) in try evidenceNames() where keyring.roster[slot] != nil {
+            guard let number = numbers.max() else { continue }
+            do throws(HoldfastError) {
+                let head = EvidenceHead(
+                    slot: slot, number: number, digest: try evidenceObject(slot, number).parsed.digest)
+                try environment.witness?.observe(head)
+                heads[slot] = head
+            } catch {
+                // A backup goes on; `check` tells the damage.
+                guard error.code == .corruptObject || error.code == .unsupportedFormat || error.code == .limitExceeded
+                else { throw error }
+                logger.warning("a link of evidence is damaged", metadata: ["error": "\(error)"])
+            }
+        }
+        for head in knownBefore {
+            let number = heads[head.slot]?.number ?? 0
+            if number >= head.number { continue }
+            let name = ObjectNames.evidence(head.slot, head.number)
+            logger.warning("evidence is gone or damaged", metadata: ["object": "\(name)"])
+            heads[head.slot] = head
+        }
+        return Array(heads.values.sorted { $0.slot < $1.slot }.prefix(EvidenceHead.maximumCount))
+    }
+
+    // MARK: - Writing
+
+    /// - Throws: `.notPermitted` when this key may not sign evidence.
+    package func requireAttest() throws(HoldfastError) {
+        guard keyring.mayAttest else {
+            throw HoldfastError(
+                .notPermitted, "this key (role \(keyring.role)) may not sign evidence",
+                hint: "Write the record with --evidence FILE, and have it imported with a key that has the right "
+                    + "`attest` (`holdfast keys add --attest`) or is an admin's.")
+        }
+    }
+
+    /// Appends `record` to this slot's chain.
+    ///
+    /// - Durability: on return the link is on stable storage, and no later one can take its place.
+    /// - Retry: safe; a record whose id is that of the newest link is there already.
+    /// - Throws: `.notPermitted` without the right, `.corruptObject` when the newest link is damaged, so that there is
+    ///   nothing to hold on to, `.limitExceeded` for a record that is too large, `.rollbackDetected` as everywhere.
+    @discardableResult
+    package func attest(
+        _ record: EvidenceRecord, origin: EvidenceOrigin = .witnessed
+    ) throws(HoldfastError) -> Evidence {
+        try requireAttest()
+        let slot = keyring.slot
+        for _ in 0..<Self.attempts {
+            let newest = try evidenceNames()[slot]?.max() ?? 0
+            var previous = Bytes32()
+            if newest > 0 {
+                let head = try evidence(slot, newest)
+                try environment.witness?.observe(head.head)
+                if head.id == record.id, head.record == record { return head }
+                previous = head.digest
+            }
+            guard newest < UInt32.max else {
+                throw HoldfastError(
+                    .limitExceeded, "the chain of slot \(slot) is full", hint: "Add a key, and sign with that.")
+            }
+            let object = EvidenceObject(
+                repository: id, slot: slot, number: newest + 1, previous: previous, id: record.id, origin: origin,
+                epoch: keyring.current.epoch, stored: clock.now(),
+                others: try evidenceHeads().filter { $0.slot != slot })
+            let bytes = try object.encoded(
+                record, recipients: keyring.recipients(structure: true), signer: keyring.signing, entropy: entropy)
+            do throws(HoldfastError) {
+                try store.putIfAbsent(ObjectNames.evidence(slot, newest + 1), bytes.span.bytes)
+            } catch {
+                // Another process with this key was first: the next number, on top of its link.
+                if error.code == .objectExists { continue }
+                throw error
+            }
+            let made = Evidence(object: object, digest: SHA256.digest(bytes.span.bytes), record: record)
+            try environment.witness?.observe(made.head)
+            environment.witness?.save()
+            return made
+        }
+        throw HoldfastError(
+            .busy, "other processes with this key keep appending to its chain of evidence",
+            hint: "Try again, or give each process a key of its own.", retry: .later)
+    }
+
+    /// Stores a record that came in a file and was signed by nobody.
+    ///
+    /// - Returns: the link, and whether it was there already.
+    /// - Throws: as ``attest(_:origin:)``; `.objectExists` when there is another record with its id.
+    package func importEvidence(
+        _ draft: EvidenceDraft
+    ) throws(HoldfastError) -> (evidence: Evidence, isNew: Bool) {
+        try requireAttest()
+        guard draft.repository == id else {
+            throw HoldfastError(
+                .notPermitted, "the record is of repository \(draft.repository), and this is \(id)",
+                hint: "Import it into the repository that it tells of.")
+        }
+        if let known = try evidence().evidence.first(where: { $0.id == draft.record.id }) {
+            guard known.record == draft.record else {
+                throw HoldfastError(
+                    .objectExists, "there is another record \(draft.record.id) in evidence/\(known.slot)/\(known.number)",
+                    hint: "One of the two was changed; compare them with `holdfast evidence show`.")
+            }
+            return (known, false)
+        }
+        return (try attest(draft.record, origin: .imported), true)
+    }
+}

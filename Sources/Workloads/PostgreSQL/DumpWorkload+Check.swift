@@ -1,0 +1,91 @@
+// Dumps as files, looked through without a server.
+
+import CLinux
+import Glibc
+import Primitives
+import Repository
+
+extension DumpWorkload {
+    /// Reads each dump through: its parts are whole, and hold the rows that were counted when it was taken; and lets
+    /// pg_restore list it.
+    package func check(
+        _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        guard let place = copy.places[Self.rootPath] else {
+            return [WorkloadFinding(.error, "dump", "the restored copy has no dumps", code: .checkFailed)]
+        }
+        var findings: [WorkloadFinding] = []
+        for dump in copy.record.dumps {
+            do throws(HoldfastError) {
+                findings += try Self.check("\(place)/\(dump.file)", dump, copy.record, context)
+            } catch {
+                if error.code == .interrupted { throw error }
+                findings.append(
+                    WorkloadFinding(.error, "dump", "\(dump.name): \(error.message)", code: .checkFailed))
+            }
+        }
+        return findings
+    }
+
+    private static func check(
+        _ path: String, _ dump: (file: String, name: String), _ record: SnapshotRecord, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        let scanner = try scan(path, context)
+        let prefix = SnapshotRecord.prefix(ofRoot: dump.file)
+        var found = [
+            DumpContents.largeObjectsKey: String(scanner.largeObjects),
+            DumpContents.entriesKey: scanner.entriesDigest,
+        ]
+        for (table, count) in scanner.rows { found[DumpContents.rowsPrefix + table.text] = String(count) }
+        var findings: [WorkloadFinding] = []
+        var compared = 0
+        for (key, due) in record.expectedContents.sorted(by: { $0.key < $1.key }) where key.hasPrefix(prefix) {
+            let name = String(key.dropFirst(prefix.count))
+            compared += 1
+            if found[name] != due {
+                findings.append(
+                    WorkloadFinding(
+                        .error, "rows", "\(dump.name): \(name) is \(found[name] ?? "missing") instead of \(due)",
+                        code: .checkFailed))
+            }
+        }
+        findings.append(WorkloadFinding(.good, "rows", "\(dump.name): \(compared) numbers compared"))
+        let tool = try PostgresTool.best(
+            "pg_restore", for: Int(scanner.clientVersion.prefix { $0.isNumber }) ?? 0, context)
+        let listing = try CommandSource(
+            PostgresTool.request([tool.path, "--list", path]), runner: context.runner,
+            cancellation: context.cancellation)
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while try read(listing, &buffer) > 0 {}
+        try listing.finish()
+        findings.append(WorkloadFinding(.good, "pg_restore", "\(dump.name): its list can be read"))
+        return findings
+    }
+
+    private static func read(_ stream: CommandSource, _ buffer: inout [UInt8]) throws(HoldfastError) -> Int {
+        var span = buffer.mutableSpan
+        return try span.withUnsafeMutableBytes { (raw) throws(HoldfastError) in try stream.read(into: raw) }
+    }
+
+    private static func scan(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
+        let (file, number) = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC) }
+        guard file >= 0 else { throw HoldfastError.systemCall("open", number, on: path) }
+        defer { close(file) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { buffer.deallocate() }
+        var scanner = DumpScanner()
+        while true {
+            try context.cancellation.check()
+            let (count, number) = retryingInterrupts { Glibc.read(file, buffer.baseAddress, buffer.count) }
+            guard count >= 0 else { throw HoldfastError.systemCall("read", number, on: path) }
+            guard count > 0 else { break }
+            var rest = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            while rest.count > 0 {
+                let step = try scanner.advance(rest)
+                rest = UnsafeRawBufferPointer(rebasing: rest[step.count...])
+            }
+        }
+        try scanner.finish()
+        return scanner
+    }
+}

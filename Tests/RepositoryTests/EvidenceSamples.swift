@@ -1,0 +1,93 @@
+// Evidence records with every field in use, for tests of the format and of chains.
+
+import Primitives
+import Repository
+
+enum EvidenceSamples {
+    static func time(_ seconds: Int64) -> Timestamp { Timestamp(seconds: 1_767_225_600 + seconds, nanoseconds: 5) }
+
+    /// A record in which nothing is left empty.
+    static func full(_ number: UInt64 = 1) -> EvidenceRecord {
+        var environment = EvidenceEnvironment(
+            host: "drill-1", target: "postgresql 15.9", network: "namespace", account: "drill", isSegregated: true)
+        environment.hardware = ["cpu": "4 cores", "disk": "nvme"]
+        environment.teardownAt = time(90)
+        var record = EvidenceRecord(
+            id: ULID(Bytes16(w0: 0x019B_0000_0000_0000, w1: number)), kind: .incident, occasion: .gameDay,
+            verdict: .failed, operator: "ada", toolVersion: "0.0", runID: ULID(Bytes16(w0: 7, w1: 8)),
+            started: time(0), finished: time(80), environment: environment)
+        record.plan = "shop"
+        record.planDigest = Bytes32(w0: 21)
+        record.approver = "grace"
+        record.members = [vault, database]
+        record.phases = [
+            EvidencePhase(.detect, .declared(.seconds(600))),
+            EvidencePhase(
+                .fetch, member: "database", .measured(start: time(1), duration: .milliseconds(2500)), bytes: 1 << 30,
+                after: [0]),
+            EvidencePhase(
+                RecoveryPhase(rawValue: "later"), .measured(start: time(4), duration: .zero), after: [0, 1]),
+        ]
+        var check = EvidenceCheck(
+            id: "rows", member: "database", kind: "sql", statement: "select count(*) from orders", expected: ">= 10",
+            actual: "9", verdict: .failed, outputDigest: Bytes32(w0: 22), outputBytes: 2)
+        check.started = time(60)
+        check.duration = .milliseconds(12)
+        check.unknown[99] = [1, 2]
+        record.checks = [
+            check,
+            EvidenceCheck(
+                id: "sum", member: "", kind: "reconciliation", statement: "", expected: "", actual: "größer",
+                verdict: .notRun, outputDigest: Bytes32(), outputBytes: 0),
+        ]
+        record.findings = [EvidenceFinding(severity: "error", object: "orders", message: "rows are missing")]
+        record.failedAt = time(-60)
+        record.rpoObjective = .seconds(3600)
+        record.rpoAchieved = .seconds(61)
+        record.rtoObjective = .seconds(7200)
+        record.rtoMeasured = .seconds(80)
+        record.sabotage = "page"
+        record.heads = [EvidenceSnapshot(tag: SourceTag(Bytes16(w0: 1)), id: ULID(Bytes16(w0: 2)), sequence: 3, digest: Bytes32(w0: 4))]
+        record.facts = ["limit.disk": "10G", "é": "e"]
+        record.unknown[1000] = [9]
+        return record
+    }
+
+    private static var vault: EvidenceMember {
+        EvidenceMember(name: "vault", source: "secrets", workload: "vault", selection: "latest", verdict: .interrupted)
+    }
+
+    private static var database: EvidenceMember {
+        var member = EvidenceMember(
+            name: "database", source: "shop", workload: "postgres", selection: "worst-replay", verdict: .failed)
+        member.snapshot = EvidenceSnapshot(
+            tag: SourceTag(Bytes16(w0: 5)), id: ULID(Bytes16(w0: 6)), sequence: 7, digest: Bytes32(w0: 8))
+        member.wanted = "2026-01-01T00:00:00Z"
+        member.consistentAsOf = time(-120)
+        member.durableAt = time(-100)
+        member.reached = "0/3000148"
+        member.newestData = time(-121)
+        member.after = ["vault"]
+        member.logicalBytes = 1 << 40
+        member.storedBytes = 1 << 30
+        member.logBytes = 0
+        member.rpoObjective = .seconds(60)
+        member.rpoAchieved = .seconds(61)
+        member.rpoErrorBar = .seconds(1)
+        member.rtoObjective = .seconds(3600)
+        member.rtoMeasured = .seconds(79)
+        member.facts = ["server": "15.9"]
+        member.unknown[50] = [1]
+        return member
+    }
+
+    /// A drill that passed.
+    static func passed(_ number: UInt64) -> EvidenceRecord {
+        var record = full(number)
+        record.kind = .drill
+        record.verdict = .passed
+        record.sabotage = nil
+        for place in record.members.indices { record.members[place].verdict = .passed }
+        return record
+    }
+}
