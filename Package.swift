@@ -56,7 +56,7 @@ let package = Package(
         library(
             "Recovery",
             [
-                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
+                "Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
                 logging,
             ]),
         library(

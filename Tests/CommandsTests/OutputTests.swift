@@ -137,8 +137,9 @@ struct OutputTests {
             sources: 0, newestEpoch: 1, isCurrent: true)
         #expect(
             try text(KeysReport(repository: "r", epoch: 1, keys: [key])) == """
-                {"epoch":1,"keys":[{"attest":true,"created":"t","isCurrent":true,"label":"l","newestEpoch":1,"opensWith":"password",\
-                "readback":false,"role":"admin","slot":"s","sources":0}],"repository":"r","schema":"holdfast.keys/1"}
+                {"epoch":1,"keys":[{"attest":true,"created":"t","isCurrent":true,"label":"l","newestEpoch":1,\
+                "opensWith":"password","readback":false,"role":"admin","slot":"s","sources":0}],\
+                "repository":"r","schema":"holdfast.keys/1"}
                 """)
         let damaged = DamagedObject("snapshots/a/b", HoldfastError(.corruptObject, "m"))
         #expect(

@@ -51,7 +51,7 @@ struct ProblemTests {
             "sources:\n  a: {url: 'dri:/a'}\n",
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
-                    + "postgres://USER@HOST/ or postgresql://USER@HOST/; "
+                    + "postgres://USER@HOST/, postgresql://USER@HOST/ or pgdump:postgres://USER@HOST/NAME; "
                     + "did you mean `dir:`?"
             ]
         ),

@@ -48,7 +48,9 @@ struct ExposureTests {
         Timestamp(nanoseconds: Int64(nanoseconds))
     }
 
-    private static func hours(_ hours: Double) -> Timestamp { Timestamp(nanoseconds: Int64(hours * 3600) * 1_000_000_000) }
+    private static func hours(_ hours: Double) -> Timestamp {
+        Timestamp(nanoseconds: Int64(hours * 3600) * 1_000_000_000)
+    }
 
     private static func history(_ random: SeededEntropy) -> [ExposurePoint] {
         (0..<Int(random.next() % 12)).map { _ in
@@ -71,7 +73,8 @@ struct ExposureTests {
             #expect(exposure.at(Self.time(instant))?.nanosecondsClamped == expected, "seed \(seed), at \(instant)")
         }
         #expect(
-            exposure.at(Self.time(to))?.nanosecondsClamped == BruteExposure.newest(points, to).map { to - $0 }, "seed \(seed), end")
+            exposure.at(Self.time(to))?.nanosecondsClamped == BruteExposure.newest(points, to).map { to - $0 },
+            "seed \(seed), end")
         #expect(exposure.worst?.nanosecondsClamped == brute.worst, "seed \(seed)")
         let mean = brute.doubledSum.map { ($0 + (to - from)) / (2 * (to - from)) }
         #expect(exposure.mean?.nanosecondsClamped == mean, "seed \(seed)")

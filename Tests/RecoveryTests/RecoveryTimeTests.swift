@@ -40,7 +40,9 @@ struct RecoveryTimeTests {
 
     @Test("what ran one after the other is taken for a sequence, though nothing says so")
     func unsaid() {
-        let path = CriticalPath(of: [Self.span(.provision, 0, 2), Self.span(.restore, 2, 7), Self.span(.validate, 8, 9)])
+        let path = CriticalPath(of: [
+            Self.span(.provision, 0, 2), Self.span(.restore, 2, 7), Self.span(.validate, 8, 9),
+        ])
         #expect(path.total == .seconds(9))
         #expect(path.steps.map(\.span) == [0, 1, nil, 2])
     }
@@ -66,7 +68,8 @@ struct RecoveryTimeTests {
     func plan() throws {
         let tasks = [
             PlanTask("vault", duration: .seconds(10)), PlanTask("database", duration: .seconds(60), after: ["vault"]),
-            PlanTask("files", duration: .seconds(40)), PlanTask("shop", duration: .seconds(5), after: ["database", "files"]),
+            PlanTask("files", duration: .seconds(40)),
+            PlanTask("shop", duration: .seconds(5), after: ["database", "files"]),
         ]
         let wide = try PlanSchedule(tasks, workers: 4)
         #expect(wide.total == .seconds(75))
@@ -76,7 +79,9 @@ struct RecoveryTimeTests {
         #expect(narrow.criticalTasks == ["vault", "database", "files", "shop"])
     }
 
-    @Test("no plan is shorter than its longest way or its share of work, and none breaks a rule", arguments: UInt64(1)...200)
+    @Test(
+        "no plan is shorter than its longest way or its share of work, and none breaks a rule",
+        arguments: UInt64(1)...200)
     func plans(seed: UInt64) throws {
         let random = SeededEntropy(seed: seed)
         let count = 1 + Int(random.next() % 10)

@@ -47,7 +47,10 @@ enum EvidenceSamples {
         record.rtoObjective = .seconds(7200)
         record.rtoMeasured = .seconds(80)
         record.sabotage = "page"
-        record.heads = [EvidenceSnapshot(tag: SourceTag(Bytes16(w0: 1)), id: ULID(Bytes16(w0: 2)), sequence: 3, digest: Bytes32(w0: 4))]
+        record.heads = [
+            EvidenceSnapshot(
+                tag: SourceTag(Bytes16(w0: 1)), id: ULID(Bytes16(w0: 2)), sequence: 3, digest: Bytes32(w0: 4))
+        ]
         record.facts = ["limit.disk": "10G", "é": "e"]
         record.unknown[1000] = [9]
         return record

@@ -132,7 +132,8 @@ struct EvidenceImport: ParsableCommand {
                 isNew ? "imported record \(evidence.id) as \(place)" : "record \(evidence.id) is \(place) already")
             try context.output.json(
                 EvidenceImportReport(
-                    id: evidence.id.description, slot: evidence.slot.description, number: evidence.number, isNew: isNew))
+                    id: evidence.id.description, slot: evidence.slot.description, number: evidence.number, isNew: isNew)
+            )
             return .success
         }
     }

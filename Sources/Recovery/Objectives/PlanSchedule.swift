@@ -95,7 +95,8 @@ package struct PlanSchedule: Sendable, Hashable {
                 Set(task.after).count == task.after.count
             else {
                 throw HoldfastError(
-                    .usage, "the plan has `\(task.name)` twice, names a predecessor of it twice, or gives it a "
+                    .usage,
+                    "the plan has `\(task.name)` twice, names a predecessor of it twice, or gives it a "
                         + "duration below zero", hint: "Correct the plan.")
             }
         }

@@ -202,7 +202,8 @@ extension Repository {
         if let known = try evidence().evidence.first(where: { $0.id == draft.record.id }) {
             guard known.record == draft.record else {
                 throw HoldfastError(
-                    .objectExists, "there is another record \(draft.record.id) in evidence/\(known.slot)/\(known.number)",
+                    .objectExists,
+                    "there is another record \(draft.record.id) in evidence/\(known.slot)/\(known.number)",
                     hint: "One of the two was changed; compare them with `holdfast evidence show`.")
             }
             return (known, false)

@@ -49,7 +49,8 @@ extension EvidenceRecord {
             try EvidenceEnvironment(try reader.raw(reader.remaining), name: name)
         }
         self.init(
-            id: try fields.need(1, try fields.id(1)), kind: try fields.need(2, try fields.meaning(2, EvidenceKind.self)),
+            id: try fields.need(1, try fields.id(1)),
+            kind: try fields.need(2, try fields.meaning(2, EvidenceKind.self)),
             occasion: try fields.need(3, try fields.meaning(3, EvidenceOccasion.self)),
             verdict: try fields.need(4, try fields.meaning(4, EvidenceVerdict.self)),
             operator: try fields.need(7, try fields.text(7)), toolVersion: try fields.need(9, try fields.text(9)),
@@ -59,15 +60,21 @@ extension EvidenceRecord {
         planDigest = try fields.digest(6)
         approver = try fields.text(8)
         members = try fields.need(
-            14, try fields.list(14, atMost: Self.maximumMembers, of: Self.maximumSize) { (bytes, name) throws(HoldfastError) in
+            14,
+            try fields.list(14, atMost: Self.maximumMembers, of: Self.maximumSize) {
+                (bytes, name) throws(HoldfastError) in
                 try EvidenceMember(bytes, name: name)
             })
         phases = try fields.need(
-            15, try fields.list(15, atMost: Self.maximumPhases, of: Self.maximumSize) { (bytes, name) throws(HoldfastError) in
+            15,
+            try fields.list(15, atMost: Self.maximumPhases, of: Self.maximumSize) {
+                (bytes, name) throws(HoldfastError) in
                 try EvidencePhase(bytes, name: name)
             })
         checks = try fields.need(
-            16, try fields.list(16, atMost: Self.maximumChecks, of: Self.maximumSize) { (bytes, name) throws(HoldfastError) in
+            16,
+            try fields.list(16, atMost: Self.maximumChecks, of: Self.maximumSize) {
+                (bytes, name) throws(HoldfastError) in
                 try EvidenceCheck(bytes, name: name)
             })
         let findings = try fields.take(17) { (reader) throws(HoldfastError) in

@@ -3,8 +3,8 @@
 import ObjectStore
 import Primitives
 
-/// Builders and readers of object names. A reader takes a name only if the builder would make it, so that one object has
-/// one name: all parts are split with the empty ones kept.
+/// Builders and readers of object names. A reader takes a name only if the builder would make it, so that one object
+/// has one name: all parts are split with the empty ones kept.
 package enum ObjectNames {
     package static let formats = "format/"
     package static let slots = "slots/"
