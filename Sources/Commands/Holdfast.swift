@@ -22,7 +22,8 @@ struct Holdfast: ParsableCommand {
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
-            RestoreVerb.self, RPOVerb.self, EvidenceVerb.self, Check.self, Doctor.self, Repair.self, Forget.self,
+            RestoreVerb.self, DrillVerb.self, RPOVerb.self, EvidenceVerb.self, Check.self, Doctor.self, Repair.self,
+            Forget.self,
             Prune.self, MirrorVerb.self, Keys.self,
             Config.self,
         ])

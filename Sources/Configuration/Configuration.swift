@@ -13,6 +13,7 @@ package struct Configuration: Sendable {
     package var sources: [ConfiguredSource]
     /// `defaults.repository`, else the only one.
     package var defaultRepository: String?
+    package var drills: [ConfiguredDrill] = []
 
     package func repository(named name: String) -> ConfiguredRepository? { repositories.first { $0.name == name } }
 

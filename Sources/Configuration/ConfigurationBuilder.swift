@@ -30,6 +30,9 @@ struct ConfigurationBuilder {
                 configuration.sources.append(source)
             }
         }
+        for (name, position, value) in file.sections(Keys.drills) {
+            configuration.drills.append(drill(name, at: position, value, configuration))
+        }
         return configuration
     }
 

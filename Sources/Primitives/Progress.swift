@@ -9,7 +9,7 @@ package final class Progress: Sendable {
     /// What is being done, in the order in which most verbs do it.
     package enum Phase: UInt8, Sendable, CaseIterable {
         case starting, loadingIndex, scanning, backingUp, planning, restoring, comparing, checking, collecting
-        case repacking, deleting, copying, rebuilding, committing, finished
+        case repacking, deleting, copying, rebuilding, committing, replaying, validating, finished
     }
 
     /// A reading of all counters.

@@ -168,6 +168,13 @@ package struct Repository: Sendable {
         return Repository(store: other, environment: environment, format: format, keyring: keyring)
     }
 
+    /// The same repository, read through `store`, a decorator of its own, and stopped by `cancellation`.
+    package func view(through store: any ObjectStore, cancellation: Cancellation) -> Repository {
+        var environment = environment
+        environment.cancellation = cancellation
+        return Repository(store: store, environment: environment, format: format, keyring: keyring)
+    }
+
     init(store: any ObjectStore, environment: Environment, format: FormatObject, keyring: Keyring) {
         self.store = store
         self.environment = environment

@@ -6,7 +6,8 @@ import Repository
 /// `holdfast.evidence/1`: a whole record.
 struct EvidenceReport: Encodable {
     let schema = "holdfast.evidence/1"
-    let link: EvidenceLink
+    /// Nil for a record that is not in the repository.
+    let link: EvidenceLink?
     let id, kind, occasion, verdict, plan: String
     let planSha256: String?
     let `operator`: String
@@ -83,8 +84,8 @@ struct EvidenceReport: Encodable {
         case rpoAchievedSeconds, rtoObjectiveSeconds, rtoMeasuredSeconds, memberSkewSeconds, sabotage, heads, facts
     }
 
-    init(_ object: EvidenceObject, _ record: EvidenceRecord, signer: String) {
-        link = EvidenceLink(object, signer: signer)
+    init(_ object: EvidenceObject?, _ record: EvidenceRecord, signer: String) {
+        link = object.map { EvidenceLink($0, signer: signer) }
         id = record.id.description
         kind = "\(record.kind)"
         occasion = "\(record.occasion)"

@@ -25,15 +25,22 @@ enum EvidenceText {
                 + "\(shown(record.environment.network)), account: \(shown(record.environment.account)))",
         ]
         if !record.plan.isEmpty { lines.append("plan      \(shown(record.plan))") }
+        lines += summary(record)
+        for finding in record.findings {
+            lines.append("\(shown(finding.severity)): \(shown(finding.object)): \(shown(finding.message))")
+        }
+        return lines
+    }
+
+    /// What a record comes to: objectives, systems, phases and checks.
+    static func summary(_ record: EvidenceRecord) -> [String] {
+        var lines: [String] = []
         if let text = objective(record.rpoAchieved, record.rpoObjective) { lines.append("RPO       \(text)") }
         if let text = objective(record.rtoMeasured, record.rtoObjective) { lines.append("RTO       \(text)") }
         if let skew = record.memberSkew { lines.append("skew      \(skew.lengthOfTime) between the systems") }
         lines += record.members.map(member)
         lines += record.phases.map(phase)
         for check in record.checks { lines += self.check(check) }
-        for finding in record.findings {
-            lines.append("\(shown(finding.severity)): \(shown(finding.object)): \(shown(finding.message))")
-        }
         return lines
     }
 

@@ -116,6 +116,8 @@ enum ProgressLine {
         case .copying: "copying"
         case .rebuilding: "rebuilding"
         case .committing: "committing"
+        case .replaying: "starting the server"
+        case .validating: "validating"
         case .finished: "finished"
         }
     }

@@ -63,6 +63,7 @@ struct ConfigCheckReport: Encodable {
     var problems: [Item] = []
     var repositories: [Place] = []
     var sources: [Source] = []
+    var drills: [Plan] = []
 
     struct Item: Encodable {
         let line, column: Int
@@ -100,7 +101,7 @@ struct ConfigCheckReport: Encodable {
         let timezone: String
     }
 
-    private enum CodingKeys: String, CodingKey { case schema, file, isGood, problems, repositories, sources }
+    private enum CodingKeys: String, CodingKey { case schema, file, isGood, problems, repositories, sources, drills }
 
     init(_ file: String, _ problems: [Problem]) {
         self.file = file
@@ -127,6 +128,7 @@ struct ConfigCheckReport: Encodable {
                 isDefault: repository.name == configuration.defaultRepository)
         }
         sources = configuration.sources.map(Self.source)
+        drills = configuration.drills.map { Plan($0) }
     }
 
     private static func source(_ source: ConfiguredSource) -> Source {
@@ -161,7 +163,10 @@ struct ConfigCheckReport: Encodable {
 extension ConfigCheckReport {
     /// The same for people: what is given or comes from the defaults, a line each.
     var lines: [String] {
-        var lines = ["\(file) is good: \(repositories.count) repositories, \(sources.count) sources"]
+        var lines = [
+            "\(file) is good: \(repositories.count) repositories, \(sources.count) sources"
+                + (drills.isEmpty ? "" : ", \(drills.count) drills")
+        ]
         for repository in repositories {
             lines.append("repository \(repository.name)\(repository.isDefault ? " (default)" : "")")
             lines += Self.lines([
@@ -193,6 +198,7 @@ extension ConfigCheckReport {
                 ("threads", source.threads.map { "\($0)" }),
             ])
         }
+        for drill in drills { lines += drill.lines }
         return lines
     }
 

@@ -8,7 +8,7 @@ import Workloads
 /// Opens a snapshot for reading, plans, and restores.
 package struct RestoreSession: Sendable {
     package let repository: Repository
-    package let snapshot: Snapshot
+    package private(set) var snapshot: Snapshot
     package let index: Index
     private let lease: ReaderLease?
     private let notes: [String]
@@ -73,6 +73,13 @@ package struct RestoreSession: Sendable {
         } catch {
             return notes + ["the lease could not be renewed: \(error.message)"]
         }
+    }
+
+    /// The same session over another snapshot of the repository.
+    func of(_ other: Snapshot) -> RestoreSession {
+        var session = self
+        session.snapshot = other
+        return session
     }
 
     /// Ends the lease. Call it whether the restore succeeded or not.

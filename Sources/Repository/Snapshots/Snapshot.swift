@@ -45,6 +45,8 @@ package struct SnapshotListing: Sendable {
     /// Objects below snapshots/ that are damaged, forged or foreign.
     package var damaged: [(key: ObjectKey, error: HoldfastError)] = []
 
+    package init() {}
+
     /// Highest sequence, then id.
     package func latest(of tag: SourceTag) -> Snapshot? {
         snapshots.filter { $0.tag == tag }.max { ($0.sequence, $0.id) < ($1.sequence, $1.id) }

@@ -8,7 +8,7 @@ import Repository
 extension EntryKind {
     /// The kind in the S_IFMT bits of `mode` (stat(2); spelt out, since two modules export the constants); nil for what
     /// Linux does not have.
-    init?(fileMode mode: UInt32) {
+    package init?(fileMode mode: UInt32) {
         switch mode & 0o170_000 {
         case 0o100_000: self = .file
         case 0o040_000: self = .directory

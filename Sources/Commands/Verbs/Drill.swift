@@ -1,0 +1,161 @@
+// holdfast drill: restore into scratch space, check, measure, tear down, and leave evidence.
+
+import ArgumentParser
+import Configuration
+import Glibc
+import Primitives
+import Recovery
+import Repository
+
+struct DrillVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drill",
+        abstract: "Prove that snapshots can be recovered: restore into scratch space, check, measure, leave evidence.",
+        discussion: """
+            PLAN is a plan of the configuration, SOURCE a source of it or one that the repository has snapshots of; \
+            sources that are named together make one drill. Without either all plans are carried out.
+
+            Each system is restored into a private directory, a database is started there without network and without \
+            a way back to its source, and checked: by its engine's own means, against what the snapshot recorded, and \
+            by the checks of the plan. Every phase is timed by itself. Then all of it is removed. What a drill that \
+            was killed left behind is removed by the next, which also leaves the evidence that it was interrupted.
+
+            The record is signed and stored in the repository; with a key that may not, --evidence leaves it in a \
+            file. When a check, the drill or an objective failed, the exit status is 4.
+
+            --sabotage breaks the restored copy and must fail: page and missing-file harm a file, swapped-row swaps \
+            two rows, old-snapshot passes an older snapshot off as the one that was asked for. The exit status is 4 \
+            when that was noticed, and 1 when it was not.
+
+            Examples:
+
+              holdfast drill nightly
+
+              holdfast drill shop --point oldest --scratch /srv/scratch
+
+              holdfast drill shop --sabotage swapped-row
+            """)
+
+    @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var expected: ExpectedHeads
+    @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
+
+    @Argument(help: ArgumentHelp("Plans or sources.", valueName: "plan or source"))
+    var names: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The recovery point, in place of that of the plan: \(PointChoice.form).", valueName: "point"))
+    var point: PointArgument?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where the scratch directory is made.", discussion: "The plan's, else TMPDIR, else /var/tmp.",
+            valueName: "directory"))
+    var scratch: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Leave the record in a new file, to be imported later, and not in the repository.", valueName: "file"))
+    var evidence: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Break the restored copy: " + SabotageKind.allCases.map(\.rawValue).joined(separator: ", ") + ".",
+            valueName: "kind"))
+    var sabotage: SabotageKind?
+
+    @Option(name: .long, help: ArgumentHelp("Who wanted it: automatic, manual or game-day.", valueName: "occasion"))
+    var occasion: OccasionArgument = OccasionArgument(occasion: .manual)
+
+    func run() throws {
+        try global.execute { (context) throws(HoldfastError) in
+            let plans = try DrillPlans(names, point?.choice, context)
+            guard evidence == nil || plans.all.count == 1 else {
+                throw HoldfastError(
+                    .usage, "--evidence takes the record of one drill, and these are \(plans.all.count)",
+                    hint: "Run them one by one.")
+            }
+            var outcomes: [DrillOutcome] = []
+            for planned in plans.all {
+                let repository = try context.openRepository(transfer, at: planned.place)
+                try expected.verify(in: repository)
+                let plan = try planned.plan(in: repository)
+                let outcome = try drill(plan, repository, planned.directory, context)
+                try DrillText.show(outcome, evidence, on: context.output)
+                outcomes.append(outcome)
+                if outcome.record.verdict == .interrupted { break }
+            }
+            try context.output.json(DrillReport(outcomes, file: evidence))
+            return try status(outcomes, context)
+        }
+    }
+
+    private func drill(
+        _ plan: DrillPlan, _ repository: Repository, _ directory: String?, _ context: CommandContext
+    ) throws(HoldfastError) -> DrillOutcome {
+        var settings = DrillSettings(
+            evidence: evidence.map { .file(Host.absolutePath($0)) } ?? .repository, operator: Self.user,
+            host: Host.name,
+            toolVersion: ToolVersion.current, threads: min(Restorer.maximumThreads, transfer.threads ?? Host.processors)
+        )
+        settings.scratch = scratch ?? directory
+        settings.stateDirectory = global.stateDirectory(context.variables, isRoot: geteuid() == 0)
+        settings.sabotage = sabotage
+        settings.occasion = occasion.occasion
+        return try context.withProgress { (progress) throws(HoldfastError) in
+            try Drill(plan, repository, settings, progress: progress, runner: context.runner) { event in
+                DrillText.show(event, on: context.output)
+            }.run()
+        }
+    }
+
+    private func status(_ outcomes: [DrillOutcome], _ context: CommandContext) throws(HoldfastError) -> ExitStatus {
+        try context.cancellation.check()
+        let records = outcomes.map(\.record)
+        if let blind = records.first(where: { $0.sabotage != nil && $0.verdict == .passed }) {
+            context.output.warning("the copy was broken (\(blind.sabotage ?? "")), and the drill did not notice")
+            return .failed
+        }
+        return records.allSatisfy { $0.verdict == .passed } ? .success : .checkFailed
+    }
+
+    /// The name of the user who typed it.
+    private static var user: String {
+        guard let entry = getpwuid(getuid()) else { return "\(getuid())" }
+        return String(cString: entry.pointee.pw_name)
+    }
+}
+
+/// A recovery point as it is typed.
+struct PointArgument: ExpressibleByArgument, Sendable {
+    let choice: PointChoice
+
+    init?(argument: String) {
+        guard let choice = PointChoice(argument) else { return nil }
+        self.choice = choice
+    }
+}
+
+struct OccasionArgument: ExpressibleByArgument, Sendable {
+    let occasion: EvidenceOccasion
+
+    init(occasion: EvidenceOccasion) { self.occasion = occasion }
+
+    init?(argument: String) {
+        switch argument {
+        case "automatic": occasion = .automatic
+        case "manual": occasion = .manual
+        case "game-day": occasion = .gameDay
+        default: return nil
+        }
+    }
+
+    var defaultValueDescription: String { "manual" }
+}
+
+extension SabotageKind: ExpressibleByArgument {}

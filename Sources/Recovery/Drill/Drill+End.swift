@@ -1,0 +1,166 @@
+// The end of a drill: what is left is removed, the verdict is drawn, and evidence is left, also of those that crashed.
+
+import Glibc
+import Primitives
+import Repository
+import Workloads
+
+extension Drill {
+    /// Removes the scratch directory, stops the watch and draws the verdict.
+    func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch) {
+        do throws(HoldfastError) {
+            try scratch.remove()
+        } catch {
+            recorder.find("error", scratch.path, "cannot be removed: \(error.message)")
+        }
+        watch.stop()
+        let isInterrupted = watch.cancellation.isRaised && watch.reason == nil
+        let now = recorder.now
+        recorder.update { record in
+            record.environment.teardownAt = now
+            record.facts["scratch.mostDisk"] = String(watch.mostDisk)
+            record.facts["scratch.mostMemory"] = String(watch.mostMemory)
+            record.facts["phase"] = nil
+            for (name, duration) in plan.declared.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                record.phases.append(EvidencePhase(name, .declared(duration)))
+            }
+            record.measure(plan)
+        }
+        for miss in recorder.record.misses { recorder.find("error", miss.object, miss.message) }
+        recorder.update { record in
+            record.finished = now
+            record.verdict = isInterrupted ? .interrupted : record.isGood ? .passed : .failed
+        }
+    }
+
+    /// Leaves the record where it belongs, and forgets what was kept of it.
+    func leave(_ record: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
+        try journal.note(record)
+        let evidence = try settings.evidence.leave(record, repository)
+        journal.end()
+        return evidence
+    }
+
+    /// Cleans up after drills whose processes are gone, and leaves the evidence that they did not.
+    func settle() throws(HoldfastError) {
+        // Other drills put theirs elsewhere: those that their journals tell of are looked at too.
+        let leftovers = DrillJournal.leftovers(of: repository.id, in: settings.journals)
+        var parents = [settings.parent]
+        for leftover in leftovers {
+            let target = leftover.record.environment.target
+            let parent = target.lastIndex(of: "/").map { String(target[..<$0]) } ?? ""
+            if !parent.isEmpty, !parents.contains(parent) { parents.append(parent) }
+        }
+        for parent in parents {
+            for failure in DrillScratch.removeLeftovers(in: parent).failures {
+                tell(.found(EvidenceFinding(severity: "warning", object: parent, message: failure.message)))
+            }
+        }
+        for leftover in leftovers {
+            var record = leftover.record
+            if record.verdict == .interrupted {
+                let phase = record.facts["phase"].map { " in the phase \($0)" } ?? ""
+                record.findings.append(
+                    EvidenceFinding(
+                        severity: "error", object: record.environment.target,
+                        message: "the drill ended without a word\(phase); the next one found that at "
+                            + "\(repository.clock.now())"))
+                record.environment.teardownAt = repository.clock.now()
+            }
+            var place = settings.evidence
+            if case .file(let path) = place { place = .file("\(path)-\(record.id)") }
+            try place.leave(record, repository)
+            leftover.journal.end()
+            tell(.settled(record))
+        }
+    }
+}
+
+extension EvidenceMember {
+    /// What is known of a snapshot before it is restored.
+    mutating func describe(_ record: SnapshotRecord, _ snapshot: Snapshot) {
+        workload = record.workload
+        self.snapshot = EvidenceSnapshot(snapshot)
+        consistentAsOf = record.consistentAsOf
+        durableAt = snapshot.stored
+        reached = record.facts["stopPosition"] ?? ""
+        func declared(_ name: String) -> Duration? {
+            record.facts["declared.\(name)"].flatMap { Duration(lengthOfTime: $0) }
+        }
+        rpoObjective = rpoObjective ?? declared("rpo")
+        rtoObjective = rtoObjective ?? declared("rto")
+    }
+}
+
+extension SnapshotRecord {
+    /// About what a restored copy takes with all that a server writes beside it.
+    var scratchBytes: UInt64 {
+        let spare: UInt64 = workload == PostgresWorkload.kind ? 128 << 20 : 1 << 20
+        return counts.bytes + counts.bytes / 20 + spare
+    }
+}
+
+extension EvidenceRecord {
+    /// Figures that follow from the phases and the members.
+    mutating func measure(_ plan: DrillPlan) {
+        let isWhole = members.allSatisfy { $0.verdict == .passed }
+        if isWhole { rtoMeasured = technicalRTO }
+        for place in members.indices where members[place].selection == "latest" {
+            guard let failedAt, let newest = members[place].newestData ?? members[place].consistentAsOf,
+                members[place].verdict == .passed
+            else { continue }
+            members[place].rpoAchieved = max(.zero, failedAt.since(newest))
+        }
+        let achieved = members.compactMap(\.rpoAchieved)
+        if achieved.count == members.count { rpoAchieved = achieved.max() }
+        let spans = spans(RecoveryPhase.technical)
+        guard isWhole, !spans.isEmpty else { return }
+        let path = CriticalPath(of: spans)
+        facts["criticalPath"] = path.steps.map {
+            step in
+            let span = step.span.map { spans[$0] }
+            let name =
+                span.map { $0.member.isEmpty ? $0.name.rawValue : "\($0.member) \($0.name.rawValue)" } ?? "waiting"
+            return "\(name) \(step.duration.tenths)"
+        }.joined(separator: ", ")
+        facts["criticalPath.seconds"] = path.total.tenths
+        let tasks = members.map { PlanTask($0.name, duration: $0.rtoMeasured ?? .zero, after: $0.after) }
+        guard tasks.count > 1, let schedule = try? PlanSchedule(tasks, workers: tasks.count) else { return }
+        facts["plan.atOnce.seconds"] = schedule.total.tenths
+        facts["plan.atOnce.path"] = schedule.criticalTasks.joined(separator: ", ")
+    }
+
+    /// Objectives that were not kept.
+    var misses: [(object: String, message: String)] {
+        var misses: [(object: String, message: String)] = []
+        func hold(_ what: String, _ object: String, _ found: Duration?, _ objective: Duration?) {
+            guard let found, let objective, found > objective else { return }
+            misses.append(
+                (object, "\(what) \(found.lengthOfTime) is over the objective of \(objective.lengthOfTime)"))
+        }
+        let declared = serviceRTO?.declared ?? .zero
+        hold("RPO", "", rpoAchieved, rpoObjective)
+        hold("RTO with what is declared", "", rtoMeasured.map { $0 + declared }, rtoObjective)
+        for member in members {
+            hold("RPO", member.name, member.rpoAchieved, member.rpoObjective)
+            hold(
+                "RTO with what is declared", member.name, member.rtoMeasured.map { $0 + declared }, member.rtoObjective)
+        }
+        return misses
+    }
+
+    /// All systems were recovered, all checks passed, and nothing was found that is an error.
+    var isGood: Bool {
+        let bad: Set<EvidenceCheckVerdict> = [.failed, .timedOut, .notRun]
+        return members.allSatisfy { $0.verdict == .passed } && !checks.contains { bad.contains($0.verdict) }
+            && !findings.contains { $0.severity == "error" }
+    }
+}
+
+extension Duration {
+    /// Seconds with one place.
+    var tenths: String {
+        let tenths = nanosecondsClamped / 100_000_000
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+}

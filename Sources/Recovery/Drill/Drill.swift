@@ -1,0 +1,302 @@
+// A drill from its beginning to its evidence.
+
+import Glibc
+import ObjectStore
+import Primitives
+import Repository
+import Workloads
+
+/// How a drill is carried out, apart from the plan.
+package struct DrillSettings: Sendable {
+    /// Where the scratch directory is made; nil for the standard place.
+    package var scratch: String?
+    /// Where is kept what must outlive a crash; nil for the scratch directory's parent.
+    package var stateDirectory: String?
+    package var evidence: EvidencePlace
+    package var sabotage: SabotageKind?
+    package var occasion = EvidenceOccasion.manual
+    package var `operator`: String
+    package var host: String
+    package var toolVersion: String
+    package var threads: Int
+
+    package init(evidence: EvidencePlace, operator: String, host: String, toolVersion: String, threads: Int) {
+        self.evidence = evidence
+        self.operator = `operator`
+        self.host = host
+        self.toolVersion = toolVersion
+        self.threads = threads
+    }
+
+    var parent: String { scratch.map { Host.absolutePath($0) } ?? DrillScratch.standardParent }
+    var journals: String { (stateDirectory.map { Host.absolutePath($0) } ?? parent) + "/drills" }
+}
+
+/// What a drill came to.
+package struct DrillOutcome: Sendable {
+    package var record: EvidenceRecord
+    /// Its link; nil when it was left in a file.
+    package var evidence: Evidence?
+}
+
+/// Restores what a plan names into scratch space, checks it, measures, tears down, and leaves evidence.
+///
+/// Nothing of it reaches a source: it reads the repository, and writes below its scratch directory alone.
+/// Thread: one at a time, on a thread that may block.
+package struct Drill {
+    let plan: DrillPlan
+    let repository: Repository
+    let settings: DrillSettings
+    let progress: Progress
+    let runner: any ProcessRunner
+    let tell: (DrillEvent) -> Void
+
+    /// - Parameter tell: Is told what happens, on the thread that runs the drill.
+    package init(
+        _ plan: DrillPlan, _ repository: Repository, _ settings: DrillSettings, progress: Progress = Progress(),
+        runner: any ProcessRunner = SystemProcessRunner(), tell: @escaping (DrillEvent) -> Void
+    ) {
+        self.plan = plan
+        self.repository = repository
+        self.settings = settings
+        self.progress = progress
+        self.runner = runner
+        self.tell = tell
+    }
+
+    /// Carries the plan out.
+    ///
+    /// - Returns: The record, which was left where the settings say. A drill that failed or was interrupted returns
+    ///   too: its verdict says so.
+    /// - Throws: before anything is restored, when the plan makes no sense, evidence cannot be left, or the scratch
+    ///   directory cannot be made; afterwards, when the evidence could not be left: the state directory keeps it then,
+    ///   and the next drill leaves it.
+    package func run() throws(HoldfastError) -> DrillOutcome {
+        try repository.keyring.requireReadingData()
+        try settings.evidence.prepare(repository)
+        let systems = try plan.ordered()
+        try settle()
+        let recorder = DrillRecorder(try firstRecord(systems), clock: repository.clock, tell: tell)
+        let scratch = try DrillScratch(recorder.record.id, in: settings.parent)
+        let journal: DrillJournal
+        do throws(HoldfastError) {
+            recorder.update { $0.environment.target = scratch.path }
+            journal = try DrillJournal(recorder.record, of: repository.id, in: settings.journals)
+        } catch {
+            try? scratch.remove()
+            throw error
+        }
+        recorder.keep(in: journal)
+        tell(.began(plan: plan.name, systems: systems.map(\.name)))
+        let watch = DrillWatch(
+            plan.limits, directory: scratch.path, clock: repository.clock, parent: repository.environment.cancellation)
+        let store = MeasuringStore(repository.store, clock: repository.clock)
+        do throws(HoldfastError) {
+            let shared = DrillShared(
+                repository: repository.view(through: store, cancellation: watch.cancellation), store: store,
+                scratch: scratch, watch: watch, recorder: recorder,
+                isolation: try ScratchIsolation(
+                    WorkloadContext(
+                        clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation)),
+                sabotage: settings.sabotage, threads: settings.threads, progress: progress, runner: runner, tell: tell)
+            recover(systems, shared)
+        } catch {
+            note(error, of: "", recorder, watch)
+        }
+        end(recorder, scratch, watch)
+        let evidence = try leave(recorder.record, journal)
+        return DrillOutcome(record: recorder.record, evidence: evidence)
+    }
+
+    private func firstRecord(_ systems: [DrillSystem]) throws(HoldfastError) -> EvidenceRecord {
+        let now = repository.clock.now()
+        let environment = EvidenceEnvironment(
+            host: settings.host, target: settings.parent, network: "", account: "", isSegregated: false)
+        var record = EvidenceRecord(
+            id: try ULID(at: now, entropy: repository.entropy), kind: .drill, occasion: settings.occasion,
+            verdict: .interrupted, operator: settings.operator, toolVersion: settings.toolVersion,
+            runID: try ULID(at: now, entropy: repository.entropy), started: now, finished: now,
+            environment: environment)
+        record.plan = plan.name
+        record.planDigest = plan.digest
+        record.approver = plan.approver
+        record.failedAt = now
+        record.rpoObjective = plan.rpo
+        record.rtoObjective = plan.rto
+        record.sabotage = settings.sabotage?.rawValue
+        record.environment.hardware = DrillHardware.facts(scratch: settings.parent, store: repository.store.location)
+        record.members = systems.map { system in
+            var member = EvidenceMember(
+                name: system.name, source: system.source, workload: "", selection: system.point.name,
+                verdict: .interrupted)
+            if case .time(let instant) = system.point { member.wanted = instant.description }
+            member.after = system.after
+            member.rpoObjective = system.rpo
+            member.rtoObjective = system.rto
+            return member
+        }
+        return record
+    }
+
+    // MARK: Recovering
+
+    /// Everything that may fail; whatever becomes of it is in the record.
+    private func recover(_ systems: [DrillSystem], _ shared: DrillShared) {
+        let recorder = shared.recorder
+        var drills: [SystemDrill] = []
+        do throws(HoldfastError) {
+            drills = try select(systems, shared)
+            try checkRoom(drills, shared)
+        } catch {
+            note(error, of: "", recorder, shared.watch)
+            for system in systems {
+                recorder.member(system.name) { $0.verdict = shared.isInterrupted ? .interrupted : .failed }
+                skipChecks(of: system, shared)
+            }
+            return
+        }
+        var lasts: [String: Int] = [:]
+        for drill in drills {
+            let system = drill.system
+            guard !shared.isInterrupted else {
+                skipChecks(of: system, shared)
+                continue
+            }
+            guard let waited = Self.phases(of: system.after, lasts), shared.watch.reason == nil else {
+                recorder.member(system.name) { $0.verdict = .failed }
+                recorder.find("error", system.name, "was not tried, since what it waits for was not recovered")
+                skipChecks(of: system, shared)
+                continue
+            }
+            recover(drill, after: waited, shared)
+            if recorder.record.members.first(where: { $0.name == system.name })?.verdict == .passed {
+                lasts[system.name] = drill.lastPhase
+            }
+        }
+        reconcile(drills, shared)
+        for drill in drills.reversed() { drill.tearDown() }
+    }
+
+    /// Places of the last phases of `names`; nil when one of them was not recovered.
+    private static func phases(of names: [String], _ lasts: [String: Int]) -> [Int]? {
+        let places = names.compactMap { lasts[$0] }
+        return places.count == names.count ? places.sorted() : nil
+    }
+
+    private func recover(_ drill: SystemDrill, after: [Int], _ shared: DrillShared) {
+        let name = drill.system.name
+        let recorder = shared.recorder
+        let start = shared.clock.uptime()
+        var verdict = EvidenceVerdict.passed
+        do throws(HoldfastError) {
+            try drill.run(after: after)
+        } catch {
+            note(error, of: name, recorder, shared.watch)
+            verdict = shared.isInterrupted ? .interrupted : .failed
+            let done = Set(recorder.record.checks.map(\.id))
+            for check in drill.system.checks where !done.contains("\(name)/\(check.name)") {
+                PlanCheck(check, shared).skip(of: name)
+            }
+        }
+        let failed: Set<EvidenceCheckVerdict> = [.failed, .timedOut, .notRun]
+        if verdict == .passed,
+            recorder.record.checks.contains(where: { $0.member == name && failed.contains($0.verdict) })
+        {
+            verdict = .failed
+        }
+        recorder.member(name) { member in
+            member.verdict = verdict
+            if verdict == .passed { member.rtoMeasured = shared.clock.uptime() - start }
+        }
+    }
+
+    private func skipChecks(of system: DrillSystem, _ shared: DrillShared) {
+        for check in system.checks { PlanCheck(check, shared).skip(of: system.name) }
+    }
+
+    private func reconcile(_ drills: [SystemDrill], _ shared: DrillShared) {
+        guard !plan.checks.isEmpty else { return }
+        do throws(HoldfastError) {
+            let start = try shared.recorder.enter(.validate, "")
+            for check in plan.checks {
+                if shared.watch.cancellation.isRaised {
+                    PlanCheck(check, shared).skip(of: "")
+                } else {
+                    try PlanCheck(check, shared).run(over: drills)
+                }
+            }
+            shared.recorder.add(.validate, "", from: start, after: drills.compactMap(\.lastPhase).sorted())
+        } catch {
+            note(error, of: "", shared.recorder, shared.watch)
+        }
+    }
+
+    /// Picks the snapshots, and notes what is known of them.
+    private func select(_ systems: [DrillSystem], _ shared: DrillShared) throws(HoldfastError) -> [SystemDrill] {
+        let listing = try repository.snapshots()
+        let tags = Set(listing.snapshots.map(\.tag))
+        shared.recorder.update { record in
+            record.heads = tags.compactMap { listing.latest(of: $0).map { EvidenceSnapshot($0) } }
+                .sorted { $0.tag < $1.tag }
+        }
+        var drills: [SystemDrill] = []
+        for system in systems {
+            let selection = try PointSelection(system.source, in: listing, repository)
+            let snapshot = try selection.choose(system.point, repository.entropy)
+            var older: Snapshot?
+            if settings.sabotage == .oldSnapshot {
+                guard let before = selection.before(snapshot) else {
+                    throw HoldfastError(
+                        .usage, "there is no older snapshot of \(system.source) to pass off as \(snapshot.id)",
+                        hint: "Take another snapshot, or choose another kind of sabotage.")
+                }
+                older = before
+            }
+            let drill = try SystemDrill(system, snapshot, older: older, shared)
+            shared.recorder.member(system.name) { $0.describe(drill.record, snapshot) }
+            drills.append(drill)
+        }
+        isolation(drills.map(\.record), shared)
+        return drills
+    }
+
+    private func isolation(_ records: [SnapshotRecord], _ shared: DrillShared) {
+        let account = (try? ScratchIsolation.account(for: shared.scratch.path)) ?? ""
+        let isElsewhere = records.allSatisfy { $0.host != settings.host }
+        shared.recorder.update { record in
+            record.environment.network = shared.isolation.network
+            record.environment.account = account
+            record.environment.isSegregated = isElsewhere && shared.isolation.deniesNetwork && account != "root"
+        }
+    }
+
+    /// - Throws: `.limitExceeded` for more than the plan allows, `.noSpace` for more than there is.
+    private func checkRoom(_ drills: [SystemDrill], _ shared: DrillShared) throws(HoldfastError) {
+        let needed = ByteCount(drills.reduce(0) { $0 + $1.record.scratchBytes })
+        if let limit = plan.limits.disk, needed > limit {
+            throw HoldfastError(
+                .limitExceeded, "the drill needs about \(needed) of scratch space, and its limit is \(limit)",
+                hint: "Raise `disk` below `scratch`, or divide the plan.")
+        }
+        let room = ByteCount(try shared.scratch.room())
+        guard needed <= room else {
+            throw HoldfastError(
+                .noSpace, "the drill needs about \(needed) of scratch space, and \(room) are free",
+                hint: "Free some, or name another place with --scratch.")
+        }
+    }
+
+    /// What failed, as a finding; an interruption is none.
+    private func note(
+        _ error: HoldfastError, of member: String, _ recorder: DrillRecorder, _ watch: DrillWatch
+    ) {
+        if watch.cancellation.isRaised, watch.reason == nil, error.code == .interrupted { return }
+        let object = error.context.first { $0.key == "object" }?.value ?? member
+        recorder.find("error", object, error.description + (error.hint.isEmpty ? "" : ". \(error.hint)"))
+    }
+}
+
+extension DrillShared {
+    /// Somebody asked the drill to stop; no limit did.
+    var isInterrupted: Bool { watch.cancellation.isRaised && watch.reason == nil }
+}

@@ -1,0 +1,95 @@
+// What is written down of a drill while it runs, so that the next one can tell what became of it.
+
+import CLinux
+import Glibc
+import ObjectStore
+import Primitives
+import Repository
+import Workloads
+
+/// The record of one drill under way, as a file in the state directory.
+///
+/// `ID.drill` holds the record as it would have to be left if the drill ended now, with the verdict `interrupted`;
+/// `ID.lock` is locked as long as the process lives. Both go when the evidence is where it belongs.
+final class DrillJournal: Sendable {
+    private static let ending = ".drill"
+    private static let mostLeftovers = 1000
+
+    private let path: String
+    private let repository: RepositoryID
+    private let lock: OwnedDescriptor
+
+    /// - Parameter directory: Made when it is not there.
+    init(_ record: EvidenceRecord, of repository: RepositoryID, in directory: String) throws(HoldfastError) {
+        try Self.make(directory)
+        path = "\(directory)/\(record.id)"
+        self.repository = repository
+        let number = holdfast_openat(AT_FDCWD, path + ".lock", O_RDWR | O_CREAT | O_EXCL, 0o600)
+        guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: path + ".lock") }
+        lock = OwnedDescriptor(number)
+        guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
+            throw HoldfastError.systemCall("lock", errno, on: path + ".lock")
+        }
+        try note(record)
+    }
+
+    /// Takes over what another process left; nil while that lives, or when the file is none.
+    private init?(leftover path: String) {
+        let number = holdfast_openat(AT_FDCWD, path + ".lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+        guard number >= 0 else { return nil }
+        lock = OwnedDescriptor(number)
+        guard flock(number, LOCK_EX | LOCK_NB) == 0 else { return nil }
+        guard let file = try? EvidenceFiles.read(path + Self.ending), case .draft(let draft) = file else { return nil }
+        self.path = path
+        repository = draft.repository
+    }
+
+    /// Puts `record` in the place of what was noted before.
+    ///
+    /// - Durability: on return it is on stable storage.
+    func note(_ record: EvidenceRecord) throws(HoldfastError) {
+        let bytes = try EvidenceDraft(repository: repository, record: record).encoded()
+        let fresh = path + ".new"
+        unlink(fresh)
+        try EvidenceFiles.write(bytes, to: fresh)
+        guard rename(fresh, path + Self.ending) == 0 else {
+            throw HoldfastError.systemCall("rename", errno, on: fresh)
+        }
+    }
+
+    /// The evidence is elsewhere now.
+    func end() {
+        for ending in [Self.ending, ".new", ".lock"] { unlink(path + ending) }
+    }
+
+    private static func make(_ directory: String) throws(HoldfastError) {
+        var path = ""
+        for part in directory.split(separator: "/") {
+            path += "/\(part)"
+            guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+                throw HoldfastError.systemCall("make directory", errno, on: path)
+            }
+        }
+    }
+
+    // MARK: After a crash
+
+    /// A drill whose process is gone.
+    struct Leftover {
+        let journal: DrillJournal
+        let record: EvidenceRecord
+    }
+
+    /// Drills of `repository` whose processes are gone, oldest first; nobody else gets them while these are kept.
+    static func leftovers(of repository: RepositoryID, in directory: String) -> [Leftover] {
+        var found: [Leftover] = []
+        for name in ScratchTree.names(in: directory).filter({ $0.hasSuffix(ending) }).sorted().prefix(mostLeftovers) {
+            let path = "\(directory)/\(name.dropLast(ending.count))"
+            guard let journal = DrillJournal(leftover: path), journal.repository == repository,
+                let file = try? EvidenceFiles.read(path + ending), case .draft(let draft) = file
+            else { continue }
+            found.append(Leftover(journal: journal, record: draft.record))
+        }
+        return found
+    }
+}

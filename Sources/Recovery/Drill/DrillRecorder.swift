@@ -1,0 +1,122 @@
+// Keeps the record of a drill while it runs: phases by the clock that never steps, checks, findings.
+
+import Primitives
+import Repository
+import Sealing
+
+/// What whoever shows a drill is told.
+package enum DrillEvent: Sendable {
+    /// The drill began, over these systems.
+    case began(plan: String, systems: [String])
+    case entered(RecoveryPhase, member: String)
+    case ended(RecoveryPhase, member: String, Duration, bytes: UInt64?)
+    case checked(EvidenceCheck)
+    case found(EvidenceFinding)
+    /// A drill that a process left unfinished has its evidence now.
+    case settled(EvidenceRecord)
+}
+
+/// The one who writes the record. Thread: one at a time.
+final class DrillRecorder {
+    private static let mostText = 4096
+
+    private(set) var record: EvidenceRecord
+    private let clock: any Clock
+    private let origin: Duration
+    private let tell: (DrillEvent) -> Void
+    private var journal: DrillJournal?
+
+    init(_ record: EvidenceRecord, clock: any Clock, tell: @escaping (DrillEvent) -> Void) {
+        self.record = record
+        self.clock = clock
+        self.tell = tell
+        origin = clock.uptime()
+    }
+
+    /// From now on the record is kept in `journal` as well.
+    func keep(in journal: DrillJournal) { self.journal = journal }
+
+    var now: Timestamp { record.started + (clock.uptime() - origin) }
+
+    func update(_ change: (inout EvidenceRecord) -> Void) { change(&record) }
+
+    func member(_ name: String, _ change: (inout EvidenceMember) -> Void) {
+        if let place = record.members.firstIndex(where: { $0.name == name }) { change(&record.members[place]) }
+    }
+
+    // MARK: Phases
+
+    /// A phase begins; the journal says so, whatever becomes of us.
+    func enter(_ phase: RecoveryPhase, _ member: String) throws(HoldfastError) -> Duration {
+        tell(.entered(phase, member: member))
+        if let journal {
+            var left = record
+            left.finished = now
+            left.verdict = .interrupted
+            left.facts["phase"] = member.isEmpty ? phase.rawValue : "\(phase.rawValue) of \(member)"
+            try journal.note(left)
+        }
+        return clock.uptime()
+    }
+
+    /// Adds a phase that ran from `start` until `end`, now where not given.
+    ///
+    /// - Returns: Its place, for those that come after it.
+    @discardableResult
+    func add(
+        _ phase: RecoveryPhase, _ member: String, from start: Duration, to end: Duration? = nil, bytes: UInt64? = nil,
+        after: [Int]
+    ) -> Int {
+        let duration = max(.zero, (end ?? clock.uptime()) - start)
+        record.phases.append(
+            EvidencePhase(
+                phase, member: member, .measured(start: record.started + (start - origin), duration: duration),
+                bytes: bytes, after: after.map { UInt64($0) }))
+        tell(.ended(phase, member: member, duration, bytes: bytes))
+        return record.phases.count - 1
+    }
+
+    // MARK: Checks
+
+    /// Adds a check; its id is made unique.
+    func add(_ check: EvidenceCheck) {
+        guard record.checks.count < EvidenceRecord.maximumChecks else { return }
+        var check = check
+        var number = 2
+        let name = check.id
+        while record.checks.contains(where: { $0.id == check.id }) {
+            check.id = "\(name)-\(number)"
+            number += 1
+        }
+        check.statement = Self.short(check.statement)
+        check.expected = Self.short(check.expected)
+        check.actual = Self.short(check.actual)
+        record.checks.append(check)
+        tell(.checked(check))
+    }
+
+    /// Adds a check whose whole output is `output`.
+    func add(
+        _ id: String, _ member: String, kind: String, statement: String = "", expected: String, actual: String,
+        _ verdict: EvidenceCheckVerdict, output: [UInt8], from start: Duration
+    ) {
+        var check = EvidenceCheck(
+            id: id, member: member, kind: kind, statement: statement, expected: expected, actual: actual,
+            verdict: verdict, outputDigest: SHA256.digest(output.span.bytes), outputBytes: UInt64(output.count))
+        check.started = record.started + (start - origin)
+        check.duration = clock.uptime() - start
+        add(check)
+    }
+
+    func find(_ severity: String, _ object: String, _ message: String) {
+        guard record.findings.count < EvidenceRecord.maximumFindings else { return }
+        let finding = EvidenceFinding(severity: severity, object: Self.short(object), message: Self.short(message))
+        record.findings.append(finding)
+        tell(.found(finding))
+    }
+
+    /// A text that fits into a record; what was cut off is in the digest.
+    private static func short(_ text: String) -> String {
+        text.count <= mostText ? text : text.prefix(mostText) + "…"
+    }
+}

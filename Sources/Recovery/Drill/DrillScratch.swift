@@ -1,0 +1,93 @@
+// The private directory of one drill: known again after a crash, and taken away then by the next.
+
+import CLinux
+import Glibc
+import Primitives
+import Workloads
+
+/// A directory below the scratch directory, with one for each system in it.
+///
+/// Its file `owner` is locked as long as this process lives; whoever finds it unlocked knows that its maker is gone.
+final class DrillScratch: Sendable {
+    static let prefix = "holdfast-drill-"
+    private static let mostLeftovers = 1000
+
+    let path: String
+    private let lock: OwnedDescriptor
+
+    /// Where scratch directories are when nobody says: `TMPDIR`, else `/var/tmp`.
+    static var standardParent: String {
+        ProcessEnvironment.value("TMPDIR").map { Host.absolutePath($0) } ?? "/var/tmp"
+    }
+
+    /// Makes one below `parent`.
+    ///
+    /// - Throws: `.targetFailed`, `.accessDenied`, `.noSpace`.
+    init(_ id: ULID, in parent: String) throws(HoldfastError) {
+        path = "\(parent)/\(Self.prefix)\(id)"
+        // Others may pass, so that a server can run as another user; what is in it is closed to them.
+        guard mkdir(path, 0o711) == 0, chmod(path, 0o711) == 0 else {
+            throw HoldfastError.systemCall("make directory", errno, on: path, code: .targetFailed)
+        }
+        let number = holdfast_openat(AT_FDCWD, "\(path)/owner", O_RDWR | O_CREAT | O_EXCL, 0o600)
+        guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: path, code: .targetFailed) }
+        lock = OwnedDescriptor(number)
+        guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
+            throw HoldfastError.systemCall("lock", errno, on: path, code: .targetFailed)
+        }
+    }
+
+    /// Makes the directory of one system, open to the user alone that programs run as.
+    func make(_ system: String) throws(HoldfastError) -> String {
+        let place = "\(path)/\(system)"
+        guard mkdir(place, 0o700) == 0 else {
+            throw HoldfastError.systemCall("make directory", errno, on: place, code: .targetFailed)
+        }
+        try ScratchIsolation.own(place)
+        return place
+    }
+
+    /// Bytes that can still be written where the scratch directory is.
+    func room() throws(HoldfastError) -> UInt64 {
+        var system = statvfs()
+        guard statvfs(path, &system) == 0 else {
+            throw HoldfastError.systemCall("look at", errno, on: path, code: .targetFailed)
+        }
+        return UInt64(system.f_bavail) * UInt64(system.f_frsize)
+    }
+
+    func remove() throws(HoldfastError) { try ScratchTree.remove(path) }
+
+    // MARK: After a crash
+
+    /// Stops the servers of drills whose processes are gone and removes their directories below `parent`.
+    ///
+    /// - Returns: The directories that were removed, and what could not be.
+    static func removeLeftovers(in parent: String) -> (removed: [String], failures: [HoldfastError]) {
+        ScratchPlace.removeLeftovers(stop: PostgresScratch.stopServer)
+        var outcome: (removed: [String], failures: [HoldfastError]) = ([], [])
+        for name in ScratchTree.names(in: parent).filter({ $0.hasPrefix(prefix) }).sorted().prefix(mostLeftovers) {
+            let path = "\(parent)/\(name)"
+            var status = stat()
+            // Another user's, or a link that another user made, is not ours to act upon.
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
+                continue
+            }
+            let number = holdfast_openat(AT_FDCWD, "\(path)/owner", O_RDWR | O_NOFOLLOW, 0)
+            // One that is being made has no owner yet; it is left for the next time unless it is empty.
+            guard number >= 0 else {
+                if errno == ENOENT, rmdir(path) == 0 { outcome.removed.append(path) }
+                continue
+            }
+            let owner = OwnedDescriptor(number)
+            guard flock(owner.number, LOCK_EX | LOCK_NB) == 0 else { continue }
+            do throws(HoldfastError) {
+                try ScratchTree.remove(path)
+                outcome.removed.append(path)
+            } catch {
+                outcome.failures.append(error)
+            }
+        }
+        return outcome
+    }
+}

@@ -1,0 +1,265 @@
+// One system of a drill: its scratch directory, its restore, its server, its checks and its end.
+
+import ObjectStore
+import Primitives
+import Repository
+import Workloads
+
+/// Recovers one system. Kept until the drill's end, since others may have to be compared with it.
+///
+/// Thread: one at a time.
+final class SystemDrill {
+    let system: DrillSystem
+    let snapshot: Snapshot
+    let record: SnapshotRecord
+    private(set) var copy: RestoredCopy?
+    private(set) var scratch: (any WorkloadScratch)?
+    /// The place of the last phase in the record, for those that come after.
+    private(set) var lastPhase: Int?
+
+    private let shared: DrillShared
+    private let older: Snapshot?
+    private var session: RestoreSession?
+    private var directory: String?
+
+    /// - Parameter older: What is passed off as `snapshot`, to break the copy.
+    init(_ system: DrillSystem, _ snapshot: Snapshot, older: Snapshot?, _ shared: DrillShared) throws(HoldfastError) {
+        self.system = system
+        self.snapshot = snapshot
+        self.older = older
+        self.shared = shared
+        record = try snapshot.readableRecord()
+    }
+
+    private var name: String { system.name }
+    private var recorder: DrillRecorder { shared.recorder }
+
+    /// The directory of the restored copy; nil before it was restored.
+    var data: String? { directory.map { "\($0)/data" } }
+
+    // MARK: Phases
+
+    /// From an empty directory to a system that was checked.
+    ///
+    /// - Parameter after: Places of phases that had to end before.
+    /// - Throws: what keeps the system from being recovered. Failed checks are in the record.
+    func run(after: [Int]) throws(HoldfastError) {
+        let provision = try recorder.enter(.provision, name)
+        let place = try shared.scratch.make(name)
+        directory = place
+        var last = recorder.add(.provision, name, from: provision, after: after)
+        lastPhase = last
+        last = try restore(after: last)
+        lastPhase = last
+        if let kind = shared.sabotage, kind != .oldSnapshot, let copy {
+            recorder.find("info", name, "broken on purpose: \(try Sabotage(copy).apply(kind))")
+        }
+        if let data { try ScratchIsolation.own(data) }
+        let workload = try workload()
+        if workload.capabilities.needsScratch {
+            let start = try recorder.enter(.replay, name)
+            // What a server changes can only be compared before it runs.
+            try compare()
+            try startServer(workload)
+            last = recorder.add(
+                .replay, name, from: start, bytes: PointSelection.logBytes(record), after: [last])
+            lastPhase = last
+            let validate = try recorder.enter(.validate, name)
+            try validateCopy(workload)
+            lastPhase = recorder.add(.validate, name, from: validate, after: [last])
+        } else {
+            let validate = try recorder.enter(.validate, name)
+            try compare()
+            try validateCopy(workload)
+            lastPhase = recorder.add(.validate, name, from: validate, after: [last])
+        }
+    }
+
+    /// Fetches and writes; the two run beside each other, and each has its own time.
+    private func restore(after: Int) throws(HoldfastError) -> Int {
+        guard let data else { preconditionFailure("provisioned before") }
+        let start = try recorder.enter(.fetch, name)
+        shared.store.reset()
+        let wanted = older ?? snapshot
+        let session = try RestoreSession(shared.repository) { (_) throws(HoldfastError) in wanted }
+        self.session = session
+        tellEntered(.restore)
+        let begin = shared.clock.uptime()
+        let target = try target(at: data)
+        let (result, findings) = try shared.guarded { () throws(HoldfastError) in
+            try session.restore(
+                to: target, options: Restorer.writerOptions(ownership: false), threads: shared.threads,
+                progress: shared.progress)
+        }
+        let reading = shared.store.reading
+        let fetch = recorder.add(
+            .fetch, name, from: start, to: reading.last, bytes: reading.bytes, after: [after])
+        let restored = recorder.add(
+            .restore, name, from: begin, bytes: result.bytesWritten, after: [fetch])
+        recorder.member(name) { member in
+            member.logicalBytes = result.bytesWritten
+            member.storedBytes = reading.bytes
+            member.logBytes = PointSelection.logBytes(record)
+        }
+        try judge(result)
+        for finding in findings where finding.severity != .good { note(finding) }
+        copy = RestoredCopy(record: record, places: places(at: data))
+        return restored
+    }
+
+    private func tellEntered(_ phase: RecoveryPhase) { shared.tell(.entered(phase, member: name)) }
+
+    /// - Throws: `.checkFailed` when not all was restored; what is damaged is in the findings by the objects' names.
+    private func judge(_ result: RestoreResult) throws(HoldfastError) {
+        var objects: [String] = []
+        for damaged in result.damaged.prefix(20) {
+            for part in damaged.parts.prefix(4) {
+                guard let pack = part.pack else { continue }
+                let object = ObjectNames.pack(pack).path
+                if !objects.contains(object) { objects.append(object) }
+            }
+            recorder.find(
+                "error", objects.last ?? name, "\(printablePath(damaged.path)) is damaged: \(damaged.error.message)")
+        }
+        for failure in result.failures.prefix(20) {
+            recorder.find("error", name, "\(printablePath(failure.path)): \(failure.error.message)")
+        }
+        guard !result.isComplete else { return }
+        let named = objects.isEmpty ? "" : "; damaged: \(objects.joined(separator: ", "))"
+        throw HoldfastError(
+            .checkFailed, "\(result.damagedCount + result.failureCount) paths could not be restored\(named)",
+            hint: "Run `holdfast check --read-data`, and repair from a mirror.")
+    }
+
+    private func startServer(_ workload: any Workload) throws(HoldfastError) {
+        guard let copy else { return }
+        let context = shared.context(shared.watch.cancellation)
+        scratch = try shared.guarded { () throws(HoldfastError) in try workload.startScratch(over: copy, context) }
+    }
+
+    // MARK: Checks
+
+    /// The copy against the snapshot's own list, before anything has run over it. A cluster's files are compared by
+    /// the server's manifest, so that only the manifest itself is held to the snapshot here.
+    private func compare() throws(HoldfastError) {
+        guard let data, let session else { return }
+        let start = shared.clock.uptime()
+        var filter = PathFilter()
+        var layout = SnapshotLayout(record.roots)
+        if record.workload == PostgresWorkload.kind {
+            filter = try PathFilter(
+                include: ["/backup_label", "/backup_manifest"].map { Array($0.utf8) }, exclude: [])
+            layout = SnapshotLayout(record.roots.filter { $0.path == PostgresWorkload.rootPath })
+        }
+        let right = older == nil ? session : session.of(snapshot)
+        let comparison = try CopyComparison(right, cancellation: shared.watch.cancellation)
+        try shared.guarded { () throws(HoldfastError) in try comparison.run(data, layout, filter: filter) }
+        let same = "\(comparison.files) files of \(ByteCount(comparison.bytes)) as in the snapshot"
+        let differences = comparison.named.joined(separator: "; ")
+        recorder.add(
+            "\(name)/contents", name, kind: "contents", statement: "every byte of the copy against the snapshot",
+            expected: same,
+            actual: comparison.isSame ? same : "\(comparison.differing) differ: \(differences)",
+            comparison.isSame ? .passed : .failed, output: Array((same + differences).utf8), from: start)
+        for flag in record.flags {
+            recorder.add(
+                "\(name)/snapshot", name, kind: "contents", statement: "the snapshot is whole", expected: "whole",
+                actual: flag, .failed, output: Array(flag.utf8), from: start)
+        }
+    }
+
+    private func validateCopy(_ workload: any Workload) throws(HoldfastError) {
+        guard let copy else { return }
+        shared.progress.enter(.validating)
+        let start = shared.clock.uptime()
+        let context = shared.context(shared.watch.cancellation)
+        let scratch = scratch
+        let findings = try shared.guarded { () throws(HoldfastError) in
+            try workload.check(copy, scratch: scratch, context)
+        }
+        for finding in findings { add(finding, from: start) }
+        for check in system.checks { try PlanCheck(check, shared).run(over: self) }
+    }
+
+    private static let aboutContents: Set<String> = ["rows", "schema", "globals", "contents", "files", "identity"]
+
+    private func add(_ finding: WorkloadFinding, from start: Duration) {
+        // What could not be looked at is no pass.
+        let verdict: EvidenceCheckVerdict =
+            switch finding.severity {
+            case .good: .passed
+            case .warning: .skipped
+            case .error: .failed
+            }
+        recorder.add(
+            "\(name)/\(finding.subject)", name,
+            kind: Self.aboutContents.contains(finding.subject) ? "contents" : "engine",
+            statement: finding.subject, expected: "sound", actual: finding.message, verdict,
+            output: Array(finding.message.utf8), from: start)
+        if finding.severity == .warning { note(finding) }
+    }
+
+    private func note(_ finding: WorkloadFinding) {
+        recorder.find("\(finding.severity)", name, "\(finding.subject): \(finding.message)")
+    }
+
+    // MARK: Targets
+
+    /// What the copy is restored into.
+    private func target(at data: String) throws(HoldfastError) -> any Workload {
+        guard record.workload == PostgresWorkload.kind else { return FilesWorkload(path: data) }
+        var options = WorkloadOptions()
+        for (oid, location) in record.tablespaces { options.tablespaces[location] = tablespace(oid, data) }
+        return PgdataWorkload(path: data, options: options)
+    }
+
+    private func tablespace(_ oid: String, _ data: String) -> String { "\(data)-tablespace-\(oid)" }
+
+    /// The kind that checks the copy.
+    private func workload() throws(HoldfastError) -> any Workload {
+        guard let data else { preconditionFailure("provisioned before") }
+        switch record.workload {
+        case PostgresWorkload.kind: return PgdataWorkload(path: data)
+        case SQLiteWorkload.kind: return SQLiteWorkload(path: data)
+        case DumpWorkload.kind: return DumpWorkload(rest: "postgres:///")
+        default: return FilesWorkload(path: data)
+        }
+    }
+
+    private func places(at data: String) -> [[UInt8]: String] {
+        if record.workload == PostgresWorkload.kind {
+            var places = [PostgresWorkload.rootPath: data]
+            for (oid, location) in record.tablespaces {
+                // One that was made in place lies within the data directory.
+                places[PostgresWorkload.rootPath(ofTablespace: oid)] =
+                    location.hasPrefix("/") ? tablespace(oid, data) : "\(data)/pg_tblspc/\(oid)"
+            }
+            return places
+        }
+        var places: [[UInt8]: String] = [:]
+        for placed in SnapshotLayout(record.roots).roots {
+            let below = placed.place.map { "/" + String(decoding: $0, as: UTF8.self) }.joined()
+            places[placed.root.path] = data + below
+        }
+        return places
+    }
+
+    // MARK: End
+
+    /// Stops the server and removes all of it. Never fails the drill: what cannot be removed is a finding.
+    func tearDown() {
+        let start = shared.clock.uptime()
+        tellEntered(.teardown)
+        scratch?.stop()
+        scratch = nil
+        session?.close()
+        if let directory {
+            do throws(HoldfastError) {
+                try ScratchTree.remove(directory)
+            } catch {
+                recorder.find("error", directory, "cannot be removed: \(error.message)")
+            }
+        }
+        recorder.add(.teardown, name, from: start, after: lastPhase.map { [$0] } ?? [])
+    }
+}
