@@ -35,6 +35,8 @@ package struct RestoreStage: Sendable {
     }
 
     package var parts: [Part]
+    /// Called once when all but ``Part/last`` of all parts is on stable storage, and nothing of that is written yet.
+    package var beforeLast: (@Sendable () throws(HoldfastError) -> [WorkloadFinding])?
     /// Takes the snapshot's only root as a stream, in place of `parts`: a file as it is, a directory as a tar archive.
     package var receiver: (any RestoreReceiver)?
     /// Fed one after the other, after the parts.

@@ -138,7 +138,8 @@ struct OutputTests {
         #expect(
             try text(KeysReport(repository: "r", epoch: 1, keys: [key])) == """
                 {"epoch":1,"keys":[{"attest":true,"created":"t","isCurrent":true,"label":"l","newestEpoch":1,\
-                "opensWith":"password","readback":false,"role":"admin","slot":"s","sources":0}],"repository":"r","schema":"holdfast.keys/1"}
+                "opensWith":"password","readback":false,"role":"admin","slot":"s","sources":0}],\
+                "repository":"r","schema":"holdfast.keys/1"}
                 """)
         let damaged = DamagedObject("snapshots/a/b", HoldfastError(.corruptObject, "m"))
         #expect(

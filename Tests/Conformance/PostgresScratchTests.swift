@@ -94,6 +94,8 @@ struct PostgresScratchTests {
             hba_file = '/nonexistent'
             unix_socket_directories = '/var/run/postgresql'
             ssl = 'on'
+            zero_damaged_pages = 'on'
+            ignore_checksum_failure = 'on'
             shared_buffers = '1000GB'
 
             """
@@ -107,6 +109,7 @@ struct PostgresScratchTests {
             ("archive_mode", "off"), ("listen_addresses", ""), ("shared_preload_libraries", ""),
             ("primary_conninfo", ""), ("restore_command", ""), ("max_logical_replication_workers", "0"),
             ("max_connections", "210"), ("max_prepared_transactions", "7"), ("autovacuum", "off"),
+            ("zero_damaged_pages", "off"), ("ignore_checksum_failure", "off"),
         ] {
             #expect(try show(scratch, "SHOW \(name)") == value, "\(name)")
         }
@@ -170,6 +173,39 @@ struct PostgresScratchTests {
         #expect(try errors({ _ in }, record) == ["replay"])
     }
 
+    @Test("finds damage that the databases and roles of the copy are set not to see")
+    func blindness() throws {
+        let setting = try Setting {
+            try $0.sql("ALTER DATABASE postgres SET zero_damaged_pages = on")
+            try $0.sql("ALTER ROLE chief SET zero_damaged_pages = on")
+            try $0.sql("ALTER ROLE chief SET ignore_checksum_failure = on")
+        }
+        let table = try setting.cluster.ask("SELECT pg_relation_filepath('t')")
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(setting.data)/\(table)"))
+        try file.seek(toOffset: 8192 * 3)
+        try file.write(contentsOf: Data("no page of this table".utf8))
+        try file.close()
+        let scratch = try PostgresScratch.start(over: setting.copy, context())
+        defer { scratch.stop() }
+        #expect(try show(scratch, "SHOW zero_damaged_pages") == "off")
+        let findings = try setting.workload.check(setting.copy, scratch: scratch, context())
+        let errors = Set(findings.filter { $0.severity == .error }.map(\.subject))
+        #expect(errors.isSuperset(of: ["pg_amcheck", "pg_dump"]), "\(findings)")
+        let connection = try PostgresConnection(
+            try PostgresAddress(scratch.address), for: .database(nil), cancellation: Cancellation())
+        #expect(throws: HoldfastError.self) { try connection.rows("SELECT 1", columns: 2, for: "ask") }
+    }
+
+    @Test("is reached by a superuser whatever letters are in its name")
+    func letters() throws {
+        let setting = try Setting { try $0.sql("CREATE ROLE \"chíef ó²\" SUPERUSER LOGIN") }
+        var copy = setting.copy
+        copy.record.facts[PostgresWorkload.superuserFact] = "chíef ó²"
+        let scratch = try PostgresScratch.start(over: copy, context())
+        defer { scratch.stop() }
+        #expect(try show(scratch, "SELECT current_user") == "chíef ó²")
+    }
+
     @Test("that does not start says why by its log, that is not ready in time is stopped, and nothing is left")
     func failures() throws {
         let setting = try Setting()
@@ -216,16 +252,32 @@ struct PostgresScratchTests {
         // A live one's directory is locked, so nobody takes it away.
         let stopped = Shared()
         let real = try #require(realpath(setting.data, nil).map { String(cString: $0) })
-        _ = ScratchPlace.removeLeftovers { stopped.paths.append($0) }
+        _ = ScratchPlace.removeLeftovers { data, _ in stopped.paths.append(data) }
         #expect(!stopped.paths.contains(real))
         // What a crash leaves is the same, unlocked.
-        let left = parent.path + "/holdfast-scratch-0123456789abcdef"
+        let name = URL(fileURLWithPath: live.socketDirectory).deletingLastPathComponent().lastPathComponent
+        let left = parent.path + "/" + name
         #expect(mkdir(left, 0o711) == 0)
         try Data(real.utf8).write(to: URL(fileURLWithPath: left + "/owner"))
         #expect(ScratchPlace.removeLeftovers(in: parent.path, stop: PostgresScratch.stopServer) == [real])
         #expect(!FileManager.default.fileExists(atPath: left))
         #expect(!isServed(setting.data))
         live.stop()
+    }
+
+    @Test("of a process that crashed is told from a server that somebody else started over the copy since")
+    func foreignServer() throws {
+        let parent = TemporaryDirectory()
+        let setting = try Setting()
+        // The source's own server stands for one that an operator started over what was restored.
+        let real = try #require(realpath(setting.directory.path + "/data", nil).map { String(cString: $0) })
+        let left = parent.path + "/holdfast-scratch-0123456789abcdef"
+        #expect(mkdir(left, 0o711) == 0)
+        try Data(real.utf8).write(to: URL(fileURLWithPath: left + "/owner"))
+        #expect(ScratchPlace.removeLeftovers(in: parent.path, stop: PostgresScratch.stopServer) == [real])
+        #expect(!FileManager.default.fileExists(atPath: left))
+        #expect(isServed(real))
+        #expect(try setting.cluster.ask("SELECT count(*) FROM t") == "30000")
     }
 
     private final class Shared { var paths: [String] = [] }

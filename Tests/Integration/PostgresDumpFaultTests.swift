@@ -137,6 +137,32 @@ struct PostgresDumpFaultTests {
         server.stop()
     }
 
+    @Test("whose restore in place of a database is killed leaves that, and the same command replaces it then")
+    func killedReplacement() throws {
+        let (run, server) = try cluster()
+        try server.sql("CREATE DATABASE shop")
+        try server.script(Self.large, in: "shop")
+        #expect(try run("backup", server.dumpURL("shop")).status == 0)
+        try server.script("CREATE TABLE later AS SELECT 1 i", in: "shop")
+        let words = ["restore", "latest", "--to", server.dumpURL("shop"), "--replace"]
+        let restore = try run.start(words)
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'shop%' AND query LIKE 'COPY %'"
+        while restore.process.isRunning, try server.sql(query) == "0" { pause(.milliseconds(5)) }
+        restore.send(SIGKILL)
+        #expect(try restore.finish().status == SIGKILL)
+        while try server.sql("SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'shop%'") != "0" {
+            pause(.milliseconds(20))
+        }
+        #expect(try server.script("SELECT i FROM later", in: "shop") == "1")
+        let again = try run.start(words).finish()
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(try server.script("SELECT count(*) FROM large", in: "shop") == "300000")
+        #expect(try server.script("SELECT to_regclass('later') IS NULL", in: "shop") == "t")
+        #expect(try server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'shop%'") == "1")
+        #expect(try server.sql("SELECT count(*) FROM pg_db_role_setting") == "0")
+        server.stop()
+    }
+
     @Test("of which a pack is damaged is not restored in part, and another database is")
     func damagedPack() throws {
         let (run, server) = try cluster()
@@ -160,6 +186,11 @@ struct PostgresDumpFaultTests {
         let restored = try run("restore", "latest:shop", "--to", server.dumpURL("copy"), "--json")
         #expect(restored.status == 1 && restored.output.contains("shop.dump"), "\(restored.output)")
         #expect(try server.sql("SELECT count(*) FROM pg_database WHERE datname = 'copy'") == "0")
+        // What is there is the best that there is.
+        let replaced = try run("restore", "latest:shop", "--to", server.dumpURL("shop"), "--replace")
+        #expect(replaced.status == 1, "\(replaced.errors)")
+        #expect(try server.script("SELECT count(*) FROM large", in: "shop") == "300000")
+        #expect(try server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'shop%'") == "1")
         server.stop()
     }
 }

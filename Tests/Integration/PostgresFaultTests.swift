@@ -41,6 +41,9 @@ struct PostgresFaultTests {
         try refused("postgres://secret:right@localhost/", run, 64, "a password inside a URL is refused")
         try refused(server.url(more: "&password=right"), run, 64, "a password inside a URL is refused")
         try refused(server.url(more: "&nonsense=1"), run, 64, "nonsense")
+        var elsewhere = run
+        elsewhere.variables["PGHOSTADDR"] = "127.0.0.1"
+        try refused(server.url(), elsewhere, 64, "PGHOSTADDR")
         #expect(try run.snapshotCount() == 0)
         withFile.variables["PGPASSFILE"] = try run.file("right", "*:*:replication:secret:right\n")
         let taken = try withFile("backup", server.url(user: "secret"))
@@ -74,6 +77,30 @@ struct PostgresFaultTests {
     }
 
     // MARK: While a backup runs
+
+    @Test("whose archive takes no log, a backup does not wait for that, since it brings the log itself")
+    func failingArchive() throws {
+        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
+        try server.make()
+        try server.setting("archive_mode = on\narchive_command = 'false'")
+        try server.start()
+        try server.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) i")
+        #expect(try run("init").status == 0)
+        let backup = try run.start(["backup", server.url()])
+        // The server says so after a minute of waiting, and would go on.
+        while backup.process.isRunning, !server.logText.contains("still waiting for all required WAL") {
+            pause(.milliseconds(100))
+        }
+        if backup.process.isRunning { backup.send(SIGKILL) }
+        let taken = try backup.finish()
+        #expect(taken.status == 0, "\(taken.errors)")
+        server.stop()
+        #expect(try run("restore", "latest", "--to", "pgdata:out").status == 0)
+        let copy = PostgresServer(in: run.directory.path, data: "out")
+        try copy.start()
+        #expect(try copy.sql("SELECT count(*) FROM kept") == "1000")
+        copy.stop()
+    }
 
     @Test("that is stopped or killed in the middle, nothing is committed and the reason is told", arguments: [2, 3, 9])
     func stopped(signal: Int32) throws {

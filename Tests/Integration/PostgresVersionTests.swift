@@ -21,7 +21,8 @@ struct PostgresVersionTests {
         DO $$
         DECLARE
             kinds text[] := ARRAY['int', 'text', 'numeric', 'timestamptz', 'bytea'];
-            filled text[] := ARRAY['n * 7', 'repeat(md5(n::text), 3)', 'n / 3.0', '''epoch''::timestamptz + n * interval ''1h''',
+            filled text[] := ARRAY[
+                'n * 7', 'repeat(md5(n::text), 3)', 'n / 3.0', '''epoch''::timestamptz + n * interval ''1h''',
                 'decode(md5(n::text), ''hex'')'];
         BEGIN
             EXECUTE (SELECT 'CREATE TABLE wide (' || string_agg(format('"column %s" %s', i, kinds[i % 5 + 1]), ', ')
@@ -54,7 +55,7 @@ struct PostgresVersionTests {
     }
 
     @Test(
-        "comes back equal from a backup over the protocol, with its odd names, wide rows, large objects and tablespaces",
+        "comes back equal from a backup by the protocol, with its odd names, wide rows, large objects and tablespaces",
         arguments: majors)
     func oddCluster(version: Int) throws {
         try #require(PostgresServer.versions.contains(version), "PostgreSQL \(version) is missing: run scripts/setup")

@@ -133,6 +133,61 @@ struct SQLiteFaultTests {
         #expect(try run("restore", "latest:a", "--to", "dir:out").status == 0)
     }
 
+    @Test("as its checks need the application, or its schema contradicts itself, is put into place with a warning")
+    func unsupportedChecks() throws {
+        let run = try prepared()
+        let script = """
+            import sqlite3
+            c = sqlite3.connect("app/a.db")
+            c.create_collation("LOCALIZED", lambda a, b: (a > b) - (a < b))
+            c.execute("CREATE TABLE t(v TEXT COLLATE LOCALIZED)")
+            c.execute("CREATE INDEX i ON t(v)")
+            c.execute("CREATE TABLE parent(a)")
+            c.execute("CREATE TABLE child(a REFERENCES parent(a))")
+            c.execute("INSERT INTO t VALUES ('x')")
+            c.execute("INSERT INTO child VALUES (1)")
+            c.commit()
+            """
+        #expect(try run.shell("exec python3 -", input: script).status == 0)
+        #expect(try run("backup", "sqlite:app/a.db", "--source", "a").status == 0)
+        let restored = try run("restore", "latest:a", "--to", "sqlite:out.db")
+        #expect(restored.status == 0, "\(restored.errors)")
+        #expect(restored.errors.contains("no such collation sequence: LOCALIZED"), "\(restored.errors)")
+        #expect(restored.errors.contains("foreign key mismatch"), "\(restored.errors)")
+        #expect(
+            FileManager.default.contentsEqual(
+                atPath: run.directory.path + "/app/a.db", andPath: run.directory.path + "/out.db"))
+    }
+
+    @Test(
+        "for a log or journal lies beside it on a read-only file system is not taken without that",
+        .enabled(if: CrashTests.mayMount, "mounting a file system is refused here; run the tests as root"))
+    func readOnlyFileSystem() throws {
+        let run = try prepared()
+        #expect(try run.shell("mount -t tmpfs tmpfs app").status == 0)
+        defer { umount2(run.directory.path + "/app", Int32(MNT_DETACH)) }
+        try run.sqlite("app/whole.db", "PRAGMA journal_mode=WAL;" + Self.fill)
+        for (name, mode) in [("wal.db", "WAL"), ("journal.db", "DELETE")] {
+            try run.sqlite("app/\(name)", "PRAGMA journal_mode=\(mode);" + Self.fill)
+            let work = """
+                c.execute("PRAGMA cache_size=5")
+                c.execute("BEGIN")
+                c.execute("UPDATE t SET v = v || ' changed'")
+                if "\(mode)" == "WAL": c.execute("COMMIT")
+                """
+            try run.startPython(SQLiteScript.holder("app/\(name)", work)).kill()
+        }
+        #expect(try run.shell("mount -o remount,ro app").status == 0)
+        for (name, word) in [("wal.db", "wal.db-wal holds"), ("journal.db", "journal.db-journal holds")] {
+            let refused = try run("backup", "sqlite:app/\(name)", "--source", name)
+            #expect(refused.status == 1 && refused.errors.contains(word), "\(name): \(refused.errors)")
+        }
+        #expect(try run.snapshotIDs().isEmpty)
+        #expect(try run("backup", "sqlite:app/whole.db", "--source", "whole").status == 0)
+        #expect(try run("restore", "latest:whole", "--to", "sqlite:out.db").status == 0)
+        #expect(try run.sqlite("out.db", "SELECT count(*) FROM t;") == "5000\n")
+    }
+
     @Test("goes over an old one, but not over one that is in use or has a log of its own")
     func targets() throws {
         let run = try prepared()

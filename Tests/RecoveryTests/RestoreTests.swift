@@ -56,6 +56,59 @@ struct RestoreTests {
         #expect(Int(status.st_blocks) * 512 < 200_000)
     }
 
+    private final class Seen: Sendable { let names = Mutex<[String]>([]) }
+
+    /// A target that notes what is there when it is asked before the last part.
+    private struct Staged: Workload {
+        let directory: String
+        let seen: Seen
+        let refuses: Bool
+        var identity: WorkloadIdentity { WorkloadIdentity(kind: "staged", url: "staged:") }
+        var capabilities: WorkloadCapabilities { WorkloadCapabilities() }
+
+        func prepareRestore(
+            of record: SnapshotRecord, _ context: WorkloadContext
+        ) throws(HoldfastError) -> RestoreStage {
+            var stage = RestoreStage([.init(root: nil, directory: bytes(directory), last: ["sub/key"])])
+            stage.beforeLast = { () throws(HoldfastError) in
+                for name in ["first", "sub/other", "sub/key"] where access("\(directory)/\(name)", F_OK) == 0 {
+                    seen.names.withLock { $0.append(name) }
+                }
+                if refuses { throw HoldfastError(.checkFailed, "not good") }
+                return [WorkloadFinding(.good, "staged", "asked")]
+            }
+            return stage
+        }
+    }
+
+    @Test("what comes last is written after the workload was asked, and only if it agrees", arguments: [false, true])
+    func beforeLast(refuses: Bool) throws {
+        let tree = SourceTree()
+        tree.makeDirectory("sub")
+        for name in ["first", "sub/other", "sub/key"] { try tree.write(name, bytes(name)) }
+        let test = try TestRepository()
+        _ = try test.backUp(tree)
+        let target = TemporaryDirectory()
+        let workload = Staged(directory: target.path + "/out", seen: Seen(), refuses: refuses)
+        let selector = try SnapshotSelector("latest")
+        let session = try RestoreSession(test.repository) { (repository) throws(HoldfastError) in
+            try repository.snapshot(selector).snapshot
+        }
+        defer { session.close() }
+        let options = Restorer.writerOptions(ownership: false)
+        if refuses {
+            let error = #expect(throws: HoldfastError.self) {
+                try session.restore(to: workload, options: options, threads: 2)
+            }
+            #expect(error?.code == .checkFailed)
+        } else {
+            let findings = try session.restore(to: workload, options: options, threads: 2).findings
+            #expect(findings.map(\.message) == ["asked"])
+        }
+        #expect(workload.seen.names.withLock { $0 } == ["first", "sub/other"])
+        #expect(access(target.path + "/out/sub/key", F_OK) == (refuses ? -1 : 0))
+    }
+
     @Test("the plan says what will be read and written before anything is")
     func plan() throws {
         let tree = SourceTree()

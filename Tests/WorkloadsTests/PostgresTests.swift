@@ -26,9 +26,27 @@ struct PostgresTests {
             let error = #expect(throws: HoldfastError.self) { try PostgresAddress(text) }
             #expect(error?.code == .usage && error?.description.contains("s3cret") == false, "\(text): \(error as Any)")
         }
+        // libpq takes this for host, port and database.
+        let slash = #expect(throws: HoldfastError.self) { try PostgresAddress("postgres://ann:s3c/ret@db/") }
+        #expect(slash?.code == .usage && slash?.description.contains("s3c") == false, "\(slash as Any)")
         for text in ["mysql://db/", "postgres://db/?nonsense=1", "postgres://%zz/", "postgres:///?host=a\0b"] {
             #expect(throws: HoldfastError.self) { try PostgresAddress(text) }
         }
+    }
+
+    @Test("a URL of a socket is not led to another server by an address from elsewhere")
+    func otherServer() throws {
+        let place = TemporaryDirectory()
+        let address = try PostgresAddress("postgres:///?host=\(place.path)&hostaddr=127.0.0.1&port=9")
+        let error = #expect(throws: HoldfastError.self) {
+            _ = try PostgresConnection(address, for: .replication, cancellation: Cancellation())
+        }
+        #expect(error?.code == .usage && error?.message.contains("PGHOSTADDR") == true, "\(error as Any)")
+        let alone = #expect(throws: HoldfastError.self) {
+            _ = try PostgresConnection(
+                try PostgresAddress("postgres:///?host=\(place.path)"), for: .replication, cancellation: Cancellation())
+        }
+        #expect(alone?.code == .sourceFailed, "\(alone as Any)")
     }
 
     @Test("the state is found in the text of a failed login, whatever its language")
@@ -162,9 +180,11 @@ struct PostgresTests {
         #expect(exists(directory + "/holdfast.restoring"))
         try write("base/1/99999", "of a later time", in: directory)
         try write("base/5/1", "of a database of a later time", in: directory)
+        let cleared = try stage.beforeLast.map { try $0() } ?? []
+        #expect(cleared.map(\.message) == ["2 files that are not in the snapshot were removed"])
+        #expect(!exists(directory + "/base/1/99999") && !exists(directory + "/base/5"))
         let findings = try workload.finishRestore(stage, of: record, isComplete: true, context)
         #expect(findings.contains { $0.subject == "manifest" && $0.message.hasPrefix("3 files") })
-        #expect(!exists(directory + "/base/1/99999") && !exists(directory + "/base/5"))
         #expect(exists(directory + "/global/pg_control") && !exists(directory + "/holdfast.restoring"))
 
         for change in ["Relation", "relation and more", "", "gone"] {
@@ -181,6 +201,21 @@ struct PostgresTests {
             #expect(error?.code == .checkFailed && error?.message.contains("base/1/16384") == true, "\(error as Any)")
             #expect(!exists(directory + "/global/pg_control") && exists(directory + "/holdfast.restoring"))
         }
+    }
+
+    @Test("of the place of a tablespace only the directory of the snapshot's own version is cleared")
+    func otherVersions() throws {
+        let place = TemporaryDirectory()
+        let directory = place.path + "/data"
+        let (_, _, stage, _) = try restored(directory)
+        let kept = ["PG_14_202107181/5/16385", "PG_150_202209061/5/1", "lost+found/#12", "notes"]
+        let later = ["PG_15_202209061/5/16385", "PG_15_202209061/5/16385_vm"]
+        for name in kept + later { try write(name, "x", in: place.path + "/space") }
+        symlink(place.path + "/space", directory + "/pg_tblspc/16384")
+        _ = try stage.beforeLast.map { try $0() }
+        for name in kept { #expect(exists("\(place.path)/space/\(name)"), "\(name)") }
+        for name in later { #expect(!exists("\(place.path)/space/\(name)"), "\(name)") }
+        #expect(exists("\(place.path)/space/PG_15_202209061"))
     }
 
     @Test("a restore that is not complete leaves no control file, and the next one takes its directory for its own")

@@ -21,7 +21,7 @@ struct DumpRestoreOptions: ParsableArguments {
             valueName: "schema.name"))
     var tables: [String] = []
 
-    @Flag(name: .long, help: "With pgdump:, drop the database or table that stands in the way.")
+    @Flag(name: .long, help: "With pgdump:, replace the database or table that stands in the way.")
     var replace = false
 
     /// - Throws: `.usage` when they are given with another target.

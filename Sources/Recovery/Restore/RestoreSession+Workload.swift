@@ -19,6 +19,7 @@ extension RestoreSession {
         let context = context
         let stage = try stage(in: workload, filter, context)
         var result = RestoreResult()
+        var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
             if let receiver = stage.receiver { result.add(try stream(record, to: receiver, progress)) }
             for part in stage.parts {
@@ -26,6 +27,7 @@ extension RestoreSession {
                 if !part.last.isEmpty { first = try PathFilter(include: [], exclude: part.last.map { Array($0.utf8) }) }
                 result.add(try write(part, first, record, options, threads, progress))
             }
+            if result.isComplete, let beforeLast = stage.beforeLast { findings += try beforeLast() }
             for part in stage.parts where !part.last.isEmpty && result.isComplete {
                 let last = try PathFilter(include: part.last.map { Array($0.utf8) }, exclude: [])
                 result.add(try write(part, last, record, options, threads, progress))
@@ -35,7 +37,7 @@ extension RestoreSession {
             _ = try? workload.finishRestore(stage, of: record, isComplete: false, context)
             throw error
         }
-        let findings = try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
+        findings += try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
         return (result, findings)
     }
 

@@ -1,4 +1,4 @@
-// Threads that have no pack left help those that still have one: the last packs of a check would else run on one thread.
+// Threads that have no pack left help those that still have one: the last packs of a check would else run on one.
 
 import Primitives
 import Synchronization

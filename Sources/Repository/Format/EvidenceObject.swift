@@ -60,10 +60,10 @@ package struct EvidenceHead: Sendable, Hashable {
 /// A link as stored: a clear part that chains, a sealed record, one signature over both.
 ///
 /// Body: header 16, clear length u32, clear part, sealed record. Clear part: repository 16, slot 16, number u32,
-/// SHA-256 of the slot's link before 32 (zero for the first), record's id 16, origin u8, epoch u32, stored i64, heads of the
-/// other slots' chains (varint count, 52 each), salt 32, commitment 32, envelope 256, later fields. Sealed record:
-/// AES-256-GCM under HKDF(seed, salt, "evidence") with the clear part as associated data. The commitment binds the
-/// seed, so that whoever is given it with the object sees what the holders of keys see.
+/// SHA-256 of the slot's link before 32 (zero for the first), record's id 16, origin u8, epoch u32, stored i64, heads
+/// of the other slots' chains (varint count, 52 each), salt 32, commitment 32, envelope 256, later fields. Sealed
+/// record: AES-256-GCM under HKDF(seed, salt, "evidence") with the clear part as associated data. The commitment binds
+/// the seed, so that whoever is given it with the object sees what the holders of keys see.
 package struct EvidenceObject: Sendable, Hashable {
     package static let maximumSize = ByteCount.mebi(10)
     private static let kindForEnvelope = ObjectKind.evidence.rawValue

@@ -45,9 +45,10 @@ final class BaseBackup {
             _ = try connection.nextResult(for: Self.action)
         }
         let label = try connection.literal(label)
+        // The log comes with it, so it does not matter when, or whether ever, the server's archive takes it too.
         try connection.send(
-            "BASE_BACKUP (LABEL \(label), CHECKPOINT 'fast', WAL true, MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C', "
-                + "VERIFY_CHECKSUMS true)", for: Self.action)
+            "BASE_BACKUP (LABEL \(label), CHECKPOINT 'fast', WAL true, WAIT false, MANIFEST 'yes', "
+                + "MANIFEST_CHECKSUMS 'CRC32C', VERIFY_CHECKSUMS true)", for: Self.action)
         guard let first = try connection.nextResult(for: Self.action),
             let position = first.text(0, 0).flatMap({ PostgresPosition($0) }),
             let number = first.text(0, 1).flatMap({ UInt32($0) }),

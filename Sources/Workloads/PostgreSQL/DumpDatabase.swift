@@ -52,7 +52,7 @@ struct DumpCluster: Sendable {
             SELECT FROM pg_roles r WHERE r.rolname = 'pg_read_all_data' AND pg_has_role(current_user, r.oid, 'USAGE')),
             has_function_privilege('pg_control_system()', 'EXECUTE')
             FROM pg_roles WHERE rolname = current_user
-            """, for: "the rights of the role"
+            """, columns: 3, for: "the rights of the role"
         ).first
         readsPasswords = rights?[0] == "t"
         readsAll = rights?[1] == "t"
@@ -63,7 +63,7 @@ struct DumpCluster: Sendable {
         let rows = try connection.rows(
             """
             SELECT datname, has_database_privilege(oid, 'CONNECT') FROM pg_database WHERE datallowconn
-            """, for: "the list of databases")
+            """, columns: 2, for: "the list of databases")
         databases = rows.map { DumpDatabase(name: $0[0] ?? "", mayConnect: $0[1] == "t") }
             .sorted { $0.file.utf8.lexicographicallyPrecedes($1.file.utf8) }
     }
@@ -158,7 +158,7 @@ struct DumpContents {
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r' AND (c.relpersistence = 'p' OR c.relpersistence = 'u' AND NOT pg_is_in_recovery())
             AND \(Self.isOwn) AND NOT \(Self.isExtension)
-            """, for: "the list of tables")
+            """, columns: 2, for: "the list of tables")
         return rows.map { DumpTable(schema: $0[0] ?? "", name: $0[1] ?? "") }.sorted()
     }
 

@@ -12,7 +12,7 @@ struct DumpRestore: Sendable {
     var name: String
     /// Made anew; else it is there, and empty unless tables are restored into it.
     var isMade: Bool
-    /// What stands there is dropped first.
+    /// What stands there is dropped: a table first, a database when its successor beside it is whole.
     var replaces: Bool
     /// Owner, rights and settings of the database itself are restored.
     var hasProperties: Bool
@@ -44,6 +44,8 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
     private var list: String?
     private var selection: DumpSelection?
     private var isMade = false
+    /// The database that is restored into: that of the plan, or one beside it that takes its place at the end.
+    private let working: String
     private var further: [String] = []
     private(set) var findings: [WorkloadFinding] = []
 
@@ -51,6 +53,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         self.plan = plan
         self.target = target
         self.tool = tool
+        working = plan.isMade && plan.replaces ? DumpTarget.provisional(plan.name) : plan.name
     }
 
     deinit {
@@ -105,7 +108,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         process = nil
         discardList()
         // What was made for this is of no use to anyone; if it cannot be dropped, its marker tells the next run.
-        if isMade { _ = try? target.drop(plan.name) }
+        if isMade { _ = try? target.drop(working) }
         isMade = false
     }
 
@@ -123,15 +126,18 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         }
         self.selection = selection
         if plan.isMade {
-            if plan.replaces { try target.drop(plan.name) }
+            if working != plan.name {
+                try target.refuseUse(of: plan.name)
+                try target.dropUnfinished(working)
+            }
             let database = scanner.items.first { $0.kind == "DATABASE" }
-            try target.make(plan.name, like: plan.original, database?.definition ?? "")
+            try target.make(working, like: plan.original, database?.definition ?? "")
             isMade = true
         }
         list = try TemporaryList.write(selection.list)
         var arguments = [
             tool.path, "--format=custom", "--no-password", "--use-list=\(list ?? "")",
-            "--dbname=\(try target.workload.address().connectionString(database: plan.name))",
+            "--dbname=\(try target.workload.address().connectionString(database: working))",
         ]
         if !plan.restoresOwners { arguments += ["--no-owner", "--no-privileges"] }
         var ends: [Int32] = [-1, -1]
@@ -176,6 +182,21 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
     }
 
     private func conclude(_ report: PostgresRestoreReport) throws(HoldfastError) {
+        if working != plan.name {
+            // What is there goes only when what comes for it holds what it should.
+            let findings = try target.compare(working, plan.expected, tables: nil, schema: nil)
+            if let error = findings.first(where: { $0.severity == .error }) {
+                throw HoldfastError(
+                    .targetFailed, "what was restored is not whole: \(error.message)",
+                    hint:
+                        "The database \(plan.name) was left as it was; restore under another name to see what came.",
+                    context: [("pg_restore", report.messages.joined(separator: "; "))].filter { !$0.1.isEmpty })
+            }
+            try target.drop(plan.name)
+            // Now it is the only one.
+            isMade = false
+            try target.rename(working, to: plan.name)
+        }
         if plan.hasProperties {
             for error in try target.apply(scanner.items, to: plan.name, withOwners: plan.restoresOwners) {
                 further.append(error.message)
@@ -206,7 +227,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
             findings.append(
                 WorkloadFinding(.error, "contents", "\(plan.name): \(error.message)", code: .checkFailed))
         }
-        if isMade { try target.settle(plan.name) }
+        if plan.isMade { try target.settle(plan.name) }
         isMade = false
     }
 }

@@ -91,6 +91,53 @@ struct DumpTarget: Sendable {
         }
     }
 
+    /// The name of the database that is to take the place of the one called `name`.
+    static func provisional(_ name: String) -> String {
+        let suffix = ".\(marker)"
+        var start = name
+        // A name has at most 63 bytes.
+        while start.utf8.count + suffix.utf8.count > 63 { start.unicodeScalars.removeLast() }
+        return start + suffix
+    }
+
+    /// - Throws: `.targetFailed` when sessions other than those of this restore are in the database.
+    func refuseUse(of name: String) throws(HoldfastError) {
+        let server = try beside(name)
+        let rows = try server.rows(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = \(try server.literal(name)) AND backend_type = 'client backend'
+            """, for: Self.action)
+        guard let count = rows.first?.first ?? nil, count != "0" else { return }
+        throw HoldfastError(
+            .targetFailed, "the database \(name) is in use by \(count) sessions",
+            hint: "End them, or restore under another name.", retry: .later)
+    }
+
+    /// Drops the database that a restore left that was broken off.
+    func dropUnfinished(_ name: String) throws(HoldfastError) {
+        switch try state(of: name) {
+        case .absent: return
+        case .unfinished: try drop(name)
+        case .empty, .full:
+            throw HoldfastError(
+                .targetFailed, "there is a database \(name) that is none of a restore", hint: "Rename or drop it.")
+        }
+    }
+
+    func rename(_ name: String, to other: String) throws(HoldfastError) {
+        let server = try beside(name)
+        do throws(HoldfastError) {
+            _ = try server.rows(
+                "ALTER DATABASE \(try server.identifier(name)) RENAME TO \(try server.identifier(other))",
+                for: "rename the database \(name) to \(other)")
+        } catch {
+            throw HoldfastError(
+                .targetFailed, error.message, hint: "What was restored is whole: rename that database by hand.",
+                context: error.context.map { ($0.key, $0.value) })
+        }
+    }
+
     func drop(_ name: String) throws(HoldfastError) {
         let server = try beside(name)
         do throws(HoldfastError) {

@@ -56,10 +56,21 @@ package struct PgdataWorkload: Workload {
         }
         let root = RestoreStage.Part(
             root: PostgresWorkload.rootPath, directory: Array(path.utf8), last: [PostgresWorkload.control])
-        return RestoreStage(
+        var stage = RestoreStage(
             places.map { oid, place in
                 .init(root: PostgresWorkload.rootPath(ofTablespace: oid), directory: Array(place.utf8))
             } + [root])
+        stage.beforeLast = { () throws(HoldfastError) in try Self.clear(directory) }
+        return stage
+    }
+
+    /// Takes away what an earlier state left between the files of this one, while no server can start over them.
+    private static func clear(_ directory: PostgresDirectory) throws(HoldfastError) -> [WorkloadFinding] {
+        let removed = try directory.removeOthers(than: try directory.manifest())
+        guard removed > 0 else { return [] }
+        return [
+            WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed")
+        ]
     }
 
     /// Where each tablespace goes, by its number.
@@ -116,11 +127,9 @@ package struct PgdataWorkload: Workload {
             ]
         }
         let verified: UInt64
-        let removed: Int
         let signals: [String]
         do throws(HoldfastError) {
             let manifest = try directory.manifest()
-            removed = try directory.removeOthers(than: manifest)
             verified = try ManifestVerification(manifest, directory: path, threads: Host.processors).run(context)
             signals = try directory.removeSignals()
             try directory.unmark()
@@ -131,10 +140,6 @@ package struct PgdataWorkload: Workload {
         var findings = [
             WorkloadFinding(.good, "manifest", "\(verified) files are as the server's manifest says")
         ]
-        if removed > 0 {
-            findings.append(
-                WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed"))
-        }
         if !signals.isEmpty {
             findings.append(
                 WorkloadFinding(

@@ -45,8 +45,20 @@ package struct PostgresAddress: Sendable, Hashable {
             option += 1
         }
         guard found["password"] == nil, found["sslpassword"] == nil else { throw Self.passwordRefused }
+        // A slash in a password that is not escaped makes its first part a port.
+        guard found["port"]?.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "," }) != false else {
+            throw HoldfastError(
+                .usage, "the port of the PostgreSQL URL is no number",
+                hint: "Escape special characters with % and two hexadecimal digits; leave out the password.")
+        }
         self.text = text
         parameters = found
+    }
+
+    /// Whether the URL names the directory of a socket and nothing else, so that no other machine can be meant.
+    var isLocal: Bool {
+        guard let hosts = parameters["host"]?.split(separator: ","), !hosts.isEmpty else { return false }
+        return hosts.allSatisfy { $0.hasPrefix("/") || $0.hasPrefix("@") }
     }
 
     /// The database that the URL names.

@@ -174,7 +174,7 @@ struct PostgresChecks {
                 "--all", "--maintenance-db=\(catalogue.address.database ?? "postgres")", "--heapallindexed",
                 "--install-missing", "--jobs=\(max(1, min(4, Host.processors)))",
             ]
-        let outcome = try ToolRun(words).run(context)
+        let outcome = try ToolRun(words, sessionOptions: PostgresScratch.sessionOptions).run(context)
         if outcome.result.isSuccess {
             return WorkloadFinding(.good, "pg_amcheck", "tables and indexes of all databases are sound")
         }
@@ -197,7 +197,7 @@ struct PostgresChecks {
             let words =
                 scratch.user.prefix + [scratch.programs.path("pg_dump")] + scratch.clientOptions
                 + ["-d", Self.connection(database)]
-            let outcome = try ToolRun(words).run(context)
+            let outcome = try ToolRun(words, sessionOptions: PostgresScratch.sessionOptions).run(context)
             guard outcome.result.isSuccess else {
                 return WorkloadFinding(
                     bad, "pg_dump",

@@ -24,6 +24,9 @@ package final class PostgresConnection: @unchecked Sendable {
     /// Notices kept; more are counted.
     static let maximumNotices = 1000
     private static let nap: Int32 = 50
+    /// What holds where the URL says nothing. A server whose machine vanished is given up after two minutes, in which
+    /// it answered no probe; the system's own patience is two hours.
+    static let standard = ["keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"]
 
     private final class Notices: Sendable {
         let state = Mutex<(kept: [PostgresReport], count: Int)>(([], 0))
@@ -45,7 +48,7 @@ package final class PostgresConnection: @unchecked Sendable {
         cancellation: Cancellation, timeout: Duration = .seconds(30)
     ) throws(HoldfastError) {
         try cancellation.check()
-        var parameters = address.parameters
+        var parameters = Self.standard.merging(address.parameters) { $1 }
         if parameters["application_name"] == nil { parameters["fallback_application_name"] = "holdfast" }
         parameters["client_encoding"] = "UTF8"
         switch purpose {
@@ -76,6 +79,7 @@ package final class PostgresConnection: @unchecked Sendable {
                 }
             }, receiver)
         // All properties are set, so `deinit` ends the connection.
+        try refuseOtherServer()
         try connect(until: clock.uptime() + timeout, timeout)
     }
 
@@ -127,6 +131,21 @@ package final class PostgresConnection: @unchecked Sendable {
         try send(statement, for: action)
         var rows: [[String?]] = []
         while let result = try nextResult(for: action) { rows = result.rows }
+        return rows
+    }
+
+    /// Runs one statement and returns its rows, each of which has `columns` fields.
+    ///
+    /// - Throws: `.sourceFailed` for rows of another kind, see ``HoldfastError/postgres(_:during:)``.
+    package func rows(
+        _ statement: String, columns: Int, for action: String
+    ) throws(HoldfastError) -> [[String?]] {
+        let rows = try rows(statement, for: action)
+        guard rows.allSatisfy({ $0.count == columns }) else {
+            throw HoldfastError(
+                .sourceFailed, "\(action): the server sent other columns than were asked for",
+                hint: "Check that the server is PostgreSQL, and no proxy for it.")
+        }
         return rows
     }
 
@@ -224,6 +243,14 @@ package final class PostgresConnection: @unchecked Sendable {
         }
     }
 
+    /// libpq prefers an address of PGHOSTADDR or of a service file to the host of the URL.
+    private func refuseOtherServer() throws(HoldfastError) {
+        guard address.isLocal, let other = PQhostaddr(handle), other.pointee != 0 else { return }
+        throw HoldfastError(
+            .usage, "the URL names a socket of this machine, and PGHOSTADDR or a service file another server",
+            hint: "Unset PGHOSTADDR, or give the host's name in the URL.")
+    }
+
     private func wait(
         for events: Int32, until deadline: Duration? = nil, _ timeout: Duration = .zero
     ) throws(HoldfastError) {
@@ -238,6 +265,12 @@ package final class PostgresConnection: @unchecked Sendable {
                     hint: "Check host and port, and what stands between here and the server.", retry: .later)
             }
             var watched = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
+            // poll(2) would wait for ever for what is no descriptor.
+            guard watched.fd >= 0 else {
+                throw HoldfastError(
+                    .sourceFailed, "the connection to the PostgreSQL server broke",
+                    hint: "Check that the server is up and look into its log; nothing was committed.", retry: .later)
+            }
             let ready = poll(&watched, 1, Self.nap)
             if ready > 0 { return }
             if ready < 0, errno != EINTR {

@@ -249,8 +249,11 @@ struct PostgresDirectory: Sendable {
         return try BackupManifest(bytes)
     }
 
-    /// Removes files of an earlier state that are in the relations' directories and not in the manifest.
+    /// Removes files of an earlier state that are in the relations' directories and not in the manifest: a server would
+    /// take a segment, a map or a commit log for its own. Durable on return.
     ///
+    /// In the place of a tablespace that goes for the directory of the snapshot's own version alone: what else is there
+    /// is of another cluster, which `pg_upgrade` left, or of none.
     /// - Returns: How many.
     func removeOthers(than manifest: BackupManifest) throws(HoldfastError) -> Int {
         let known = Set(manifest.files.map { String(decoding: $0.path, as: UTF8.self) })
@@ -279,10 +282,13 @@ struct PostgresDirectory: Sendable {
         var removed = 0
         for name in try Self.names(in: directory) {
             let inner = "\(area)/\(name)"
+            let isVersion = area.hasPrefix("pg_tblspc/") && depth == 1
+            if isVersion, try !isOfOwnVersion(name) { continue }
             // Through links: those of tablespaces lead to what the manifest names too.
             guard stat(place(inner), &status) == 0 else { continue }
             if EntryKind(fileMode: status.st_mode) == .directory {
-                let isKnown = directories.contains(inner) || area == "pg_tblspc" || area == "pg_multixact"
+                let isKnown =
+                    directories.contains(inner) || isVersion || area == "pg_tblspc" || area == "pg_multixact"
                 if isKnown {
                     removed += try removeOthers(in: inner, known, directories, depth: depth + 1)
                 } else {
@@ -294,6 +300,13 @@ struct PostgresDirectory: Sendable {
                 removed += 1
             }
         }
+        if removed > 0 { try Self.sync(directory) }
         return removed
+    }
+
+    /// Whether `name` is that of this version's directory in the place of a tablespace, such as `PG_15_202209061`.
+    private func isOfOwnVersion(_ name: String) throws(HoldfastError) -> Bool {
+        guard let version = try small("PG_VERSION") else { return false }
+        return name.hasPrefix("PG_\(String(decoding: version.prefix { $0 != 0x0A }, as: UTF8.self))_")
     }
 }

@@ -158,9 +158,9 @@ struct ToolRun: Sendable {
 
     private var request: ProcessRequest
 
-    init(_ words: [String], timeout: Duration? = nil) {
+    init(_ words: [String], sessionOptions: String = "", timeout: Duration? = nil) {
         request = ProcessRequest(words)
-        request.environment = Self.environment
+        request.environment = Self.environment + (sessionOptions.isEmpty ? [] : ["PGOPTIONS=\(sessionOptions)"])
         request.timeout = timeout
         request.stopSignal = SIGTERM
     }

@@ -14,6 +14,12 @@ package final class PostgresScratch: WorkloadScratch {
     /// From the start until it takes connections, which is when its log is replayed.
     package static let patience = Duration.seconds(1800)
     private static let port = "5432"
+    /// What `ALTER DATABASE` or `ALTER ROLE` in the copy may not turn on: damage would then be read as nothing.
+    private static let strictness = ["zero_damaged_pages": "off", "ignore_checksum_failure": "off"]
+
+    /// The same as options of a session.
+    static let sessionOptions = strictness.sorted { $0.key < $1.key }.map { "-c \($0.key)=\($0.value)" }
+        .joined(separator: " ")
 
     package let address: String
     let data: String
@@ -249,6 +255,8 @@ package final class PostgresScratch: WorkloadScratch {
             "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
             "default_transaction_read_only": "off", "temp_tablespaces": "", "restart_after_crash": "off",
         ]
+        settings.merge(strictness) { $1 }
+        settings["ignore_invalid_pages"] = "off"
         // Replay needs as much room as the source had.
         for name in [
             "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_xacts", "max_locks_per_xact",
@@ -304,7 +312,8 @@ package final class PostgresScratch: WorkloadScratch {
             } catch {
                 if error.code == .interrupted { throw error }
                 switch error.sqlstate {
-                case "28000", "28P01": candidates = candidates.dropFirst()
+                // The last is said to a role that is no superuser, since it may not set what a session begins with.
+                case "28000", "28P01", "42501": candidates = candidates.dropFirst()
                 case "3D000": databases = databases.dropFirst()
                 default: context.clock.sleep(for: .milliseconds(100), unless: context.cancellation)
                 }
@@ -318,12 +327,14 @@ package final class PostgresScratch: WorkloadScratch {
         func escaped(_ text: String) -> String {
             text.utf8.map { byte in
                 let scalar = Unicode.Scalar(byte)
-                let isPlain = scalar.isASCII && scalar.properties.isAlphabetic || scalar.properties.numericType != nil
+                let isPlain =
+                    scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
                 return isPlain ? String(scalar) : "%" + Hex.encode([byte])
             }.joined()
         }
         return try PostgresAddress(
-            "postgres:///\(database)?host=\(escaped(place.inner))&port=\(port)&user=\(escaped(role))&sslmode=disable")
+            "postgres:///\(database)?host=\(escaped(place.inner))&port=\(port)&user=\(escaped(role))&sslmode=disable"
+                + "&options=\(escaped(sessionOptions))")
     }
 
     private static func ended(_ process: any RunningProcess) -> HoldfastError {
@@ -363,8 +374,10 @@ package final class PostgresScratch: WorkloadScratch {
 
     // MARK: After a crash
 
-    /// Stops what runs over the data directory at `data`, when it is a server that was started over it.
-    package static func stopServer(over data: String) {
+    /// Stops the server that was started over the copy at `data` from the scratch place of that name.
+    ///
+    /// The copy is its maker's, who may long have started a server of their own over it, which is left alone.
+    package static func stopServer(over data: String, from place: String) {
         guard let process = try? PostgresDirectory(data).runningServer() else { return }
         // The postmaster works in its data directory; another process that got its number does not.
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
@@ -372,6 +385,8 @@ package final class PostgresScratch: WorkloadScratch {
         guard count > 0, String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) == data else {
             return
         }
+        // Where its configuration is says from where it was started.
+        guard arguments(of: process).contains(where: { $0.hasSuffix("/\(place)/s/postgresql.conf") }) else { return }
         let clock = SystemClock()
         for (signal, grace) in [(SIGQUIT, 10), (SIGKILL, 10)] {
             kill(process, signal)
@@ -381,5 +396,15 @@ package final class PostgresScratch: WorkloadScratch {
             }
             if kill(process, 0) != 0 { return }
         }
+    }
+
+    private static func arguments(of process: Int32) -> [String] {
+        let number = holdfast_openat(AT_FDCWD, "/proc/\(process)/cmdline", O_RDONLY, 0)
+        guard number >= 0 else { return [] }
+        let file = OwnedDescriptor(number)
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = Glibc.read(file.number, &bytes, bytes.count)
+        guard count > 0 else { return [] }
+        return bytes[..<count].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
     }
 }

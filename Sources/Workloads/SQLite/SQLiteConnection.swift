@@ -47,11 +47,8 @@ final class SQLiteConnection {
             throw HoldfastError(.sourceFailed, "SQLite has no memory for \(path)", hint: "Free some.", retry: .later)
         }
         handle = opened
-        guard result == SQLITE_OK else {
-            let error = failure("open")
-            sqlite3_close_v2(opened)
-            throw error
-        }
+        // All properties are set, so `deinit` closes it.
+        guard result == SQLITE_OK else { throw failure("open") }
         sqlite3_extended_result_codes(handle, 1)
         sqlite3_busy_timeout(handle, Int32(clamping: patience.components.seconds * 1000))
         let settings = [
@@ -59,9 +56,7 @@ final class SQLiteConnection {
             (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0), (SQLITE_DBCONFIG_ENABLE_VIEW, 0),
         ]
         for (option, value) in settings where holdfast_sqlite_set(handle, option, Int32(value)) != SQLITE_OK {
-            let error = failure("set up")
-            sqlite3_close_v2(handle)
-            throw error
+            throw failure("set up")
         }
         sqlite3_progress_handler(
             handle, Self.stepsBetweenChecks,
@@ -131,6 +126,10 @@ final class SQLiteConnection {
         try query(sql) { value = $0.text(0) }
         return value
     }
+
+    /// Whether the last failure means that a statement cannot be made for this database, with nothing read yet: it
+    /// needs a function or collation of its application, or the schema contradicts itself.
+    var isUnsupported: Bool { sqlite3_extended_errcode(handle) & 0xFF == SQLITE_ERROR }
 
     /// Whether the last failure means that the file's content is broken.
     var isDamage: Bool { Self.isDamage(sqlite3_extended_errcode(handle)) }

@@ -95,6 +95,11 @@ final class SQLiteSnapshot {
     private func loadFrames(_ header: LogHeader) throws(HoldfastError) {
         guard let log, header.pageSize == pageSize, header.pageCount == pageCount else { throw unreadable }
         let stride = Int64(24 + pageSize)
+        // Another process wrote the index: it is not believed in what memory it asks for.
+        var size: sqlite3_int64 = 0
+        guard header.lastFrame > 0, holdfast_sqlite_size(log, &size) == SQLITE_OK,
+            (size - 32) / stride >= Int64(header.lastFrame)
+        else { throw unreadable }
         frames.reserveCapacity(Int(header.lastFrame))
         var words = [UInt8](repeating: 0, count: 24)
         for frame in 1...header.lastFrame {

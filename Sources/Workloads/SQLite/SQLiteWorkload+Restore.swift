@@ -117,6 +117,7 @@ extension SQLiteWorkload {
         // Held until the new file is there. Where there is none yet, there is nothing to hold.
         let lock = SQLiteLock(path)
         defer { lock?.release() }
+        guard lock != nil || access(path, F_OK) != 0 else { throw inUse }
         for name in ["-wal", "-shm", "-journal"] where unlink(path + name) != 0 && errno != ENOENT {
             throw HoldfastError.systemCall("remove", errno, on: path + name, code: .targetFailed)
         }
@@ -170,26 +171,51 @@ extension SQLiteWorkload {
         var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
             findings.append(try size(connection, at: place, bad))
-            var problems: [String] = []
-            try connection.query("PRAGMA integrity_check(10)") { problems.append($0.text(0)) }
-            findings.append(
-                problems == ["ok"]
-                    ? WorkloadFinding(.good, "integrity_check", "ok")
-                    : WorkloadFinding(
-                        bad, "integrity_check", problems.joined(separator: "; "), code: .checkFailed))
-            var violations: UInt64 = 0
-            try connection.query("PRAGMA foreign_key_check") { _ in violations += 1 }
-            findings.append(
-                violations == 0
-                    ? WorkloadFinding(.good, "foreign_key_check", "ok")
-                    : WorkloadFinding(
-                        .warning, "foreign_key_check", "\(violations) rows refer to rows that are not there"))
+            findings.append(try integrity(connection, bad))
+            findings.append(try references(connection))
             findings += try compare(SQLiteContents(connection, clock: context.clock), expected, bad)
         } catch {
             guard connection.isDamage else { throw error }
             findings.append(WorkloadFinding(bad, "integrity_check", error.message, code: .checkFailed))
         }
         return findings
+    }
+
+    private static func integrity(
+        _ connection: SQLiteConnection, _ bad: WorkloadFinding.Severity
+    ) throws(HoldfastError) -> WorkloadFinding {
+        var problems: [String] = []
+        do throws(HoldfastError) {
+            try connection.query("PRAGMA integrity_check(10)") { problems.append($0.text(0)) }
+        } catch {
+            return try notAsked("integrity_check", connection, error)
+        }
+        return problems == ["ok"]
+            ? WorkloadFinding(.good, "integrity_check", "ok")
+            : WorkloadFinding(bad, "integrity_check", problems.joined(separator: "; "), code: .checkFailed)
+    }
+
+    private static func references(_ connection: SQLiteConnection) throws(HoldfastError) -> WorkloadFinding {
+        var violations: UInt64 = 0
+        do throws(HoldfastError) {
+            try connection.query("PRAGMA foreign_key_check") { _ in violations += 1 }
+        } catch {
+            return try notAsked("foreign_key_check", connection, error)
+        }
+        return violations == 0
+            ? WorkloadFinding(.good, "foreign_key_check", "ok")
+            : WorkloadFinding(.warning, "foreign_key_check", "\(violations) rows refer to rows that are not there")
+    }
+
+    /// A check that needs what the application brings, or that the schema does not allow: no reason to withhold the
+    /// only copy there is.
+    private static func notAsked(
+        _ check: String, _ connection: SQLiteConnection, _ error: HoldfastError
+    ) throws(HoldfastError) -> WorkloadFinding {
+        guard connection.isUnsupported else { throw error }
+        return WorkloadFinding(
+            .warning, check, "cannot be run without the application: \(error.message)",
+            hint: "Have the application check its database.")
     }
 
     /// Pages that are missing at the end, or bytes that are none of the database's.

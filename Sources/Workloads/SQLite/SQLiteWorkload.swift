@@ -59,6 +59,12 @@ package struct SQLiteWorkload: Workload {
                     hint: "Check that this is the file that the application uses."))
         }
         let real = try realPath()
+        do throws(HoldfastError) {
+            _ = try Self.isFixed(real)
+        } catch {
+            findings.append(WorkloadFinding(.error, "journal", error.message, hint: error.hint))
+            return findings + SQLiteHeader.findings(real, status)
+        }
         if let journal = Self.hotJournal(beside: real) {
             findings.append(
                 WorkloadFinding(
@@ -123,8 +129,7 @@ package struct SQLiteWorkload: Workload {
         _ real: String, _ status: stat, into sink: any EntrySink, _ context: WorkloadContext
     ) throws(HoldfastError) -> ReadOutcome {
         let connection = try SQLiteConnection(
-            real, isImmutable: Self.isOnReadOnlyFileSystem(real), patience: patience,
-            cancellation: context.cancellation)
+            real, isImmutable: try Self.isFixed(real), patience: patience, cancellation: context.cancellation)
         let snapshot = try SQLiteSnapshot(connection, clock: context.clock)
         defer { snapshot.end() }
         guard var metadata = EntryMetadata(name: pathParts(path.utf8).last ?? [], status: status) else {
@@ -179,9 +184,21 @@ package struct SQLiteWorkload: Workload {
         }
     }
 
-    /// Nobody changes what is on a read-only file system, where SQLite could not make its files either.
-    private static func isOnReadOnlyFileSystem(_ path: String) -> Bool {
-        var status = statvfs()
-        return statvfs(path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
+    /// Whether nobody changes the file, as on a read-only file system, where SQLite could not make its own files either.
+    ///
+    /// - Throws: `.sourceFailed` when a log or a journal lies beside it, which SQLite does not look at then.
+    private static func isFixed(_ path: String) throws(HoldfastError) -> Bool {
+        var system = statvfs()
+        guard statvfs(path, &system) == 0, system.f_flag & UInt(ST_RDONLY) != 0 else { return false }
+        for name in ["-wal", "-journal"] {
+            var status = stat()
+            guard stat(path + name, &status) == 0, status.st_size > 0 else { continue }
+            throw HoldfastError(
+                .sourceFailed,
+                "\(path)\(name) holds changes that are not in the database yet, on a read-only file system",
+                hint: "Copy the database with all files beside it to where SQLite may write, and back that up; or back "
+                    + "up the directory with dir:PATH.")
+        }
+        return true
     }
 }

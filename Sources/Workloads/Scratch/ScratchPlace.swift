@@ -69,10 +69,12 @@ package final class ScratchPlace: Sendable {
     /// Stops the servers of processes that are gone, and removes their directories. The copies stay where they are:
     /// they are their makers'.
     ///
-    /// - Parameter stop: Stops the server over a copy.
+    /// - Parameter stop: Stops the server over a copy, if it is the one that was started from the place.
     /// - Returns: The copies whose servers were looked for.
     @discardableResult
-    package static func removeLeftovers(in parent: String? = nil, stop: (String) -> Void) -> [String] {
+    package static func removeLeftovers(in parent: String? = nil, stop: (_ data: String, _ place: String) -> Void)
+        -> [String]
+    {
         let parent = parent ?? Self.parent
         let names = (try? PostgresDirectory.names(in: parent)) ?? []
         var found: [String] = []
@@ -89,7 +91,7 @@ package final class ScratchPlace: Sendable {
             guard flock(owner.number, LOCK_EX | LOCK_NB) == 0 else { continue }
             if let bytes = try? PostgresDirectory.content("\(path)/owner", atMost: 4096), !bytes.isEmpty {
                 let data = String(decoding: bytes, as: UTF8.self)
-                stop(data)
+                stop(data, name)
                 found.append(data)
             }
             try? PostgresDirectory.removeAll(path)
