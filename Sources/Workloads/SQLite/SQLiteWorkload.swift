@@ -184,7 +184,7 @@ package struct SQLiteWorkload: Workload {
         }
     }
 
-    /// Whether nobody changes the file, as on a read-only file system, where SQLite could not make its files either.
+    /// Whether nobody changes the file, as on a read-only file system, where SQLite could not make its own files.
     ///
     /// - Throws: `.sourceFailed` when a log or a journal lies beside it, which SQLite does not look at then.
     private static func isFixed(_ path: String) throws(HoldfastError) -> Bool {
