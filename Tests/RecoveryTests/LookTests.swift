@@ -209,7 +209,8 @@ struct LookTests {
         let content = pageFile(blocks: 30, seed: 90)
         try tree.write("pages.db", content)
         let test = try TestRepository()
-        let snapshot = try test.backUp(tree)
+        // One thread puts the blocks into the pack in their order.
+        let snapshot = try test.backUp(tree, threads: 1)
         let index = try test.repository.loadIndex().index
         let pack = try #require(index.runs.flatMap(\.run.packs).first { $0.kind == .page })
         test.store.damage(ObjectNames.pack(pack.id)) { $0[512 + 40 * 65_536] ^= 1 }
