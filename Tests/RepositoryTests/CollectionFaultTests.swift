@@ -380,4 +380,21 @@ struct CollectionFaultTests {
         writer.session.close()
         #expect(try house.prune().deletedPacks == 2)
     }
+
+    @Test("an exclusive prune on a store without create-if-absent refuses while a writer may stand still in its commit")
+    func exclusiveWithoutCreateIfAbsent() throws {
+        let house = try SmallHouse(
+            capabilities: StoreCapabilities(createsIfAbsent: false, concurrency: 1, coalescingGap: .kibi(64)))
+        let old = try house.backup(["a": .whole(house.noise(1))])
+        let writer = try SmallBackup(house.open())
+        try house.forget(old)
+        house.clock.advance(by: LeaseTimes.maximumLife * 2)
+        let packs = try house.names("packs/")
+        let snapshots = try house.names("snapshots/")
+        let error = #expect(throws: HoldfastError.self) { try house.prune { $0.isExclusive = true } }
+        #expect(error?.code == .busy && error?.message.contains("cannot keep them from going on") == true)
+        #expect(try house.names("packs/") == packs && house.names("snapshots/") == snapshots)
+        writer.session.close()
+        #expect(try house.prune { $0.isExclusive = true }.deletedPacks == 2)
+    }
 }

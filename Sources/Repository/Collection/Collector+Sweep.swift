@@ -151,6 +151,9 @@ extension Collector {
         let leases = try repository.surveyLeases().open
         let live = leases.filter { $0.object == nil || !$0.isExpired(at: now) }
         guard live.isEmpty else { throw Self.busy(live) }
+        // A writer that stands still in the middle of its commit would write over the tombstone when it goes on.
+        let late = store.capabilities.createsIfAbsent ? [] : leases.filter(\.mayCommit)
+        guard late.isEmpty else { throw Self.notFenced(late) }
         try store.releaseReserve()
         for lease in leases where lease.mayCommit {
             try repository.fence(lease, generation: 0)
@@ -158,10 +161,22 @@ extension Collector {
         }
     }
 
+    private static func names(_ leases: [OpenLease]) -> String {
+        leases.prefix(3).map { "\($0.id) of \($0.label), renewed \($0.renewed)" }.joined(separator: "; ")
+    }
+
+    private static func notFenced(_ leases: [OpenLease]) -> HoldfastError {
+        HoldfastError(
+            .busy,
+            "\(leases.count) backups did not end, and this store cannot keep them from going on: \(names(leases))",
+            hint:
+                "Make sure that these backups run no more, then delete their directories in `leases/` of the "
+                + "repository; or use a file system with hard links.")
+    }
+
     static func busy(_ leases: [OpenLease]) -> HoldfastError {
-        let names = leases.prefix(3).map { "\($0.id) of \($0.label), renewed \($0.renewed)" }.joined(separator: "; ")
-        return HoldfastError(
-            .busy, "\(leases.count) leases are open: \(names)",
+        HoldfastError(
+            .busy, "\(leases.count) leases are open: \(names(leases))",
             hint:
                 "Wait for the backups and restores to end, or prune without `--exclusive`; a lease that is not renewed "
                 + "counts for nothing after 30 minutes.")
