@@ -59,6 +59,24 @@ struct PostgresStandbyTests {
         for server in [copy, standby, primary] { server.stop() }
     }
 
+    @Test("that is behind gives a snapshot of the instant that it has replayed, not of the backup's")
+    func behind() throws {
+        let (run, primary, standby) = try pair()
+        try primary.sql("CREATE TABLE early AS SELECT generate_series(1, 10) i")
+        try catchUp(standby, with: primary)
+        try standby.sql("SELECT pg_wal_replay_pause()")
+        while try standby.sql("SELECT pg_get_wal_replay_pause_state()") != "paused" { pause(.milliseconds(20)) }
+        // The record's instants are whole seconds.
+        pause(.milliseconds(2100))
+        let late = try primary.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+        try primary.sql("CREATE TABLE late AS SELECT generate_series(1, 10) i")
+        let taken = try run("backup", standby.url(), "--json")
+        #expect(taken.status == 0, "\(taken.errors)")
+        let instant = try taken.json()["consistentAsOf"] as? String ?? ""
+        #expect(instant < late && instant.hasPrefix("20"), "\(instant) and \(late)")
+        for server in [standby, primary] { server.stop() }
+    }
+
     @Test(
         "that is promoted in the middle of a backup gives no snapshot and the reason, and then one of its new timeline")
     func promoted() throws {

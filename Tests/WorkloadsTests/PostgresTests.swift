@@ -137,6 +137,20 @@ struct PostgresTests {
         #expect(throws: HoldfastError.self) { try BackupManifest(deep) }
     }
 
+    @Test("a file that a manifest names and that did not come whole keeps the backup from being committed")
+    func incompleteBackups() throws {
+        let manifest = try BackupManifest(
+            Self.manifest(Self.line("base/1/1", "one") + ",\n" + Self.line("pg_tblspc/9/PG_15/1", "four")))
+        let (first, second) = (Array("base/1/1".utf8), Array("pg_tblspc/9/PG_15/1".utf8))
+        // The log is not in a manifest.
+        try manifest.compare(with: [first: 3, second: 4, Array("pg_wal/1".utf8): 16])
+        for sizes in [[first: UInt64(3)], [second: 4], [first: 3, second: 5], [first: 2, second: 4]] {
+            let error = #expect(throws: HoldfastError.self) { try manifest.compare(with: sizes) }
+            #expect(error?.code == .sourceFailed && error?.message.contains("manifest") == true, "\(sizes)")
+        }
+        #expect(manifest.without(["standby.signal", "base/1/1"]).files.map(\.path) == [second])
+    }
+
     // MARK: Directories
 
     /// A directory as it is when all of a snapshot was written.

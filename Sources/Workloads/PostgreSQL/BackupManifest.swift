@@ -59,6 +59,34 @@ package struct BackupManifest: Sendable {
         guard !ranges.isEmpty else { throw Self.damaged("it names no WAL") }
     }
 
+    /// The manifest of all but the files of these names in the data directory itself.
+    func without(_ names: [String]) -> BackupManifest {
+        var rest = self
+        rest.files.removeAll { file in names.contains { file.path.elementsEqual($0.utf8) } }
+        return rest
+    }
+
+    /// Holds what was read to the manifest, so that nothing is committed that no restore could verify.
+    ///
+    /// - Parameter sizes: What came, by path below the data directory, in bytes.
+    /// - Throws: `.sourceFailed` naming the first file that did not come, or not whole.
+    func compare(with sizes: [[UInt8]: UInt64]) throws(HoldfastError) {
+        for file in files {
+            guard let size = sizes[file.path] else {
+                throw Self.incomplete("\(printablePath(file.path)) did not come")
+            }
+            guard size == file.size else {
+                throw Self.incomplete("\(printablePath(file.path)) came with \(size) bytes instead of \(file.size)")
+            }
+        }
+    }
+
+    private static func incomplete(_ what: String) -> HoldfastError {
+        HoldfastError(
+            .sourceFailed, "the base backup is not what its manifest says: \(what)",
+            hint: "Take another backup; if this comes again, look into the server's log.")
+    }
+
     private static func unknown(_ version: UInt64) -> HoldfastError {
         HoldfastError(
             .sourceFailed,

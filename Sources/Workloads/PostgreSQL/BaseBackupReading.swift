@@ -14,7 +14,9 @@ package final class BaseBackupReading {
     private(set) var consistentAsOf: Timestamp
     /// The owner of the data directory.
     private var owner = EntryMetadata(name: [], kind: .directory)
-    private var tablespaces: Set<UInt32> = []
+    private(set) var tablespaces: Set<UInt32> = []
+    /// Lengths of the files that came, by their paths below the data directory.
+    private(set) var sizes: [[UInt8]: UInt64] = [:]
     private var hasLabel = false
     private var hasControl = false
 
@@ -34,7 +36,7 @@ package final class BaseBackupReading {
                 let oid = name.hasSuffix(".tar") ? String(name.dropLast(4)) : name
                 if location.isEmpty {
                     hasBase = true
-                    try readArchive(PostgresWorkload.rootPath, isBase: true)
+                    try readArchive(PostgresWorkload.rootPath, prefix: [], isBase: true)
                 } else {
                     guard let number = UInt32(oid), String(number) == oid else {
                         throw Self.unexpected("a tablespace that has no number")
@@ -42,7 +44,9 @@ package final class BaseBackupReading {
                     guard tablespaces.insert(number).inserted else {
                         throw Self.unexpected("tablespace \(number) comes twice")
                     }
-                    try readArchive(PostgresWorkload.rootPath(ofTablespace: oid), isBase: false)
+                    try readArchive(
+                        PostgresWorkload.rootPath(ofTablespace: oid), prefix: Array("pg_tblspc/\(oid)/".utf8),
+                        isBase: false)
                     try sink.endRoot()
                 }
             case .manifest:
@@ -61,7 +65,7 @@ package final class BaseBackupReading {
             .sourceFailed, "the base backup is not whole: \(what)", hint: "Take another; look into the server's log.")
     }
 
-    private func readArchive(_ path: [UInt8], isBase: Bool) throws(HoldfastError) {
+    private func readArchive(_ path: [UInt8], prefix: [UInt8], isBase: Bool) throws(HoldfastError) {
         let archive = try ArchiveReader(BaseBackupArchive(stream))
         var hasRoot = false
         while let member = try archive.next() {
@@ -78,7 +82,7 @@ package final class BaseBackupReading {
                 try sink.beginRoot(path, root, order: .unordered)
                 hasRoot = true
             }
-            try read(member, archive, isBase)
+            try read(member, archive, prefix, isBase)
         }
         guard !hasRoot else { return }
         guard !isBase else { throw Self.unexpected("the data directory is empty") }
@@ -87,7 +91,9 @@ package final class BaseBackupReading {
         try sink.beginRoot(path, root, order: .unordered)
     }
 
-    private func read(_ member: ArchiveMember, _ archive: ArchiveReader, _ isBase: Bool) throws(HoldfastError) {
+    private func read(
+        _ member: ArchiveMember, _ archive: ArchiveReader, _ prefix: [UInt8], _ isBase: Bool
+    ) throws(HoldfastError) {
         let text = member.parts.map { String(decoding: $0, as: UTF8.self) }
         if isBase {
             if text == ["backup_label"] { hasLabel = true }
@@ -99,10 +105,15 @@ package final class BaseBackupReading {
         switch member.metadata.kind {
         case .file where member.hardLink == nil:
             try sink.beginFile(member.parts, Self.rule(of: text, member.metadata.size, isBase))
-            while try sink.fill(atMost: 4 << 20, { (buffer) throws(HoldfastError) in try archive.read(into: buffer) })
-                > 0
-            {}
+            var size: UInt64 = 0
+            while true {
+                let count = try sink.fill(
+                    atMost: 4 << 20, { (buffer) throws(HoldfastError) in try archive.read(into: buffer) })
+                if count == 0 { break }
+                size += UInt64(count)
+            }
             try sink.endFile(member.metadata)
+            sizes[prefix + member.parts.joined(separator: [UInt8(ascii: "/")])] = size
         case .symbolicLink where isBase && text.first == "pg_tblspc":
             // Tablespaces are roots of their own; where they go is decided at the restore.
             break

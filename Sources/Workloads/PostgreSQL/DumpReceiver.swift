@@ -134,7 +134,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
             try target.make(working, like: plan.original, database?.definition ?? "")
             isMade = true
         }
-        list = try TemporaryList.write(selection.list)
+        list = try TemporaryList.write(selection.list, target.context)
         var arguments = [
             tool.path, "--format=custom", "--no-password", "--use-list=\(list ?? "")",
             "--dbname=\(try target.workload.address().connectionString(database: working))",
@@ -259,23 +259,22 @@ struct PostgresRestoreReport {
 
 /// A file that a child reads and that is gone afterwards.
 enum TemporaryList {
-    static func write(_ bytes: [UInt8]) throws(HoldfastError) -> String {
+    static func write(_ bytes: [UInt8], _ context: WorkloadContext) throws(HoldfastError) -> String {
         let directory = ProcessEnvironment.value("TMPDIR") ?? "/tmp"
-        var template = Array("\(directory)/holdfast-list-XXXXXX".utf8CString)
-        let file = mkstemp(&template)
-        guard file >= 0 else { throw HoldfastError.systemCall("make a file in", errno, on: directory) }
-        _ = fcntl(file, F_SETFD, FD_CLOEXEC)
-        defer { Glibc.close(file) }
-        let path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+        let path = "\(directory)/holdfast-list-" + Hex.encode(try context.entropy.bytes32().array.prefix(16))
+        let number = holdfast_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: path) }
+        let file = OwnedDescriptor(number)
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { raw in
-                Glibc.write(file, raw.baseAddress.map { $0 + written }, raw.count - written)
+            let (count, error) = retryingInterrupts {
+                bytes.withUnsafeBytes { raw in
+                    Glibc.write(file.number, raw.baseAddress.map { $0 + written }, raw.count - written)
+                }
             }
             guard count > 0 else {
-                let number = errno
                 unlink(path)
-                throw HoldfastError.systemCall("write to", number, on: path)
+                throw HoldfastError.systemCall("write to", error, on: path)
             }
             written += count
         }

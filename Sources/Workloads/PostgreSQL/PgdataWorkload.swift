@@ -66,11 +66,21 @@ package struct PgdataWorkload: Workload {
 
     /// Takes away what an earlier state left between the files of this one, while no server can start over them.
     private static func clear(_ directory: PostgresDirectory) throws(HoldfastError) -> [WorkloadFinding] {
+        var findings: [WorkloadFinding] = []
         let removed = try directory.removeOthers(than: try directory.manifest())
-        guard removed > 0 else { return [] }
-        return [
-            WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed")
-        ]
+        if removed > 0 {
+            findings.append(
+                WorkloadFinding(.good, "data directory", "\(removed) files that are not in the snapshot were removed"))
+        }
+        let signals = try directory.removeSignals()
+        if !signals.isEmpty {
+            findings.append(
+                WorkloadFinding(
+                    .good, "data directory",
+                    "\(signals.joined(separator: " and ")) of the standby that was backed up was left out: the server "
+                        + "starts by itself"))
+        }
+        return findings
     }
 
     /// Where each tablespace goes, by its number.
@@ -127,11 +137,9 @@ package struct PgdataWorkload: Workload {
             ]
         }
         let verified: UInt64
-        let signals: [String]
         do throws(HoldfastError) {
-            let manifest = try directory.manifest()
+            let manifest = try directory.manifest().without(PostgresDirectory.signals)
             verified = try ManifestVerification(manifest, directory: path, threads: Host.processors).run(context)
-            signals = try directory.removeSignals()
             try directory.unmark()
         } catch {
             try directory.removeControl()
@@ -140,13 +148,6 @@ package struct PgdataWorkload: Workload {
         var findings = [
             WorkloadFinding(.good, "manifest", "\(verified) files are as the server's manifest says")
         ]
-        if !signals.isEmpty {
-            findings.append(
-                WorkloadFinding(
-                    .good, "data directory",
-                    "\(signals.joined(separator: " and ")) of the standby that was backed up was left out: the server "
-                        + "starts by itself"))
-        }
         if record.flags.contains(ReadOutcome.Flag.damaged.rawValue) {
             findings.append(
                 WorkloadFinding(

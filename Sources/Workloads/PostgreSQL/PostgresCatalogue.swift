@@ -21,6 +21,8 @@ struct PostgresPicture: Sendable {
     var unlogged = 0
     /// The cluster's first role, which is always a superuser.
     var superuser: String?
+    /// When the newest transaction was committed that a standby has replayed, by its primary's clock; nil for others.
+    var replayed: Timestamp?
     /// Directories of tablespaces at the server.
     var tablespaces: [String] = []
     /// Why databases were not looked into, by their names.
@@ -151,6 +153,12 @@ struct PostgresCatalogue: Sendable {
         picture.superuser =
             try connection.rows("SELECT rolname FROM pg_roles WHERE oid = 10", for: "the first role").first?.first
             ?? nil
+        let replayed = try connection.rows(
+            """
+            SELECT to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            WHERE pg_is_in_recovery()
+            """, for: "what the standby has replayed")
+        picture.replayed = (replayed.first?.first ?? nil).flatMap { Timestamp(text: $0) }
         picture.tablespaces = try connection.rows(
             "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE oid >= 16384 ORDER BY 1",
             for: "the list of tablespaces"

@@ -139,14 +139,17 @@ struct PostgresDirectory: Sendable {
     /// Marks the directory as being restored, and takes from it what a server needs to start. Durable on return.
     func makeUnstartable(cluster: String) throws(HoldfastError) {
         if mkdir(path, 0o700) != 0, errno != EEXIST { throw failed("make directory", path) }
+        // Whole or not there: an empty one would make the directory that of no cluster.
         let name = place(PgdataWorkload.marker)
-        let number = holdfast_openat(AT_FDCWD, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
-        guard number >= 0 else { throw failed("create", name) }
+        let draft = "\(name).new"
+        let number = holdfast_openat(AT_FDCWD, draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
+        guard number >= 0 else { throw failed("create", draft) }
         let file = OwnedDescriptor(number)
         let text = Array(cluster.utf8)
         guard Glibc.write(file.number, text, text.count) == text.count, fsync(file.number) == 0 else {
-            throw failed("write", name)
+            throw failed("write", draft)
         }
+        guard rename(draft, name) == 0 else { throw failed("rename", draft) }
         try Self.sync(path)
         try removeControl()
     }
@@ -165,12 +168,15 @@ struct PostgresDirectory: Sendable {
         try Self.sync(path)
     }
 
-    /// Removes what makes a server follow another one or wait for an archive.
+    /// What makes a server follow another one or wait for an archive.
+    static let signals = ["recovery.signal", "standby.signal"]
+
+    /// Removes the ``signals``.
     ///
     /// - Returns: Names of what was there.
     func removeSignals() throws(HoldfastError) -> [String] {
         var removed: [String] = []
-        for name in ["recovery.signal", "standby.signal"] {
+        for name in Self.signals {
             if unlink(place(name)) == 0 {
                 removed.append(name)
             } else if errno != ENOENT {

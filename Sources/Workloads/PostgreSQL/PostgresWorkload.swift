@@ -100,7 +100,12 @@ package struct PostgresWorkload: Workload {
         let (backup, reading, end) = try backUp(connection, cluster, into: sink, context)
         let manifest = try BackupManifest(reading.manifest)
         try Self.check(manifest, of: cluster, backup, end)
+        try manifest.compare(with: reading.sizes)
+        guard Set(backup.tablespaces.map(\.oid)) == Set(reading.tablespaces.map(String.init)) else {
+            throw BackupManifest.damaged("the tablespaces that came are not those that were announced")
+        }
         outcome.consistentAsOf = reading.consistentAsOf
+        if cluster.isStandby { limit(&outcome, to: before?.replayed) }
         outcome.facts = cluster.facts
         outcome.facts["timeline"] = String(end.timeline)
         outcome.facts["startPosition"] = backup.start.description
@@ -113,6 +118,18 @@ package struct PostgresWorkload: Workload {
         expect(before, try picture(context), cluster, end, in: &outcome)
         if end.isDamaged { try note(connection.takeNotices(), in: &outcome) }
         return outcome
+    }
+
+    /// A standby holds what it has replayed, which may be of long before the backup.
+    private func limit(_ outcome: inout ReadOutcome, to replayed: Timestamp?) {
+        if let replayed {
+            outcome.consistentAsOf = outcome.consistentAsOf.map { min($0, replayed) } ?? replayed
+            return
+        }
+        outcome.findings.append(
+            WorkloadFinding(
+                .warning, "standby", "how far the standby is behind its primary is not known, and not in the record",
+                hint: "Let the role connect to a database of it, as the documentation of databases shows."))
     }
 
     /// What the databases hold by their catalogues; nil where the role may not ask, which keeps nobody from a backup.
