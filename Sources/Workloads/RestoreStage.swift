@@ -38,7 +38,7 @@ package struct RestoreStage: Sendable {
     /// Called once when all but ``Part/last`` of all parts is on stable storage, and nothing of that is written yet.
     package var beforeLast: (@Sendable () throws(HoldfastError) -> [WorkloadFinding])?
     /// Takes the snapshot's only root as a stream, in place of `parts`: a file as it is, a directory as a tar archive.
-    package var receiver: (any RestoreReceiver)?
+    package var receiver: (any StreamReceiver)?
     /// Fed one after the other, after the parts.
     package var streams: [Stream] = []
     /// What the workload notes for itself.
@@ -46,22 +46,13 @@ package struct RestoreStage: Sendable {
 
     package init(_ parts: [Part]) { self.parts = parts }
 
-    package init(receiver: any RestoreReceiver) {
+    package init(receiver: any StreamReceiver) {
         parts = []
         self.receiver = receiver
     }
 }
 
-/// Takes a restored stream. Thread: one at a time.
-package protocol RestoreReceiver: AnyObject, Sendable {
-    /// Called once, before the first byte.
-    func begin() throws(HoldfastError)
-
-    /// Takes the next bytes, all of them.
-    func write(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError)
-}
-
-/// Takes the bytes of one file of a snapshot, in order.
+/// Takes the bytes of one file of a snapshot, in order, or of a directory as a tar archive.
 ///
 /// Thread: one call at a time.
 package protocol StreamReceiver: AnyObject, Sendable {

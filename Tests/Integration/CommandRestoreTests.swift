@@ -69,6 +69,17 @@ struct CommandRestoreTests {
         #expect((failed.errors + failed.output).contains(detail), "\(failed.errors) \(failed.output)")
     }
 
+    @Test("does not wait for a server that the command leaves behind with its output")
+    func daemon() throws {
+        let run = try prepared("cat > back; echo taken; (sleep 300; touch late) & echo $! > pid")
+        let restored = try run("restore", "latest:shop", "--to", "command:", naming: false)
+        #expect(restored.status == 0 && restored.errors.contains("printed: taken"), "\(restored.errors)")
+        #expect(text(run, "back") == text(run, "live"))
+        let child = try #require(Int32(text(run, "pid").trimmingCharacters(in: .whitespacesAndNewlines)))
+        // It runs still, so that nobody waited for its end.
+        #expect(kill(child, SIGKILL) == 0 && text(run, "late").isEmpty)
+    }
+
     @Test("never shows the command an end when a piece of it is damaged")
     func damaged() throws {
         let run = try prepared("cat > back; touch ended")

@@ -43,7 +43,7 @@ extension RestoreSession {
 
     /// Streams the snapshot's only root; what lacks a piece is not begun.
     private func stream(
-        _ record: SnapshotRecord, to receiver: any RestoreReceiver, _ progress: Progress
+        _ record: SnapshotRecord, to receiver: any StreamReceiver, _ progress: Progress
     ) throws(HoldfastError) -> RestoreResult {
         let plan = try self.plan()
         guard plan.missing == 0 else {
@@ -60,15 +60,18 @@ extension RestoreSession {
         }
         progress.enter(.restoring, bytesTotal: plan.bytes)
         let dump = try Dump(repository, snapshot, index: index, progress: progress)
-        try receiver.begin()
+        let receive = { (bytes: UnsafeRawBufferPointer) throws(HoldfastError) in try receiver.receive(bytes) }
         var result = RestoreResult()
         let summary: Dump.Summary
-        if placed.root.entry.metadata.kind == .directory {
-            summary = try dump.archive(placed.place, as: .tar) { (bytes) throws(HoldfastError) in
-                try receiver.write(bytes)
-            }
-        } else {
-            summary = try dump.file(placed.root.entry) { (bytes) throws(HoldfastError) in try receiver.write(bytes) }
+        do throws(HoldfastError) {
+            summary =
+                placed.root.entry.metadata.kind == .directory
+                ? try dump.archive(placed.place, as: .tar, to: receive)
+                : try dump.file(placed.root.entry, to: receive)
+            try receiver.finish()
+        } catch {
+            receiver.abort()
+            throw error
         }
         result.files = summary.entries
         result.bytesWritten = summary.bytes

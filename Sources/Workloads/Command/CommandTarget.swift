@@ -60,7 +60,7 @@ package struct CommandTarget: Workload {
 /// Feeds a program.
 ///
 /// The program sees the end of its input only when the stream was whole: before that it is killed.
-final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
+final class CommandReceiver: StreamReceiver, @unchecked Sendable {
     // Sendable: handed on as a whole with its stage, used by one thread; `printed` has a lock.
     private static let nap: Int32 = 50
     private static let mostKept = 8192
@@ -74,6 +74,8 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
     private var drain: JoinableThread?
     private let printed = Mutex<(count: UInt64, tail: [UInt8])>((0, []))
     private var taken: UInt64 = 0
+    /// Raised at the end of what the program and its children print.
+    private let drained = Cancellation()
 
     init(_ command: [String], _ context: WorkloadContext) {
         self.command = command
@@ -84,8 +86,11 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
 
     private var program: String { command.first ?? "" }
 
+    /// Starts the command with the first byte, or with the end of an empty stream.
+    ///
     /// - Throws: `.targetFailed` when the command cannot be started.
-    func begin() throws(HoldfastError) {
+    private func begin() throws(HoldfastError) {
+        guard process == nil else { return }
         var ends: (Int32, Int32) = (-1, -1)
         let number = withUnsafeMutablePointer(to: &ends) {
             $0.withMemoryRebound(to: Int32.self, capacity: 2) { holdfast_pipe($0) == 0 ? 0 : errno }
@@ -105,7 +110,10 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
         self.process = process
         input = ours
         // What it prints must be taken from it, or it would wait for that for ever.
-        drain = JoinableThread { [weak self] in Self.drain(process) { self?.keep($0) } }
+        drain = JoinableThread { [weak self, drained] in
+            Self.drain(process) { self?.keep($0) }
+            drained.raise()
+        }
         guard drain != nil else {
             throw HoldfastError(.targetFailed, "no thread to read the output of \(program) with", retry: .later)
         }
@@ -127,7 +135,8 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
     }
 
     /// - Throws: `.targetFailed` when the program ends or closes its input before it has read all; `.interrupted`.
-    func write(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError) {
+    func receive(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError) {
+        try begin()
         guard let input else { throw HoldfastError(.targetFailed, "\(program) was not started") }
         var rest = bytes
         while rest.count > 0 {
@@ -148,6 +157,11 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
             }
         }
     }
+
+    /// The program sees its end in ``end(isComplete:)``.
+    func finish() throws(HoldfastError) { try begin() }
+
+    func abort() { stop() }
 
     /// Why the program does not read on: what it failed with, or that it thought it had enough.
     private func cutShort() throws(HoldfastError) -> HoldfastError {
@@ -187,8 +201,7 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
         }
         input = nil
         let result = process.wait()
-        drain?.join()
-        drain = nil
+        joinDrain()
         try context.cancellation.check()
         guard result.isSuccess else { throw failed(result) }
         var findings = [WorkloadFinding(.good, "command", "\(program) read \(ByteCount(taken)) and exited 0")]
@@ -207,7 +220,15 @@ final class CommandReceiver: RestoreReceiver, @unchecked Sendable {
         process?.terminate()
         _ = process?.wait()
         input = nil
-        drain?.join()
+        joinDrain()
+    }
+
+    /// Waits for the last words. A server that the program started may hold its output for ever: that thread is left
+    /// to the end of the process.
+    private func joinDrain() {
+        guard let thread = drain else { return }
         drain = nil
+        context.clock.sleep(for: Self.lastWords, unless: drained)
+        if drained.isRaised { thread.join() }
     }
 }

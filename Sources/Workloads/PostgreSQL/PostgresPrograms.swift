@@ -16,7 +16,7 @@ package struct PostgresPrograms: Sendable, Hashable {
     ///
     /// - Throws: `.processFailed` when they are not there.
     package static func find(_ program: String, major: Int, _ context: WorkloadContext) throws(HoldfastError) -> Self {
-        for directory in places(major: major) where access("\(directory)/\(program)", X_OK) == 0 {
+        for directory in places([major]) where access("\(directory)/\(program)", X_OK) == 0 {
             let words = ["\(directory)/\(program)", "--version"]
             guard let text = try version(of: words, context), text.major == major else { continue }
             return PostgresPrograms(directory: directory, major: major)
@@ -26,12 +26,13 @@ package struct PostgresPrograms: Sendable, Hashable {
             hint: "Install it (postgresql-\(major) on Debian), or name its directory with HOLDFAST_PG_BINDIR.")
     }
 
-    private static func places(major: Int) -> [String] {
+    /// Directories in which programs of these major versions may be, in the order in which they are looked into.
+    static func places(_ majors: some Sequence<Int>) -> [String] {
         let chosen = ProcessEnvironment.value("HOLDFAST_PG_BINDIR").map { [$0] } ?? []
-        let usual = [
-            "/usr/lib/postgresql/\(major)/bin", "/usr/pgsql-\(major)/bin", "/usr/local/pgsql/bin",
-            "/opt/postgresql/\(major)/bin",
-        ]
+        let usual =
+            majors.flatMap { major in
+                ["/usr/lib/postgresql/\(major)/bin", "/usr/pgsql-\(major)/bin", "/opt/postgresql/\(major)/bin"]
+            } + ["/usr/local/pgsql/bin"]
         let path = (ProcessEnvironment.value("PATH") ?? "").split(separator: ":").map(String.init)
         return chosen + usual + path.filter { $0.hasPrefix("/") }
     }
