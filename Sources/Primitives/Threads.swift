@@ -17,7 +17,7 @@ package func withThreads(_ count: Int, _ body: @escaping @Sendable (_ index: Int
     }
 }
 
-/// One thread that must be joined.
+/// One thread that must be joined, or left to itself.
 package final class JoinableThread: @unchecked Sendable {
     // Sendable: `handle` is written once in init, and `join` is called by the owner alone.
     private var handle = pthread_t()
@@ -48,9 +48,16 @@ package final class JoinableThread: @unchecked Sendable {
     }
 
     package func join() {
-        precondition(!isJoined, "a thread is joined once")
+        precondition(!isJoined, "a thread is joined or left once")
         isJoined = true
         pthread_join(handle, nil)
+    }
+
+    /// Waits no more for a call into a library that cannot be told to end. The thread goes when that returns.
+    package func leave() {
+        precondition(!isJoined, "a thread is joined or left once")
+        isJoined = true
+        pthread_detach(handle)
     }
 }
 

@@ -162,19 +162,22 @@ struct DumpContents {
         return rows.map { DumpTable(schema: $0[0] ?? "", name: $0[1] ?? "") }.sorted()
     }
 
-    /// The rows of a table; nil when there was no time to count them.
+    /// The rows of a table; nil when there was no time to count them, or another session has it locked.
     func count(_ table: DumpTable, within time: Duration) throws(HoldfastError) -> UInt64? {
         let milliseconds = max(1, time.components.seconds * 1000 + time.components.attoseconds / 1_000_000_000_000_000)
         let action = "the rows of \(table.text)"
         // A statement that runs out of time must not end the transaction, and with it the snapshot.
         _ = try connection.rows("SAVEPOINT counting", for: action)
         _ = try connection.rows("SET LOCAL statement_timeout = \(milliseconds)", for: action)
+        // Whoever holds the table keeps pg_dump waiting later on; that wait is not to come twice.
+        _ = try connection.rows("SET LOCAL lock_timeout = \(min(milliseconds, 2000))", for: action)
         do throws(HoldfastError) {
             let count = try self.count(table)
             _ = try connection.rows("ROLLBACK TO counting", for: action)
             return count
         } catch {
-            guard error.context.contains(where: { $0.key == "sqlstate" && $0.value == "57014" }) else { throw error }
+            let late = ["57014", "55P03"]
+            guard error.context.contains(where: { $0.key == "sqlstate" && late.contains($0.value) }) else { throw error }
             _ = try connection.rows("ROLLBACK TO counting", for: action)
             return nil
         }

@@ -126,10 +126,12 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         }
         self.selection = selection
         if plan.isMade {
-            if working != plan.name {
-                try target.refuseUse(of: plan.name)
-                try target.dropUnfinished(working)
+            if working != plan.name { try target.refuseUse(of: plan.name) }
+            // One that was broken off between the drop of the old database and the name of the new one left it there.
+            if try target.state(of: DumpTarget.provisional(plan.name)) == .unfinished {
+                try target.drop(DumpTarget.provisional(plan.name))
             }
+            if working != plan.name { try target.dropUnfinished(working) }
             let database = scanner.items.first { $0.kind == "DATABASE" }
             try target.make(working, like: plan.original, database?.definition ?? "")
             isMade = true

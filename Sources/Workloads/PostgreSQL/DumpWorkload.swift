@@ -298,7 +298,7 @@ struct DumpReading {
         let hint =
             tail.contains("permission denied")
             ? rightsHint
-            : tail.contains("lock")
+            : tail.contains("LOCK TABLE")
                 ? "Another session holds a lock on the table: run the backup again when it is done."
                 : error.hint
         return HoldfastError(

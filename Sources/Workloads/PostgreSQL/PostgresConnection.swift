@@ -24,6 +24,7 @@ package final class PostgresConnection: @unchecked Sendable {
     /// Notices kept; more are counted.
     static let maximumNotices = 1000
     private static let nap: Int32 = 50
+    private static let cancelPatience = Duration.seconds(2)
     /// What holds where the URL says nothing. A server whose machine vanished is given up after two minutes, in which
     /// it answered no probe; the system's own patience is two hours.
     static let standard = ["keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"]
@@ -210,13 +211,33 @@ package final class PostgresConnection: @unchecked Sendable {
         }
     }
 
-    /// Asks the server to end the running statement, over a connection of its own. Safe from any thread.
+    /// Asks the server to end the running statement, over a connection of its own, for at most two seconds. Safe from
+    /// any thread.
     package func cancel() {
-        guard let request = PQgetCancel(handle) else { return }
-        defer { PQfreeCancel(request) }
-        var reason = [CChar](repeating: 0, count: 256)
-        // If the server cannot be asked, closing the connection ends the statement too.
-        PQcancel(request, &reason, Int32(reason.count))
+        guard let request = PQgetCancel(handle).map({ CancelRequest(handle: $0) }) else { return }
+        // A server that is off the net would keep PQcancel for minutes. The thread ends with its call.
+        let asking = JoinableThread { request.send() }
+        guard let asking else { return }
+        let end = clock.uptime() + Self.cancelPatience
+        while !request.isDone.isRaised, clock.uptime() < end { request.isDone.wait(for: end - clock.uptime()) }
+        if request.isDone.isRaised { asking.join() } else { asking.leave() }
+    }
+
+    // If the server cannot be asked, closing the connection ends the statement too.
+    private final class CancelRequest: @unchecked Sendable {
+        // Sendable: libpq's handle is used by one thread, and freed when nobody has it any more.
+        let handle: OpaquePointer
+        let isDone = Cancellation()
+
+        init(handle: OpaquePointer) { self.handle = handle }
+
+        deinit { PQfreeCancel(handle) }
+
+        func send() {
+            var reason = [CChar](repeating: 0, count: 256)
+            PQcancel(handle, &reason, Int32(reason.count))
+            isDone.raise()
+        }
     }
 
     // MARK: Waiting
