@@ -131,6 +131,9 @@ struct OutputTests {
             try text(KeyRemovedReport(slot: "s", epoch: 2))
                 == #"{"epoch":2,"schema":"holdfast.keys-remove/1","slot":"s"}"#)
         #expect(
+            try text(KeyGrantedReport(slot: "s", attest: true, isNew: false))
+                == #"{"attest":true,"isNew":false,"schema":"holdfast.keys-grant/1","slot":"s"}"#)
+        #expect(
             try text(KeysRotatedReport(slot: "s", epoch: nil)) == #"{"schema":"holdfast.keys-rotate/1","slot":"s"}"#)
         let key = KeySummary(
             slot: "s", role: "admin", label: "l", created: "t", opensWith: "password", readback: false, attest: true,

@@ -82,6 +82,31 @@ struct DrillFaultTests {
         #expect(small.status == 4 && small.output.contains("are free"), "\(small.output)")
     }
 
+    @Test("whose disk is filled by others while it restores fails with evidence", .enabled(if: geteuid() == 0))
+    func filledByOthers() throws {
+        let drill = try prepared(6_000_000)
+        let mount = "mount -t tmpfs -o size=12m none \(drill.scratch)"
+        // What somebody else writes as soon as the copy is there, in the same namespace of mounts.
+        let other =
+            "(until ls \(drill.scratch)/holdfast-drill-*/web/data >/dev/null 2>&1; do sleep 0.02; done; "
+            + "cat /dev/zero > \(drill.scratch)/other 2>/dev/null) &"
+        var run = drill.run
+        run.wrapper = [
+            "/usr/bin/unshare", "-m", "sh", "-c", "\(mount) 2>/dev/null || exit 77; \(other) exec \"$@\"", "sh",
+        ]
+        let result = try run.start(
+            ["drill", "web", "--scratch", drill.scratch, "--limit-read", "2M", "--json"]
+        ).finish()
+        guard result.status != 77 else { return }
+        #expect(result.status == 4, "\(result.errors)")
+        let record = try #require((try result.json()["drills"] as? [[String: Any]])?.first)
+        #expect(record["verdict"] as? String == "failed")
+        #expect(DrillRun.findings(record).contains("No space left"), "\(DrillRun.findings(record))")
+        let member = try #require((record["members"] as? [[String: Any]])?.first)
+        #expect((member["facts"] as? [String: String])?["damage"] == nil, "a full disk says nothing of the point")
+        #expect(drill.journals.isEmpty)
+    }
+
     @Test(
         "over its time or its memory is stopped",
         arguments: [

@@ -174,15 +174,6 @@ struct DrillPostgresTests {
         server.stop()
     }
 
-    /// Processes that work below a directory, as the servers of copies do.
-    private func servers(below place: String) -> [String] {
-        let manager = FileManager.default
-        return ((try? manager.contentsOfDirectory(atPath: "/proc")) ?? []).filter { name in
-            let work = try? manager.destinationOfSymbolicLink(atPath: "/proc/\(name)/cwd")
-            return work?.hasPrefix(place) == true
-        }
-    }
-
     @Test(
         "that is killed leaves nothing after the next, which says that it was interrupted",
         arguments: [

@@ -145,6 +145,32 @@ struct EvidenceProgramTests {
         #expect(rights["plain"] == false && rights["drills"] == true)
     }
 
+    @Test("a key that is there gets the right to attest by keys grant, and its holder needs nothing new")
+    func grant() throws {
+        let run = try prepared()
+        let file = try draft(run, try record(try repository(run)))
+        let words = ["keys", "add", "--role", "restorer", "--label", "plain", "--new-key-file", "plain.key", "--json"]
+        let slot = try #require(try run.start(words).finish().json()["slot"] as? String)
+        var other = run
+        other.password = nil
+        other.variables["HOLDFAST_KEY_FILE"] = run.directory.path + "/plain.key"
+        #expect(try other("evidence", "import", file).status == 12)
+        let own = try other("keys", "grant", slot, "--attest")
+        #expect(own.status == 12 && own.errors.contains("may not give rights"), "\(own.errors)")
+        #expect(try run("keys", "grant", slot).status == 64)
+        #expect(try run("keys", "grant", "zzzz", "--attest").status == 64)
+        let granted = try run("keys", "grant", String(slot.prefix(8)), "--attest", "--json")
+        #expect(granted.status == 0, "\(granted.errors)")
+        #expect(try granted.json()["isNew"] as? Bool == true)
+        #expect(try run("keys", "grant", slot, "--attest").output.contains("already"))
+        #expect(try run("keys", "list").output.contains("attest"))
+        #expect(try other("evidence", "import", file).status == 0)
+        #expect(try run("evidence", "verify", "latest").status == 0)
+        #expect(try run("check").status == 0)
+        #expect(try run("keys", "remove", slot).status == 0)
+        #expect(try run("evidence", "verify", "latest").status == 0)
+    }
+
     @Test("rpo counts each class of copies and verified points, and fails when the objective is missed")
     func rpo() throws {
         let run = try prepared()

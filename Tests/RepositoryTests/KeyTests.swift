@@ -165,6 +165,45 @@ struct KeyTests {
         #expect(try test.open().keyring.epochs.keys.sorted() == [1, a, b])
     }
 
+    @Test("a slot that is there gets the right to sign evidence, with all that it had, and carries it on")
+    func attesting() throws {
+        let test = try TestRepository()
+        let writer = try test.adding(.writer, rights: .readback, sources: ["web"], password: "writer")
+        let slot = writer.keyring.slot
+        // The clock went back since the slot was made.
+        test.clock.advance(by: .seconds(-3600))
+        #expect(!writer.keyring.mayAttest)
+        #expect(try test.open().allowAttesting(slot))
+        #expect(try !test.open().allowAttesting(slot), "it has it already")
+        #expect(try !test.open().allowAttesting(test.repository.keyring.slot), "an admin always has")
+        let opened = try test.open("writer")
+        #expect(opened.keyring.mayAttest && opened.keyring.current.rights == [.readback, .attest])
+        #expect(
+            opened.keyring.role == .writer
+                && Set(opened.keyring.current.keys.keys) == Set(writer.keyring.current.keys.keys))
+        #expect(try opened.keyring.roster[slot]?.sources[1] == [test.repository.tag(ofSource: "web")])
+        #expect(try test.open().rotateEpoch() == 2)
+        #expect(try test.open("writer").keyring.mayAttest)
+        #expect(try test.open().keyring.roster[slot]?.mayAttest(in: 1) == true)
+    }
+
+    @Test("a right is given in the newest epoch alone, by an admin alone, and not to a slot that was removed")
+    func attestingRefused() throws {
+        let test = try TestRepository()
+        let restorer = try test.adding(.restorer, password: "restorer")
+        let slot = restorer.keyring.slot
+        let denied = #expect(throws: HoldfastError.self) { try restorer.allowAttesting(slot) }
+        #expect(denied?.code == .notPermitted)
+        _ = try test.open().rotateEpoch()
+        #expect(try test.open().allowAttesting(slot))
+        let member = try #require(try test.open().keyring.roster[slot])
+        #expect(member.mayAttest(in: 2) && !member.mayAttest(in: 1), "what it signed before does not become good")
+        try test.open().removeKey(slot)
+        let gone = #expect(throws: HoldfastError.self) { try test.open().allowAttesting(slot) }
+        #expect(gone?.code == .usage)
+        #expect(try test.open().keyring.roster[slot]?.mayAttest(in: 2) == true, "what it signed stays good")
+    }
+
     @Test("a grant that the admin did not sign does not exist")
     func forgedGrant() throws {
         let test = try TestRepository()

@@ -42,6 +42,9 @@ enum DrillText {
         if let seconds = record.facts["plan.atOnce.seconds"] {
             try output.line("at once   \(ShownText.line(seconds)) s if all systems that can were recovered at once")
         }
+        if let kept = record.facts["scratch.kept"] {
+            try output.line("kept      \(ShownText.name(kept)), until `holdfast drill --clean`")
+        }
         if let evidence = outcome.evidence {
             try output.line("evidence  link \(evidence.number) of \(evidence.slot)")
         } else if let file {
@@ -64,5 +67,26 @@ struct DrillReport: Encodable {
             EvidenceReport(outcome.evidence?.object, outcome.record, signer: "")
         }
         self.file = file
+    }
+}
+
+/// `holdfast.drill-clean/1`.
+struct DrillCleanReport: Encodable {
+    let schema = "holdfast.drill-clean/1"
+    let removed: [String]
+    /// What could not be removed.
+    let failures: [Failure]
+
+    struct Failure: Encodable {
+        let path, code, message: String
+    }
+
+    private enum CodingKeys: String, CodingKey { case schema, removed, failures }
+
+    init(_ outcomes: [KeptScratch.Outcome]) {
+        removed = outcomes.filter { $0.failure == nil }.map(\.path)
+        failures = outcomes.compactMap { outcome in
+            outcome.failure.map { Failure(path: outcome.path, code: $0.code.rawValue, message: $0.message) }
+        }
     }
 }

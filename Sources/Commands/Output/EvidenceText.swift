@@ -39,6 +39,7 @@ enum EvidenceText {
         if let text = objective(record.rtoMeasured, record.rtoObjective) { lines.append("RTO       \(text)") }
         if let skew = record.memberSkew { lines.append("skew      \(skew.lengthOfTime) between the systems") }
         lines += record.members.map(member)
+        lines += record.members.compactMap(estimate)
         lines += record.phases.map(phase)
         for check in record.checks { lines += self.check(check) }
         return lines
@@ -57,6 +58,26 @@ enum EvidenceText {
         let instant = member.consistentAsOf.map { ", as of \($0)" } ?? ""
         return "system    \(ShownText.name(member.name)): \(member.verdict), \(snapshot) "
             + "(\(ShownText.line(member.selection)))\(instant)"
+    }
+
+    /// What a recovery of full size would take; never called measured unless a drill was as large.
+    private static func estimate(_ member: EvidenceMember) -> String? {
+        func fact(_ name: String) -> String? { member.facts["estimate.\(name)"].map { ShownText.line($0) } }
+        guard let basis = fact("basis"), let samples = fact("samples"), let confidence = fact("confidence") else {
+            return nil
+        }
+        let size = member.facts["full.bytes"].flatMap { UInt64($0) }.map { " at \(ByteCount($0))" } ?? ""
+        let head = "estimate  \(ShownText.name(member.name))\(size):"
+        let count = "\(samples) \(samples == "1" ? "drill" : "drills")"
+        guard let seconds = fact("seconds") else {
+            return "\(head) none, \(count) here; it takes three of different sizes (confidence \(confidence))"
+        }
+        guard let low = fact("low90.seconds"), let high = fact("high90.seconds") else {
+            return "\(head) \(seconds) s \(basis)"
+        }
+        let fit = fact("rSquared").map { ", R² \($0)" } ?? ""
+        return "\(head) \(seconds) s \(basis) from \(count), nine of ten within \(low) to \(high) s"
+            + " (confidence \(confidence)\(fit)" + (fact("scale").map { ", \($0) times the largest)" } ?? ")")
     }
 
     private static func phase(_ phase: EvidencePhase) -> String {

@@ -23,6 +23,9 @@ struct DrillVerb: ParsableCommand {
             The record is signed and stored in the repository; with a key that may not, --evidence leaves it in a \
             file. When a check, the drill or an objective failed, the exit status is 4.
 
+            --keep leaves the restored copies where they are, to be looked at; servers are stopped. They hold data \
+            that was sealed before: --clean removes what earlier drills kept.
+
             --sabotage breaks the restored copy and must fail: page and missing-file harm a file, swapped-row swaps \
             two rows, old-snapshot passes an older snapshot off as the one that was asked for. The exit status is 4 \
             when that was noticed, and 1 when it was not.
@@ -34,6 +37,10 @@ struct DrillVerb: ParsableCommand {
               holdfast drill shop --point oldest --scratch /srv/scratch
 
               holdfast drill shop --sabotage swapped-row
+
+              holdfast drill shop --keep
+
+              holdfast drill --clean
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
@@ -69,11 +76,25 @@ struct DrillVerb: ParsableCommand {
             valueName: "kind"))
     var sabotage: SabotageKind?
 
+    @Flag(name: .long, help: "Leave the restored copies to be looked at; the record says where.")
+    var keep = false
+
+    @Flag(name: .long, help: "Remove what --keep left, here and where --scratch says, and do nothing else.")
+    var clean = false
+
     @Option(name: .long, help: ArgumentHelp("Who wanted it: automatic, manual or game-day.", valueName: "occasion"))
     var occasion: OccasionArgument = OccasionArgument(occasion: .manual)
 
+    func validate() throws {
+        guard clean else { return }
+        guard names.isEmpty, !keep, point == nil, evidence == nil, sabotage == nil else {
+            throw ValidationError("--clean goes with --scratch alone.")
+        }
+    }
+
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
+            if clean { return try removeKept(context) }
             let plans = try DrillPlans(names, point?.choice, context)
             guard evidence == nil || plans.all.count == 1 else {
                 throw HoldfastError(
@@ -95,6 +116,21 @@ struct DrillVerb: ParsableCommand {
         }
     }
 
+    private func removeKept(_ context: CommandContext) throws(HoldfastError) -> ExitStatus {
+        let outcomes = KeptScratch.removeAll(
+            stateDirectory: global.stateDirectory(context.variables, isRoot: geteuid() == 0), parent: scratch)
+        for outcome in outcomes {
+            if let failure = outcome.failure {
+                context.output.warning("\(ShownText.name(outcome.path)) stays: \(ShownText.line(failure.description))")
+            } else {
+                try context.output.line("removed   \(ShownText.name(outcome.path))")
+            }
+        }
+        if outcomes.isEmpty { context.output.remark("holdfast: nothing was kept") }
+        try context.output.json(DrillCleanReport(outcomes))
+        return outcomes.contains { $0.failure != nil } ? .failed : .success
+    }
+
     private func drill(
         _ plan: DrillPlan, _ repository: Repository, _ directory: String?, _ context: CommandContext
     ) throws(HoldfastError) -> DrillOutcome {
@@ -106,6 +142,7 @@ struct DrillVerb: ParsableCommand {
         settings.scratch = scratch ?? directory
         settings.stateDirectory = global.stateDirectory(context.variables, isRoot: geteuid() == 0)
         settings.sabotage = sabotage
+        settings.keeps = keep
         settings.occasion = occasion.occasion
         return try context.withProgress { (progress) throws(HoldfastError) in
             try Drill(plan, repository, settings, progress: progress, runner: context.runner) { event in

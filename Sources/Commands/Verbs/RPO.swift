@@ -15,9 +15,10 @@ struct RPOVerb: ParsableCommand {
             The exposure at an instant is the time back to what could have been recovered then: from the instant that \
             the data of a snapshot is consistent as of, counted once the snapshot was durable. Worst, mean, 95th \
             percentile and the share of time within the objective are exact. They are told for any copy, for each \
-            class of copies that the configuration declares, and for points that a drill has proven. Snapshots that \
-            were forgotten are not known any more, so that the figures are upper bounds where some were. When the \
-            objective was not kept, the exit status is 4.
+            class of copies that the configuration declares, and for points that a drill has proven. A point that a \
+            drill found damaged counts until then, and again once another drill recovered it. Of past periods only \
+            points that are still there count: where some were forgotten, the figures are upper bounds, and it says \
+            so. When the objective was not kept, the exit status is 4.
 
             Examples:
 
@@ -122,6 +123,8 @@ struct RPOReport: Encodable {
     let failures: [Failure]
     let points: Int
     let incomplete, sealed, forgotten: UInt64
+    /// Points that count no more in some copy, since a drill found them damaged.
+    let foundDamaged: UInt64
     /// Snapshots of the source were forgotten, so that the exposure may have been less.
     let isUpperBound: Bool
     let seesAllEvidence: Bool
@@ -148,7 +151,7 @@ struct RPOReport: Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case schema, source, from, to, objectiveSeconds, isKept, views, copies, failures, points, incomplete, sealed
-        case forgotten, isUpperBound, seesAllEvidence, damaged
+        case forgotten, foundDamaged, isUpperBound, seesAllEvidence, damaged
     }
 
     init(
@@ -187,6 +190,7 @@ struct RPOReport: Encodable {
         incomplete = known.incomplete
         sealed = known.sealed
         forgotten = known.forgotten
+        foundDamaged = known.foundDamaged
         isUpperBound = known.forgotten > 0
         seesAllEvidence = known.seesAllEvidence
         damaged = known.damaged
@@ -224,7 +228,12 @@ struct RPOReport: Encodable {
         var warnings = failures.map { "the copy \($0.location) cannot be read: \(ShownText.line($0.message))" }
         warnings += damaged.map { "\($0) is damaged" }
         if forgotten > 0 {
-            warnings.append("\(forgotten) snapshots were forgotten; the exposure was this or less")
+            warnings.append(
+                "\(forgotten) snapshots were forgotten, and only those that are still there count, for the past as "
+                    + "well; the exposure was this or less")
+        }
+        if foundDamaged > 0 {
+            warnings.append("\(foundDamaged) points were found damaged by a drill and count no more from then on")
         }
         if incomplete > 0 { warnings.append("\(incomplete) snapshots are partial or damaged and count for nothing") }
         if sealed > 0 { warnings.append("\(sealed) snapshots are sealed to other keys and count for nothing") }

@@ -6,18 +6,23 @@ import Repository
 import Workloads
 
 extension Drill {
-    /// Removes the scratch directory, stops the watch and draws the verdict.
+    /// Removes the scratch directory or leaves it to be looked at, stops the watch and draws the verdict.
     func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch) {
-        do throws(HoldfastError) {
-            try scratch.remove()
-        } catch {
-            recorder.find("error", scratch.path, "cannot be removed: \(error.message)")
-        }
         watch.stop()
         let isInterrupted = watch.cancellation.isRaised && watch.reason == nil
+        let isKept = settings.keeps && !isInterrupted
+        do throws(HoldfastError) {
+            if isKept { try KeptScratch.keep(scratch, settings) } else { try scratch.remove() }
+        } catch {
+            recorder.find(
+                "error", scratch.path,
+                "cannot be \(isKept ? "kept: \(error.description)" : "removed: \(error.message)")")
+        }
         let now = recorder.now
+        if isKept { recorder.find("info", scratch.path, "was kept; remove it with `holdfast drill --clean`") }
         recorder.update { record in
-            record.environment.teardownAt = now
+            record.environment.teardownAt = isKept ? nil : now
+            record.facts["scratch.kept"] = isKept ? scratch.path : nil
             record.facts["scratch.mostDisk"] = String(watch.mostDisk)
             record.facts["scratch.mostMemory"] = String(watch.mostMemory)
             record.facts["phase"] = nil
@@ -32,6 +37,7 @@ extension Drill {
             record.finished = now
             record.verdict = isInterrupted ? .interrupted : record.isGood ? .passed : .failed
         }
+        estimate(recorder)
     }
 
     /// Leaves the record where it belongs, and forgets what was kept of it.
@@ -90,6 +96,13 @@ extension EvidenceMember {
         }
         rpoObjective = rpoObjective ?? declared("rpo")
         rtoObjective = rtoObjective ?? declared("rto")
+        facts["snapshot.bytes"] = String(record.counts.bytes)
+    }
+
+    /// What a recovery of the newest snapshot takes, with the most log that a point of the source has.
+    mutating func describe(_ full: (bytes: UInt64, logBytes: UInt64)) {
+        facts["full.bytes"] = String(full.bytes)
+        facts["full.logBytes"] = String(full.logBytes)
     }
 }
 

@@ -14,6 +14,8 @@ package struct DrillSettings: Sendable {
     package var stateDirectory: String?
     package var evidence: EvidencePlace
     package var sabotage: SabotageKind?
+    /// The restored copies stay, to be looked at; an interrupted drill removes them all the same.
+    package var keeps = false
     package var occasion = EvidenceOccasion.manual
     package var `operator`: String
     package var host: String
@@ -174,7 +176,7 @@ package struct Drill {
             }
         }
         reconcile(drills, shared)
-        for drill in drills.reversed() { drill.tearDown() }
+        for drill in drills.reversed() { drill.tearDown(keeping: settings.keeps && !shared.isInterrupted) }
     }
 
     /// Places of the last phases of `names`; nil when one of them was not recovered.
@@ -188,9 +190,11 @@ package struct Drill {
         let recorder = shared.recorder
         let start = shared.clock.uptime()
         var verdict = EvidenceVerdict.passed
+        var failure: HoldfastError?
         do throws(HoldfastError) {
             try drill.run(after: after)
         } catch {
+            failure = error
             note(error, of: name, recorder, shared.watch)
             verdict = shared.isInterrupted ? .interrupted : .failed
             let done = Set(recorder.record.checks.map(\.id))
@@ -204,7 +208,10 @@ package struct Drill {
         {
             verdict = .failed
         }
+        let damage = drill.damage(failure)
         recorder.member(name) { member in
+            member.facts[PointDamage.placeFact] = PointDamage.place(repository.store.location)
+            member.facts[PointDamage.fact] = damage?.rawValue
             member.verdict = verdict
             if verdict == .passed { member.rtoMeasured = shared.clock.uptime() - start }
         }
@@ -253,7 +260,10 @@ package struct Drill {
                 older = before
             }
             let drill = try SystemDrill(system, snapshot, older: older, shared)
-            shared.recorder.member(system.name) { $0.describe(drill.record, snapshot) }
+            shared.recorder.member(system.name) { member in
+                member.describe(drill.record, snapshot)
+                member.describe(selection.fullSize)
+            }
             drills.append(drill)
         }
         isolation(drills.map(\.record), shared)

@@ -58,6 +58,27 @@ final class DrillScratch: Sendable {
 
     func remove() throws(HoldfastError) { try ScratchTree.remove(path) }
 
+    /// Puts an empty file beside the systems, which says something to whoever finds the directory.
+    func mark(_ name: String) throws(HoldfastError) {
+        let number = holdfast_openat(AT_FDCWD, "\(path)/\(name)", O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: path, code: .targetFailed) }
+        close(number)
+    }
+
+    /// Holds a directory whose drill is over, so that nobody else acts upon it; nil for another user's, for one of a
+    /// drill under way, and for what has no owner.
+    static func lock(_ path: String) -> OwnedDescriptor? {
+        var status = stat()
+        // Another user's, or a link that another user made, is not ours to act upon.
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
+            return nil
+        }
+        let number = holdfast_openat(AT_FDCWD, "\(path)/owner", O_RDWR | O_NOFOLLOW, 0)
+        guard number >= 0 else { return nil }
+        let owner = OwnedDescriptor(number)
+        return flock(owner.number, LOCK_EX | LOCK_NB) == 0 ? owner : nil
+    }
+
     // MARK: After a crash
 
     /// Stops the servers of drills whose processes are gone and removes their directories below `parent`.
@@ -68,19 +89,15 @@ final class DrillScratch: Sendable {
         var outcome: (removed: [String], failures: [HoldfastError]) = ([], [])
         for name in ScratchTree.names(in: parent).filter({ $0.hasPrefix(prefix) }).sorted().prefix(mostLeftovers) {
             let path = "\(parent)/\(name)"
-            var status = stat()
-            // Another user's, or a link that another user made, is not ours to act upon.
-            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
-                continue
-            }
-            let number = holdfast_openat(AT_FDCWD, "\(path)/owner", O_RDWR | O_NOFOLLOW, 0)
             // One that is being made has no owner yet; it is left for the next time unless it is empty.
-            guard number >= 0 else {
+            guard access("\(path)/owner", F_OK) == 0 else {
                 if errno == ENOENT, rmdir(path) == 0 { outcome.removed.append(path) }
                 continue
             }
-            let owner = OwnedDescriptor(number)
-            guard flock(owner.number, LOCK_EX | LOCK_NB) == 0 else { continue }
+            guard let owner = lock(path) else { continue }
+            defer { withExtendedLifetime(owner) {} }
+            // Somebody wanted to look at it.
+            if access("\(path)/\(KeptScratch.mark)", F_OK) == 0 { continue }
             do throws(HoldfastError) {
                 try ScratchTree.remove(path)
                 outcome.removed.append(path)

@@ -54,6 +54,11 @@ struct PointSelection {
         }
     }
 
+    /// Bytes of the newest point, and the most log that any has to replay.
+    var fullSize: (bytes: UInt64, logBytes: UInt64) {
+        (points.last?.record.counts.bytes ?? 0, points.compactMap { Self.logBytes($0.record) }.max() ?? 0)
+    }
+
     /// The snapshot before `snapshot`; nil for the first.
     func before(_ snapshot: Snapshot) -> Snapshot? {
         points.last { $0.snapshot.sequence < snapshot.sequence }?.snapshot

@@ -21,6 +21,8 @@ final class SystemDrill {
     private let older: Snapshot?
     private var session: RestoreSession?
     private var directory: String?
+    /// Objects of the repository could not be read.
+    private var hasDamagedObjects = false
 
     /// - Parameter older: What is passed off as `snapshot`, to break the copy.
     init(_ system: DrillSystem, _ snapshot: Snapshot, older: Snapshot?, _ shared: DrillShared) throws(HoldfastError) {
@@ -124,6 +126,7 @@ final class SystemDrill {
         for failure in result.failures.prefix(20) {
             recorder.find("error", name, "\(printablePath(failure.path)): \(failure.error.message)")
         }
+        hasDamagedObjects = result.damagedCount > 0
         guard !result.isComplete else { return }
         let named = objects.isEmpty ? "" : "; damaged: \(objects.joined(separator: ", "))"
         throw HoldfastError(
@@ -134,7 +137,16 @@ final class SystemDrill {
     private func startServer(_ workload: any Workload) throws(HoldfastError) {
         guard let copy else { return }
         let context = shared.context(shared.watch.cancellation)
-        scratch = try shared.guarded { () throws(HoldfastError) in try workload.startScratch(over: copy, context) }
+        let start = shared.clock.uptime()
+        do throws(HoldfastError) {
+            scratch = try shared.guarded { () throws(HoldfastError) in try workload.startScratch(over: copy, context) }
+        } catch {
+            // What was found before the server was started is not lost with it.
+            for (key, value) in error.context where key == PostgresScratch.manifestContext {
+                add(WorkloadFinding(.error, key, value), from: start)
+            }
+            throw error
+        }
     }
 
     // MARK: Checks
@@ -246,14 +258,33 @@ final class SystemDrill {
 
     // MARK: End
 
+    /// What this drill found wrong with the point itself; nil when nothing, or when it was broken on purpose.
+    ///
+    /// - Parameter failure: What ended the drill of this system.
+    func damage(_ failure: HoldfastError?) -> PointDamage? {
+        guard shared.sabotage == nil else { return nil }
+        if hasDamagedObjects || failure?.code == .corruptObject || failure?.code == .objectMissing { return .copy }
+        let isUnsound = recorder.record.checks.contains { check in
+            check.member == name && check.verdict == .failed && ["engine", "contents"].contains(check.kind)
+        }
+        return isUnsound ? .content : nil
+    }
+
     /// Stops the server and removes all of it. Never fails the drill: what cannot be removed is a finding.
-    func tearDown() {
+    ///
+    /// - Parameter keeping: The restored copy stays.
+    func tearDown(keeping: Bool) {
         let start = shared.clock.uptime()
-        tellEntered(.teardown)
+        do throws(HoldfastError) {
+            _ = try recorder.enter(.teardown, name)
+        } catch {
+            // The next drill would only miss the name of the phase.
+            recorder.find("warning", name, "the journal of the drill cannot be written: \(error.message)")
+        }
         scratch?.stop()
         scratch = nil
         session?.close()
-        if let directory {
+        if let directory, !keeping {
             do throws(HoldfastError) {
                 try ScratchTree.remove(directory)
             } catch {

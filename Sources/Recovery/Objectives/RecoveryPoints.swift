@@ -33,6 +33,8 @@ package struct RecoveryPoints: Sendable {
     package var declaredObjective: Duration?
     /// False when this key may not read all evidence, so that verified points may be missing.
     package var seesAllEvidence = true
+    /// Points that a drill found damaged, and none recovered since, in some copy: they count until then.
+    package var foundDamaged: UInt64 = 0
     /// Damaged snapshots by name.
     package var damaged: [String] = []
 
@@ -40,7 +42,7 @@ package struct RecoveryPoints: Sendable {
         var consistentAsOf: Timestamp
         var sequence: UInt64
         var digest: Bytes32
-        var copies: [CopiedPoint.Copy]
+        var copies: [(copy: CopiedPoint.Copy, place: String)]
     }
 
     /// Reads the snapshots of `source` in all places, and the evidence of the first.
@@ -81,7 +83,7 @@ package struct RecoveryPoints: Sendable {
                     default: Known(
                         consistentAsOf: record.consistentAsOf, sequence: snapshot.sequence, digest: snapshot.digest,
                         copies: [])
-                ].copies.append(copy)
+                ].copies.append((copy, PointDamage.place(place.repository.store.location)))
             }
         }
         guard let last = numbers.max() else {
@@ -91,13 +93,19 @@ package struct RecoveryPoints: Sendable {
         }
         forgotten = last - UInt64(numbers.count)
         declaredObjective = newest?.rpo.flatMap { Duration(lengthOfTime: $0) }
-        let verified = try places.first.map { (place) throws(HoldfastError) in try Self.verified(place.repository) }
-        seesAllEvidence = verified?.isComplete ?? true
-        points = known.map { id, point in
-            CopiedPoint(
-                consistentAsOf: point.consistentAsOf, copies: point.copies,
-                verifiedAt: verified?.times[EvidencePoint(id: id, digest: point.digest)])
-        }.sorted { ($0.consistentAsOf, $0.copies.count) < ($1.consistentAsOf, $1.copies.count) }
+        let shown = try places.first.map { (place) throws(HoldfastError) in try Self.standings(place.repository) }
+        seesAllEvidence = shown?.isComplete ?? true
+        let locations = Set(places.map { PointDamage.place($0.repository.store.location) })
+        for (id, point) in known {
+            let standing = shown?.standings[EvidencePoint(id: id, digest: point.digest)] ?? PointStanding()
+            let stretches = point.copies.map { standing.stretches(of: $0.copy, at: $0.place, among: locations) }
+            if stretches.contains(where: { $0.last.map { $0.goneFrom != nil } ?? true }) { foundDamaged += 1 }
+            points.append(
+                CopiedPoint(
+                    consistentAsOf: point.consistentAsOf, copies: stretches.flatMap { $0 },
+                    verifiedAt: standing.verifiedAt))
+        }
+        points.sort { ($0.consistentAsOf, $0.copies.count) < ($1.consistentAsOf, $1.copies.count) }
     }
 
     private static func isOf(
@@ -112,23 +120,28 @@ package struct RecoveryPoints: Sendable {
         var digest: Bytes32
     }
 
-    /// When each snapshot was first shown to be recoverable. What was broken on purpose or interrupted proves nothing.
-    /// A record that was brought in unsigned counts; `holdfast evidence list` tells which those are.
-    private static func verified(
+    /// What drills showed of each snapshot. What was broken on purpose shows nothing, and what was interrupted no
+    /// recovery. A record that was brought in unsigned counts; `holdfast evidence list` tells which those are.
+    private static func standings(
         _ repository: Repository
-    ) throws(HoldfastError) -> (times: [EvidencePoint: Timestamp], isComplete: Bool) {
+    ) throws(HoldfastError) -> (standings: [EvidencePoint: PointStanding], isComplete: Bool) {
         let listing = try repository.evidence()
-        var times: [EvidencePoint: Timestamp] = [:]
+        var standings: [EvidencePoint: PointStanding] = [:]
         for evidence in listing.evidence {
-            guard let record = evidence.record, record.sabotage == nil, record.verdict != .interrupted else { continue }
-            // A member can pass in a drill in which another failed.
-            for member in record.members where member.verdict == .passed {
+            guard let record = evidence.record, record.sabotage == nil else { continue }
+            for member in record.members {
                 guard let snapshot = member.snapshot else { continue }
-                let point = EvidencePoint(id: snapshot.id, digest: snapshot.digest)
-                times[point] = min(times[point] ?? record.finished, record.finished)
+                let damage = member.facts[PointDamage.fact].flatMap { PointDamage(rawValue: $0) }
+                // A member can pass in a drill in which another failed.
+                let isProof = member.verdict == .passed && record.verdict != .interrupted
+                guard isProof || damage != nil else { continue }
+                standings[EvidencePoint(id: snapshot.id, digest: snapshot.digest), default: PointStanding()].add(
+                    PointStanding.Verdict(
+                        at: record.finished, damage: isProof ? nil : damage,
+                        place: member.facts[PointDamage.placeFact] ?? ""))
             }
         }
-        return (times, listing.evidence.allSatisfy { $0.record != nil } && listing.damaged.isEmpty)
+        return (standings, listing.evidence.allSatisfy { $0.record != nil } && listing.damaged.isEmpty)
     }
 
     /// The exposure over a period as a view has it.

@@ -198,6 +198,39 @@ extension Repository {
             keys: KeyMaking.share(keys, with: last.role), admin: try adminSigner())
     }
 
+    /// Gives a slot the right to sign evidence, from the newest epoch that it has a grant for on.
+    ///
+    /// A right is only ever given. Taking it back within an epoch would make what the slot signed in that epoch look
+    /// forged; whoever is to sign no more has the slot removed, which leaves what it signed as it is.
+    ///
+    /// - Durability: on return the grant is on stable storage.
+    /// - Returns: False when the slot has the right already, as an admin always has.
+    /// - Throws: `.notPermitted`; `.usage` for a slot that is not there or was removed.
+    package func allowAttesting(_ slot: SlotID) throws(HoldfastError) -> Bool {
+        try keyring.require(.admin, toDo: "give rights")
+        guard let member = keyring.roster[slot], !member.isRevoked else {
+            throw HoldfastError(
+                .usage, "there is no key slot \(slot), or it was removed",
+                hint: "`holdfast keys list` shows the slots.")
+        }
+        let epoch = member.newestEpoch
+        guard !member.mayAttest(in: epoch) else { return false }
+        let last = try grants().map(\.grant).filter { $0.slot == slot && $0.epoch == epoch && $0.role != .revoked }
+            .max { $0.issued < $1.issued }
+        guard let last, let held = keyring.epochs[epoch] else {
+            throw keyring.lacks("the keys of epoch \(epoch), in which the slot has its newest grant")
+        }
+        // Of several grants for one epoch the one issued last rules, also when the clock was set back since.
+        let issued = max(clock.now(), last.issued + .nanoseconds(1))
+        try putGrant(
+            GrantObject(
+                repository: keyring.repository, sealingKey: last.sealingKey, signingKey: last.signingKey,
+                epoch: epoch, role: last.role, rights: last.rights.union(.attest), issued: issued, label: last.label,
+                sources: last.sources),
+            keys: KeyMaking.share(held.keys, with: last.role), admin: try adminSigner())
+        return true
+    }
+
     /// Wraps this client's own keys under another password; the old wrapping goes.
     package func changeSecret(_ secret: SecretBytes, derivation: KeyDerivation = .standard) throws(HoldfastError) {
         let stored = try slots().filter { $0.object.id == keyring.slot }

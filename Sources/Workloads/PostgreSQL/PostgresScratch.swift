@@ -13,6 +13,8 @@ import Repository
 package final class PostgresScratch: WorkloadScratch {
     /// From the start until it takes connections, which is when its log is replayed.
     package static let patience = Duration.seconds(1800)
+    /// What an error says under this key was found wrong with the copy's files before the server did not start.
+    package static let manifestContext = "pg_verifybackup"
     private static let port = "5432"
     /// What `ALTER DATABASE` or `ALTER ROLE` in the copy may not turn on: damage would then be read as nothing.
     private static let strictness = ["zero_damaged_pages": "off", "ignore_checksum_failure": "off"]
@@ -104,8 +106,14 @@ package final class PostgresScratch: WorkloadScratch {
             running?.terminate()
             _ = running?.wait()
             place.remove()
-            throw error
+            guard let wrong = preparation.findings.first(where: { $0.severity == .error }) else { throw error }
+            throw error.with(manifestContext, wrong.message)
         }
+    }
+
+    /// The server that runs over a directory, by its process; nil when there is none.
+    package static func server(over data: String) throws(HoldfastError) -> Int32? {
+        try PostgresDirectory(data).runningServer()
     }
 
     private static func prepare(

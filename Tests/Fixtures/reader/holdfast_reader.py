@@ -7,14 +7,19 @@ stores, verifies every name, signature, tag and chunk id on its way, and stops a
 Usage:
   holdfast_reader.py REPOSITORY PASSWORD_FILE list
   holdfast_reader.py REPOSITORY PASSWORD_FILE extract SNAPSHOT DIRECTORY
+  holdfast_reader.py REPOSITORY PASSWORD_FILE evidence
+  holdfast_reader.py proof FILE ADMIN_KEY
 
-SNAPSHOT is an id. `list` prints one JSON object a line. Needs `cryptography` and `zstandard` from PyPI.
+SNAPSHOT is an id, ADMIN_KEY 64 hexadecimal digits. `list` prints one JSON object a line; so does `evidence`, one for
+each record, once all chains hold, and `proof` for the record in an exported file, which it checks by itself. Needs
+`cryptography` and `zstandard` from PyPI.
 """
 
 import json
 import os
 import sys
 
+import evidence
 from manifests import directory_entries, pieces
 from primitives import Damaged, require
 from repository import Repository
@@ -83,10 +88,18 @@ def entry_mode(entry):
 
 
 def main(arguments):
-    if len(arguments) < 3 or arguments[2] not in ("list", "extract"):
+    if len(arguments) == 3 and arguments[0] == "proof":
+        with open(arguments[1], "rb") as file:
+            print(json.dumps(evidence.proof(file.read(), bytes.fromhex(arguments[2]))))
+        return
+    if len(arguments) < 3 or arguments[2] not in ("list", "extract", "evidence"):
         sys.exit(__doc__)
     with open(arguments[1], "rb") as file:
         repository = Repository(arguments[0], file.read().rstrip(b"\n"))
+    if arguments[2] == "evidence":
+        for record in evidence.chains(repository):
+            print(json.dumps(record))
+        return
     # Snapshots are listed before the index, so that each has its runs in place.
     snapshots = repository.snapshots()
     if arguments[2] == "list":

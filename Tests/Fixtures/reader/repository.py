@@ -21,12 +21,71 @@ META_PACK = 5
 CHUNK_LIMIT = 8 << 20
 
 
+def read_format(data):
+    """The number, the repository and the admin key of a format object, which is signed by that key."""
+    body, signature = signed_frame(data)
+    r = Reader(body)
+    r.header(FORMAT)
+    require(r.u32() == 1, "the repository is of another format")
+    number, repository, admin = r.u32(), r.raw(16), r.raw(32)
+    r.i64()
+    require(r.u32() == 0, "reading needs features that are not known")
+    r.u32(), r.u32(), r.text(64), r.fields(4096)
+    r.end()
+    verify(body, signature, admin)
+    return number, repository, admin
+
+
+class Roster:
+    """Who holds or held a grant, as the admin's signature vouches."""
+
+    def __init__(self, repository, admin):
+        self.repository, self.admin = repository, admin
+        self.members, self.issued = {}, {}
+
+    def add(self, data):
+        """Takes a grant up; says whether it rules, which a revocation and one that was issued before another do not."""
+        body, signature = signed_frame(data)
+        r = Reader(body)
+        r.header(GRANT)
+        grant = {
+            "repository": r.raw(16), "slot": r.raw(16), "sealing": r.raw(32), "signing": r.raw(32), "epoch": r.u32(),
+            "role": r.u8(), "rights": r.u32(), "issued": r.i64(), "label": r.text(256)}
+        grant["sources"] = r.list(16, 4096, lambda: r.raw(16))
+        grant["ephemeral"] = r.raw(32)
+        grant["clear"], grant["sealed"] = body[: r.at], r.bytes(64 << 10)
+        r.end()
+        verify(body, signature, self.admin)
+        slot, epoch = grant["slot"], grant["epoch"]
+        require(
+            grant["repository"] == self.repository and slot == sha256(grant["sealing"] + grant["signing"])[:16],
+            "a grant is foreign")
+        member = self.members.setdefault(slot, {"key": grant["signing"], "roles": {}, "rights": {}, "revoked": False})
+        if grant["role"] == REVOKED:
+            member["revoked"] = True
+            return grant, False
+        require(grant["role"] in (ADMIN, WRITER, MAINTAINER, RESTORER), "a role is unknown")
+        if self.issued.get((slot, epoch), grant["issued"]) > grant["issued"]:
+            return grant, False
+        self.issued[slot, epoch] = grant["issued"]
+        member["roles"][epoch] = (grant["role"], grant["sources"])
+        member["rights"][epoch] = grant["rights"]
+        return grant, True
+
+    def signer(self, slot, allowed=lambda member: True):
+        member = self.members.get(slot)
+        require(member and member["roles"] and allowed(member), "the signer had no right to sign this")
+        return member["key"]
+
+
 class Repository:
     """An opened repository."""
 
     def __init__(self, root, password):
         self.root = root
         self.packs, self.opened = {}, {}
+        # Newest links of evidence that snapshots name: slot, number, digest.
+        self.heads = []
         self.read_format()
         self.open_slot(password)
         self.read_epochs()
@@ -51,17 +110,8 @@ class Repository:
     def read_format(self):
         numbers = [int(name[7:]) for name in self.names("format") if name[7:].isdigit()]
         require(numbers, "there is no repository")
-        body, signature = signed_frame(self.get(f"format/{max(numbers)}"))
-        r = Reader(body)
-        r.header(FORMAT)
-        require(r.u32() == 1, "the repository is of another format")
-        require(r.u32() == max(numbers), "the format is not what its name says")
-        self.id, self.admin = r.raw(16), r.raw(32)
-        r.i64()
-        require(r.u32() == 0, "reading needs features that are not known")
-        r.u32(), r.u32(), r.text(64), r.fields(4096)
-        r.end()
-        verify(body, signature, self.admin)
+        number, self.id, self.admin = read_format(self.get(f"format/{max(numbers)}"))
+        require(number == max(numbers), "the format is not what its name says")
 
     def open_slot(self, password):
         for name in self.names("slots"):
@@ -107,37 +157,18 @@ class Repository:
             require(repository == self.id and name == f"epochs/{epoch}", "an epoch is misnamed")
 
     def read_grants(self):
-        self.roster, self.keys = {}, {}
-        issued_last = {}
+        self.grants, self.keys = Roster(self.id, self.admin), {}
+        self.roster = self.grants.members
         for name in self.names("grants"):
             data = self.get(name)
-            body, signature = signed_frame(data)
-            r = Reader(body)
-            r.header(GRANT)
-            repository, slot, sealing, signing, epoch, role = (
-                r.raw(16), r.raw(16), r.raw(32), r.raw(32), r.u32(), r.u8())
-            r.u32()
-            issued, label = r.i64(), r.text(256)
-            sources = r.list(16, 4096, lambda: r.raw(16))
-            ephemeral = r.raw(32)
-            clear, sealed = body[: r.at], r.bytes(64 << 10)
-            r.end()
-            verify(body, signature, self.admin)
-            require(repository == self.id and slot == sha256(sealing + signing)[:16], "a grant is foreign")
-            require(name == f"grants/{slot.hex()}/{epoch}-{sha256(data).hex()}", "a grant is misnamed")
-            member = self.roster.setdefault(slot, {"key": signing, "roles": {}, "revoked": False})
-            if role == REVOKED:
-                member["revoked"] = True
+            grant, rules = self.grants.add(data)
+            epoch = grant["epoch"]
+            require(name == f"grants/{grant['slot'].hex()}/{epoch}-{sha256(data).hex()}", "a grant is misnamed")
+            if grant["slot"] != self.slot or not rules:
                 continue
-            require(role in (ADMIN, WRITER, MAINTAINER, RESTORER), "a role is unknown")
-            if issued_last.get((slot, epoch), issued) > issued:
-                continue
-            issued_last[slot, epoch] = issued
-            member["roles"][epoch] = (role, sources)
-            if slot != self.slot:
-                continue
-            info = b"grant" + self.id + slot + struct.pack("<I", epoch)
-            plain = open_box(hkdf(self.pair.shared(ephemeral), ephemeral, info), clear, sealed)
+            ephemeral = grant["ephemeral"]
+            info = b"grant" + self.id + self.slot + struct.pack("<I", epoch)
+            plain = open_box(hkdf(self.pair.shared(ephemeral), ephemeral, info), grant["clear"], grant["sealed"])
             require(len(plain) % 33 == 0, "granted keys are cut short")
             keys = {plain[at]: plain[at + 1 : at + 33] for at in range(0, len(plain), 33)}
             if self.openings.get(epoch) == (keys.get(DATA_PUBLIC), keys.get(STRUCTURE_PUBLIC)):
@@ -145,9 +176,7 @@ class Repository:
         require(self.keys and not self.roster[self.slot]["revoked"], "the slot has no grant")
 
     def signer(self, slot, allowed=lambda member: True):
-        member = self.roster.get(slot)
-        require(member and member["roles"] and allowed(member), "the signer had no right to sign this")
-        return member["key"]
+        return self.grants.signer(slot, allowed)
 
     @staticmethod
     def may_collect(member):
@@ -207,6 +236,8 @@ class Repository:
             require(mac(self.id_key(SOURCE_ID), source.encode())[:16] == tag, "the source is not of the tag")
         r = Reader(fields[17])
         roots = r.list(8, 4096, lambda: (r.bytes(64 << 10), read_entry(r)))
+        heads = Reader(fields.get(19, b"\0"))
+        self.heads += heads.list(52, 1024, lambda: (heads.raw(16), heads.u32(), heads.raw(32)))
         return {
             "id": ulid_text(identity), "tag": tag.hex(), "sequence": sequence, "epoch": epoch, "slot": slot.hex(),
             "digest": sha256(data).hex(), "previous": previous.hex(), "source": source, "roots": roots}

@@ -1,0 +1,78 @@
+// Scratch directories that drills left to be looked at, and their removal.
+
+import CLinux
+import Glibc
+import Primitives
+import Workloads
+
+/// Copies that `--keep` left. A note in the state directory says where, so that they are found wherever they are.
+package enum KeptScratch {
+    /// In a directory that was kept; the next drill leaves it alone then.
+    static let mark = "kept"
+    private static let ending = ".kept"
+    private static let mostNotes = 1000
+    private static let longestPath = 4096
+
+    /// What became of one.
+    package struct Outcome: Sendable {
+        package var path: String
+        /// Nil when it is gone.
+        package var failure: HoldfastError?
+    }
+
+    /// Marks the directory, and notes where it is.
+    ///
+    /// - Durability: the note is on stable storage on return.
+    static func keep(_ scratch: DrillScratch, _ settings: DrillSettings) throws(HoldfastError) {
+        try scratch.mark(mark)
+        let name = String(scratch.path.split(separator: "/").last ?? "")
+        try EvidenceFiles.write(Array(scratch.path.utf8), to: "\(settings.journals)/\(name)\(ending)")
+    }
+
+    /// Removes what was kept: what the notes below `stateDirectory` tell of, and what is below `parent`.
+    ///
+    /// Directories of others, of drills under way and of drills that were killed are left alone.
+    ///
+    /// - Parameter parent: Nil for the standard place.
+    package static func removeAll(stateDirectory: String?, parent: String?) -> [Outcome] {
+        let parent = parent.map { Host.absolutePath($0) } ?? DrillScratch.standardParent
+        let journals = (stateDirectory.map { Host.absolutePath($0) } ?? parent) + "/drills"
+        var notes: [String: String] = [:]
+        for name in ScratchTree.names(in: journals).filter({ $0.hasSuffix(ending) }).sorted().prefix(mostNotes) {
+            guard let bytes = try? InputFile.read("\(journals)/\(name)", limit: ByteCount(UInt64(longestPath))) else {
+                continue
+            }
+            notes[String(decoding: bytes, as: UTF8.self)] = "\(journals)/\(name)"
+        }
+        var paths = notes.keys.sorted()
+        let below = ScratchTree.names(in: parent).filter { $0.hasPrefix(DrillScratch.prefix) }.sorted()
+        for path in below.map({ "\(parent)/\($0)" }) where !paths.contains(path) { paths.append(path) }
+        var outcomes: [Outcome] = []
+        for path in paths {
+            if let outcome = remove(path) { outcomes.append(outcome) }
+            // One that somebody else holds at this moment keeps its note.
+            if let note = notes[path], access(path, F_OK) != 0, errno == ENOENT { unlink(note) }
+        }
+        return outcomes
+    }
+
+    /// Nil for one that is no kept directory of ours, or is gone.
+    private static func remove(_ path: String) -> Outcome? {
+        guard path.split(separator: "/").last?.hasPrefix(DrillScratch.prefix) == true,
+            let lock = DrillScratch.lock(path), access("\(path)/\(mark)", F_OK) == 0
+        else { return nil }
+        defer { withExtendedLifetime(lock) {} }
+        do throws(HoldfastError) {
+            for name in ScratchTree.names(in: path) where access("\(path)/\(name)/data/PG_VERSION", F_OK) == 0 {
+                guard let process = try PostgresScratch.server(over: "\(path)/\(name)/data") else { continue }
+                throw HoldfastError(
+                    .busy, "a server runs over \(path)/\(name)/data, process \(process)",
+                    hint: "Stop it, and run `holdfast drill --clean` again.")
+            }
+            try ScratchTree.remove(path)
+            return Outcome(path: path)
+        } catch {
+            return Outcome(path: path, failure: error)
+        }
+    }
+}
