@@ -118,25 +118,15 @@ struct DrillReplayTests {
         let verdicts = DrillRun.verdicts(try #require(records.first))
         #expect(verdicts["shop/slow"] == "timedOut" && verdicts["shop/after"] == "passed", "\(verdicts)")
         let kept = try #require((records.first?["facts"] as? [String: String])?["scratch.kept"])
-        let data = kept + "/shop/data"
-        let words = [
-            "\(server.binaries)/pg_ctl", "-D", data, "-w", "-l", data + ".log", "-o",
-            "-c archive_mode=off -c listen_addresses= -c unix_socket_directories=\(server.sockets) -c port=5433",
-            "start",
-        ]
-        let started = try PostgresServer.run(words, in: server.place)
-        #expect(started.status == 0, "\(started.text)")
-        let asked = try PostgresServer.run(
-            [
-                "\(server.binaries)/psql", "-h", server.sockets, "-p", "5433", "-U", "postgres", "-XAtqc",
-                "SELECT count(*) FROM orders",
-            ], in: server.place)
-        #expect(asked.text == "5000\n", "\(asked.text)")
+        #expect(kept.hasPrefix(server.place + "/"))
+        let data = String(kept.dropFirst(server.place.count + 1)) + "/shop/data"
+        let other = PostgresServer(in: server.place, data: data, sockets: "k")
+        try other.start()
+        #expect(try other.sql("SELECT count(*) FROM orders") == "5000")
         // While somebody looks at it, it stays.
         let busy = try drill.run("drill", "--clean", "--scratch", drill.scratch)
         #expect(busy.status == 1 && busy.errors.contains("a server runs over"), "\(busy.errors)")
-        let stop = ["\(server.binaries)/pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"]
-        #expect(try PostgresServer.run(stop, in: server.place).status == 0)
+        other.stop()
         #expect(try drill.run("drill", "--clean", "--scratch", drill.scratch).status == 0)
         #expect(drill.leftovers.isEmpty)
         server.stop()
