@@ -55,7 +55,7 @@ extension Hex {
 
 /// One document as it is written from top to bottom.
 private final class PDFWriter {
-    private static let margin: Float = 50
+    private static let margin: Float = 46
     private static let bottom: Float = 62
     private static let codeSize: Float = 9.5
     private static let textSize: Float = 10
@@ -126,7 +126,9 @@ private final class PDFWriter {
                 show(line, plain, Self.textSize, Self.margin)
             }
             height -= 4
-        case .facts(let facts): facts.forEach(write)
+        case .facts(let facts):
+            facts.forEach(write)
+            height -= 4
         case .commands(let commands):
             for line in commands.flatMap(Self.prompted) {
                 descend(12.5)
@@ -152,8 +154,9 @@ private final class PDFWriter {
 
     private func write(_ secret: PrintedSecret) throws(HoldfastError) {
         let code = try QRCode(secret.letters)
-        let side: Float = 150
-        descend(side + 8)
+        // About five centimetres, margin included.
+        let side: Float = 148
+        descend(side)
         draw(code, side: side, left: Self.margin, bottom: height)
         let lines = secret.lines
         let step: Float = 26
@@ -162,7 +165,6 @@ private final class PDFWriter {
             show(line, monoBold, 15.5, Self.margin + side + 14, base)
             base -= step
         }
-        height -= 8
     }
 
     private func draw(_ code: QRCode, side: Float, left: Float, bottom: Float) {

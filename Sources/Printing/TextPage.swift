@@ -66,7 +66,7 @@ package enum TextPage {
             }
         }
         pieces.line()
-        pieces.line(document.foot)
+        for line in wrapped(document.foot, PrintedDocument.columns) { pieces.line(line) }
         return pieces.joined
     }
 

@@ -1,4 +1,4 @@
-// Runs the commands of README.md, the guide, DATABASES.md and DRILLS.md as they stand there, with the built program.
+// Runs the commands of README.md, the guide, DATABASES.md, DRILLS.md and the plan for a disaster as they stand there.
 
 import Foundation
 import Glibc

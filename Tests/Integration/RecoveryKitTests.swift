@@ -97,7 +97,9 @@ struct RecoveryKitTests {
             #expect(!made.output.contains(line.prefix(9)) && !made.errors.contains(line.prefix(9)))
         }
         #expect(KitScene.lines(page).count == 4)
-        for text in [scene.run.repositoryPath, "Format       1,", "holdfast recovery-kit verify", "holdfast keys remove"] {
+        for text in [
+            scene.run.repositoryPath, "Format       1,", "holdfast recovery-kit verify", "holdfast keys remove",
+        ] {
             #expect(page.contains(text), "\(text)")
         }
         let before = try scene.run("keys", "list", "--json").output
@@ -127,7 +129,8 @@ struct RecoveryKitTests {
         #expect(made.status == 0, "\(made.errors)")
         let key = try Data(contentsOf: URL(fileURLWithPath: raw))
         let forms = [
-            Data("integration".utf8), Data("battery".utf8), key, Data(key.map { String(format: "%02x", $0) }.joined().utf8),
+            Data("integration".utf8), Data("battery".utf8), key,
+            Data(key.map { String(format: "%02x", $0) }.joined().utf8),
             Data(key.base64EncodedString().dropLast(2).utf8),
         ]
         for file in ["kit.pdf", "kit.txt"] {
@@ -213,7 +216,8 @@ struct RecoveryKitTests {
         let pdf = scene.path("kit.pdf")
         let page = try scene.page("--output", pdf, "--label", label)
         #expect(page.split(separator: "\n").allSatisfy { $0.count <= 80 })
-        #expect(page.unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && !(0x7F..<0xA0).contains($0.value)) })
+        #expect(
+            page.unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && !(0x7F..<0xA0).contains($0.value)) })
         let directory = TemporaryDirectory()
         let result = try KitScene.bash(
             try Self.script(page), in: directory, input: KitScene.lines(page).joined(separator: " ") + "\n")
@@ -234,8 +238,8 @@ struct RecoveryKitTests {
     }
 
     static func expectSame(_ one: String, _ other: String) throws {
-        let difference = try PostgresServer.run(["diff", "-r", one, other], in: "/", path: "/usr/bin")
-        #expect(difference.status == 0, "\(difference.text)")
+        let difference = try KitScene.bash("diff -r '\(one)' '\(other)'", in: TemporaryDirectory(), input: "")
+        #expect(difference.status == 0, "\(difference.output) \(difference.errors)")
     }
 }
 

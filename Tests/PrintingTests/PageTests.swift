@@ -33,7 +33,8 @@ struct PageTests {
 
     @Test("of text keeps to 80 columns, whatever names stand on it, and shows the key in groups")
     func columns() throws {
-        for value in ["/short", String(repeating: "x", count: 4096), "a\u{1B}[31mb\n\u{202E}c", "/données/Zürich/数据"] {
+        let hostile = "a\u{1B}[31mb\n\u{202E}c"
+        for value in ["/short", String(repeating: "x", count: 4096), hostile, "/données/Zürich/数据"] {
             let lines = try text(document(value))
             #expect(lines.allSatisfy { $0.count <= PrintedDocument.columns }, "\(value)")
             #expect(lines.joined().unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F..<0xA0).contains($0.value) })

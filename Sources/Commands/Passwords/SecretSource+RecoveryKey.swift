@@ -34,7 +34,9 @@ extension SecretSource {
                     hint: "Name a file with its four lines, or - for standard input.")
             }
             // Who pastes it pastes all of it, or reads the QR code.
-            if lines.isEmpty, case .key(let key) = RecoveryKeyText.read(line) { return SlotKey(secret: key, isRaw: true) }
+            if lines.isEmpty, case .key(let key) = RecoveryKeyText.read(line) {
+                return SlotKey(secret: key, isRaw: true)
+            }
             if RecoveryKeyText.isLine(line, number: number) {
                 lines.append(line)
                 tries = 0

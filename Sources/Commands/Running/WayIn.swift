@@ -25,6 +25,8 @@ struct WayIn {
     /// HOLDFAST_PASSWORD was set.
     let isInherited: Bool
     let covered: [Covered]
+    /// The files of `opensWith`: secrets that open what comes back.
+    let openers: [Covered]
 
     /// - Throws: what the store throws when its slots are read.
     func findings(_ repository: Repository) throws(HoldfastError) -> [WorkloadFinding] {
@@ -39,6 +41,15 @@ struct WayIn {
         guard let (file, source) = circle else {
             if let kit { return [Self.good("\(kit) opens it as well")] }
             guard others.isEmpty else { return [Self.good("\(readers.count) keys can read it")] }
+            if let (opener, source) = coveredOpener {
+                return [
+                    WorkloadFinding(
+                        .warning, Self.subject,
+                        "one key alone can read it, and \(opener.path), which opens \(opener.source), is kept in it "
+                            + "as a part of \(source)",
+                        hint: Self.advice)
+                ]
+            }
             return [
                 Self.good(
                     "one key alone can read it",
@@ -47,23 +58,24 @@ struct WayIn {
         }
         let lies = "the password comes from \(file), which lies in the source \(source) that is backed up here"
         if let kit { return [Self.good("\(lies); \(kit) opens it without")] }
-        let hint = "Run `holdfast recovery-kit --output kit.pdf`, and keep the page apart from this host."
         guard others.isEmpty else {
             let labels = others.map(\.label).sorted().joined(separator: ", ")
             return [
                 WorkloadFinding(
-                    .warning, Self.subject, "\(lies); of the other keys that can read it (\(labels)) it cannot be seen "
-                        + "where they are kept", hint: hint)
+                    .warning, Self.subject,
+                    "\(lies); of the other keys that can read it (\(labels)) it cannot be seen "
+                        + "where they are kept", hint: Self.advice)
             ]
         }
         return [
             WorkloadFinding(
                 .error, Self.subject, "\(lies), and no other key can read it: with this host the way in is lost",
-                hint: hint, code: .configuration)
+                hint: Self.advice, code: .configuration)
         ]
     }
 
     private static let subject = "way in"
+    private static let advice = "Run `holdfast recovery-kit --output kit.pdf`, and keep the page apart from this host."
 
     private static func good(_ message: String, hint: String = "") -> WorkloadFinding {
         WorkloadFinding(.good, subject, message, hint: hint)
@@ -73,15 +85,21 @@ struct WayIn {
 
     /// The first file of the way in that a source covers.
     private var circle: (file: String, source: String)? {
-        for file in files {
-            let real = Self.resolved(file)
-            let cover = covered.first { cover in
-                let path = Self.resolved(cover.path)
-                return real == path || real.hasPrefix(path == "/" ? "/" : path + "/")
-            }
-            if let cover { return (file, cover.source) }
-        }
+        for file in files { if let source = source(covering: file) { return (file, source) } }
         return nil
+    }
+
+    private var coveredOpener: (opener: Covered, source: String)? {
+        for opener in openers { if let source = source(covering: opener.path) { return (opener, source) } }
+        return nil
+    }
+
+    private func source(covering file: String) -> String? {
+        let real = Self.resolved(file)
+        return covered.first { cover in
+            let path = Self.resolved(cover.path)
+            return real == path || real.hasPrefix(path == "/" ? "/" : path + "/")
+        }?.source
     }
 
     /// The files that the password comes from, by the rules that ``SecretSource`` goes by.
@@ -128,6 +146,14 @@ extension WayIn.Covered {
     static func paths(of source: ConfiguredSource) -> [WayIn.Covered] {
         guard case .urls(let urls) = source.origin else { return [] }
         return urls.filter { $0.kind?.isPath == true }.map { WayIn.Covered(source: source.name, path: $0.rest) }
+    }
+
+    /// The files of secrets that open what a source holds.
+    static func openers(of source: ConfiguredSource) -> [WayIn.Covered] {
+        source.opensWith.compactMap { reference in
+            guard case .file(let path) = reference else { return nil }
+            return WayIn.Covered(source: source.name, path: path)
+        }
     }
 
     /// The same for a URL.

@@ -189,18 +189,21 @@ private struct Examination {
         _ named: RepositoryPlace?
     ) throws(HoldfastError) -> [WorkloadFinding] {
         var covered: [WayIn.Covered] = []
+        var openers: [WayIn.Covered] = []
         for source in configuration?.sources ?? [] {
             var target = named
             if target == nil, let configuration, let name = source.repository {
                 target = try context.place(of: name, in: configuration)
             }
-            if target == place { covered += WayIn.Covered.paths(of: source) }
+            guard target == place else { continue }
+            covered += WayIn.Covered.paths(of: source)
+            openers += WayIn.Covered.openers(of: source)
         }
         covered += subjects.filter { $0.place == place && $0.source == nil }.compactMap { WayIn.Covered(url: $0.name) }
         do throws(HoldfastError) {
             return try WayIn(
                 opening: place.opening, variables: context.variables, isInherited: context.inheritedPassword != nil,
-                covered: covered
+                covered: covered, openers: openers
             ).findings(repository)
         } catch {
             return [try finding(error, as: "way in")]

@@ -13,6 +13,17 @@ struct RecoveryKitVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "recovery-kit",
         abstract: "Print a page with a recovery key, or prove that one works.",
+        discussion: """
+            A recovery kit is a page for a safe: a key of its own, as a QR code and as letters, and the commands that \
+            bring everything back on a machine that has nothing. Its key opens the repository wherever a password is \
+            asked for.
+
+            Examples:
+
+              holdfast recovery-kit --output kit.pdf
+
+              holdfast recovery-kit verify
+            """,
         subcommands: [RecoveryKitMake.self, RecoveryKitVerify.self], defaultSubcommand: RecoveryKitMake.self)
 }
 
@@ -42,7 +53,8 @@ struct RecoveryKitMake: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Write the page as PDF; - for standard output, unless that is a terminal.", valueName: "file"))
+        help: ArgumentHelp(
+            "Write the page as PDF; - for standard output, unless that is a terminal.", valueName: "file"))
     var output: String?
 
     @Option(
@@ -102,10 +114,8 @@ struct RecoveryKitMake: ParsableCommand {
             do throws(HoldfastError) {
                 for page in pages { try page.write(kit.page) }
             } catch {
-                // A key whose page is lost opens nothing for anybody; its slot would only be in the way.
                 for page in pages { page.file?.discard() }
-                try repository.reloadingKeys().removeKey(kit.slot)
-                throw error
+                throw RecoveryKit.takeBack(kit.slot, from: repository, after: error)
             }
             try report(kit, context)
             return .success

@@ -39,7 +39,8 @@ struct RecoveryKitVerify: ParsableCommand {
             let proof = try RecoveryKitProof.prove(key, in: store, environment: context.environment)
             for warning in proof.warnings { context.output.warning(ShownText.line(warning)) }
             try context.output.line(
-                "recovery kit \(proof.number) opens repository \(proof.repository) at \(ShownText.name(store.location))")
+                "recovery kit \(proof.number) opens repository \(proof.repository) at \(ShownText.name(store.location))"
+            )
             try context.output.line(
                 "slot      \(proof.slot), \(ShownText.name(proof.label)), role \(proof.role)"
                     + (proof.created.map { ", created \($0)" } ?? ""))

@@ -24,9 +24,9 @@ extension RecoveryKit {
                     + "not with a telephone that keeps pictures elsewhere."),
             .heading("To recover on a bare machine"),
             .paragraph(
-                "Install holdfast \(toolVersion) or newer (this repository has format \(FormatObject.version)). Make the "
-                    + "place of the repository reachable: \(place). Nothing else is needed: no configuration and no "
-                    + "state of the machine that was lost. Then type into bash, in a directory with room for the data:"),
+                "Install holdfast \(toolVersion) or newer (the repository has format \(FormatObject.version)). Make "
+                    + "the place of the repository reachable: \(place). Nothing else is needed, no configuration, no "
+                    + "state of the machine that was lost. Then type into bash, in a directory with room for data:"),
             .commands(commands(location)),
             .paragraph(
                 "The second command waits for the four lines of the recovery key: close the last with Enter and press "
@@ -39,15 +39,14 @@ extension RecoveryKit {
         blocks += [
             .heading("To verify, every few months"),
             .paragraph(
-                "On any machine that reaches the repository, without leaving the key behind: it is asked for line by "
-                    + "line. The command opens the slot, reads the newest snapshot and a piece of its data, and says "
-                    + "when the slot was removed or the key changed; then destroy the page and make a new one."),
+                "On any machine that reaches the repository; the key is asked for line by line, and stays nowhere. The "
+                    + "command opens the slot, reads the newest snapshot and a piece of its data, and says when the "
+                    + "slot was removed or its key changed: then destroy the page and make a new one."),
             .commands([Self.lines(["holdfast", "--repo", location, "recovery-kit", "verify"])]),
             .heading("Key slots on \(date)"),
             .facts(slots.map(fact)),
             .paragraph(
-                "After keys were removed: holdfast keys list tells who holds one now. To take this page's power away, "
-                    + "run holdfast keys remove \(slot.description.prefix(8)) with an admin's key."),
+                "To take this page's power away: holdfast keys remove \(slot.description.prefix(8)), by an admin."),
         ]
         return PrintedDocument(
             title: "Holdfast recovery kit \(number)",

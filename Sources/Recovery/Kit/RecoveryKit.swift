@@ -131,8 +131,22 @@ package struct RecoveryKit: Sendable {
                 sources: records.prefix(maximumSources).map { Source(name: $0.source, workload: $0.workload) },
                 sourceCount: records.count)
         } catch {
+            throw takeBack(slot, from: repository, after: error)
+        }
+    }
+
+    /// Removes the slot of a kit whose page did not come to be: it opens nothing for anybody.
+    ///
+    /// - Returns: `error`, and what is left behind when the slot cannot be removed.
+    package static func takeBack(
+        _ slot: SlotID, from repository: Repository, after error: HoldfastError
+    ) -> HoldfastError {
+        do throws(HoldfastError) {
             try repository.reloadingKeys().removeKey(slot)
-            throw error
+            return error
+        } catch let second {
+            return error.with(
+                "left behind", "key slot \(slot), which `holdfast keys remove` takes away: \(second.message)")
         }
     }
 

@@ -61,7 +61,8 @@ package struct RecoveryKitProof: Sendable {
     private mutating func readNewest(of repository: Repository) throws(HoldfastError) {
         let listing = try repository.snapshots()
         if let damaged = listing.damaged.first {
-            warnings.append("\(listing.damaged.count) snapshots are damaged, such as \(damaged.key); run `holdfast check`")
+            warnings.append(
+                "\(listing.damaged.count) snapshots are damaged, such as \(damaged.key); run `holdfast check`")
         }
         guard let newest = listing.newestOfAll else {
             warnings.append("there is no snapshot yet")
@@ -104,7 +105,8 @@ package struct RecoveryKitProof: Sendable {
             guard error.code == .wrongKey else { return error }
             return HoldfastError(
                 .wrongKey, "the recovery key (kit \(number)) opens no slot of the repository at \(store.location)",
-                hint: "It is without a mistake, so it is of another repository: compare the repository's id on the page.")
+                hint:
+                    "It is without a mistake, so it is of another repository: compare the repository's id on the page.")
         }
         let name = "key slot \(slot.member.slot) of recovery kit \(number)"
         if slot.member.isRevoked {

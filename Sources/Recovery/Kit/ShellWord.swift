@@ -4,9 +4,9 @@
 enum ShellWord {
     /// `words` as one command in lines of at most `columns`; all but the last end in a backslash.
     ///
-    /// A word of plain ASCII stands in single quotes where it needs any. One with other bytes, such as controls and other
-    /// scripts, is written as `$'…'` with hexadecimal escapes, which bash, zsh and ksh know. A word that is too long goes
-    /// on in the next line, where it was left off.
+    /// A word of plain ASCII stands in single quotes where it needs any. One with other bytes, such as controls and
+    /// other scripts, is written as `$'…'` with hexadecimal escapes, which bash, zsh and ksh know. A word that is too
+    /// long goes on in the next line, where it was left off.
     static func command(_ words: [String], columns: Int) -> [String] {
         let room = columns - 2
         var lines: [String] = []

@@ -4,10 +4,11 @@ import Primitives
 
 /// The text of a recovery key, which is a raw key of 32 random bytes.
 ///
-/// The letters are those of Crockford's base 32, `0-9` and `A-Z` without I, L, O and U. Four bits of version (1) and the
-/// 256 bits of the key, highest bit first, make 52 letters; each thirteen of them are a line, closed by the three letters
-/// of ``RecoveryKeyCode``. Reading takes small letters for large ones, O for 0, I and L for 1, U for V, and passes over
-/// spaces and hyphens, wherever they stand; a line may begin with its number and a colon, and line ends may be missing.
+/// The letters are those of Crockford's base 32, `0-9` and `A-Z` without I, L, O and U. Four bits of version (1) and
+/// the 256 bits of the key, highest bit first, make 52 letters; each thirteen of them are a line, closed by the three
+/// letters of ``RecoveryKeyCode``. Reading takes small letters for large ones, O for 0, I and L for 1, U for V, and
+/// passes over spaces and hyphens, wherever they stand; a line may begin with its number and a colon, and line ends may
+/// be missing.
 package enum RecoveryKeyText {
     package static let keySize = 32
     package static let lines = 4
