@@ -97,8 +97,13 @@ private final class PDFWriter {
 
     /// Goes down by `distance`, on a new page when there is no room for it.
     private func descend(_ distance: Float) {
-        if height - distance < Self.bottom, let next = HPDF_AddPage(document) { begin(next) }
+        if height - distance < Self.bottom { turnOver() }
         height -= distance
+    }
+
+    /// Goes on at the top of a new page. Without memory for one the document's state says so when it is saved.
+    private func turnOver() {
+        if let next = HPDF_AddPage(document) { begin(next) }
     }
 
     // MARK: Blocks
@@ -115,7 +120,7 @@ private final class PDFWriter {
         switch block {
         case .heading(let text):
             // A heading is not left alone at the foot of a page.
-            if height < Self.bottom + 60 { descend(height) }
+            if height < Self.bottom + 60 { turnOver() }
             height -= 10
             descend(14)
             show(text, bold, 12, Self.margin)
