@@ -26,7 +26,8 @@ FROM debian:bookworm-slim
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates libarchive13 libpq5 libsodium23 libsqlite3-0 libssl3 libzstd1 tzdata zlib1g \
+        ca-certificates libarchive13 libhpdf-2.3.0 libpq5 libqrencode4 libsodium23 libsqlite3-0 libssl3 libzstd1 \
+        tzdata zlib1g \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /image/ /
 USER 65532:65532

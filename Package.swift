@@ -42,11 +42,14 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CHaru", providers: [.apt(["libhpdf-dev"])]),
+        .systemLibrary(name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "CLinux"),
         library("Primitives", ["CLinux"]),
         library("Sealing", ["Primitives", "CLinux", "COpenSSL", "CSodium"]),
         library("Compression", ["Primitives", "CZstd", "CZlib"]),
         library("Chunking", ["Primitives"]),
+        library("Printing", ["Primitives", "CLinux", "CHaru", "CQRencode"]),
         library("ObjectStore", ["Primitives", "CLinux", logging]),
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
         library(
@@ -56,14 +59,14 @@ let package = Package(
         library(
             "Recovery",
             [
-                "Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
-                logging,
+                "Primitives", "CLinux", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
+                "Workloads", logging,
             ]),
         library(
             "Commands",
             [
-                "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
-                "Workloads", "Recovery",
+                "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
+                "Configuration", "Workloads", "Recovery",
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
@@ -87,6 +90,7 @@ let package = Package(
         tests("SealingTests", ["Primitives", "Sealing", "TestSupport"]),
         tests("CompressionTests", ["Primitives", "Compression", "TestSupport"]),
         tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
+        tests("PrintingTests", ["Primitives", "Printing", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
         tests(
@@ -96,8 +100,8 @@ let package = Package(
         tests(
             "RecoveryTests",
             [
-                "Primitives", "CLinux", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery",
-                "TestSupport",
+                "Primitives", "CLinux", "Sealing", "Compression", "Printing", "ObjectStore", "Repository", "Workloads",
+                "Recovery", "TestSupport",
             ]),
         tests(
             "CommandsTests",

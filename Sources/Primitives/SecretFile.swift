@@ -44,32 +44,9 @@ package struct SecretFile: Sendable {
     /// - Durability: on return the bytes and the name are on stable storage.
     /// - Returns: false when there is a file of that name already, which is left alone.
     package static func create(_ path: String, _ bytes: SecretBytes) throws(HoldfastError) -> Bool {
-        let (file, number) = retryingInterrupts { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
-        if file < 0, number == EEXIST { return false }
-        guard file >= 0 else { throw HoldfastError.systemCall("create", number, on: path) }
-        defer { close(file) }
-        do throws(HoldfastError) {
-            try bytes.withBytes { (raw) throws(HoldfastError) in
-                let (count, number) = retryingInterrupts { write(file, raw.baseAddress, raw.count) }
-                guard count == raw.count else {
-                    throw HoldfastError.systemCall("write", count < 0 ? number : ENOSPC, on: path)
-                }
-            }
-            guard fsync(file) == 0 else { throw HoldfastError.systemCall("fsync", errno, on: path) }
-            try syncParent(of: path)
-        } catch {
-            unlink(path)
-            throw error
-        }
+        guard let file = try NewSecretFile(path) else { return false }
+        try file.fill(bytes)
         return true
-    }
-
-    private static func syncParent(of path: String) throws(HoldfastError) {
-        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let (directory, number) = retryingInterrupts { open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        guard directory >= 0 else { throw HoldfastError.systemCall("open", number, on: parent) }
-        defer { close(directory) }
-        guard fsync(directory) == 0 else { throw HoldfastError.systemCall("fsync", errno, on: parent) }
     }
 
     private static func failure(_ call: String, _ number: Int32, _ path: String) -> HoldfastError {

@@ -93,6 +93,73 @@ struct DoctorTests {
         #expect(try findings(maintainer).contains(Finding(thing: run.repository, subject: "key", severity: "warning")))
     }
 
+    @Test("flags a repository whose only way in is backed up in it, until a recovery kit or another key is there")
+    func wayIn() throws {
+        var run = ProgramRun()
+        let place = run.directory.path
+        mkdir(place + "/conf", 0o755)
+        let password = try run.file("conf/password", "integration\n")
+        symlink(place + "/conf", place + "/link")
+        run.variables["HOLDFAST_CONFIG"] = try run.file(
+            "holdfast.yaml",
+            "repositories: {main: {location: repository, password: 'file:link/password'}}\n"
+                + "sources: {conf: {url: 'dir:conf', excludes: [password]}}\n")
+        #expect(try run("init", naming: false).status == 0)
+        func finding(_ run: ProgramRun, _ arguments: String...) throws -> (
+            severity: String, text: String, status: Int32
+        ) {
+            let result = try run.start(["doctor", "--json"] + arguments, naming: false).finish()
+            let things = try #require(try result.json()["things"] as? [[String: Any]])
+            let all = things.flatMap { $0["findings"] as? [[String: Any]] ?? [] }
+            let own = try #require(all.first { $0["subject"] as? String == "way in" }, "\(result.output)")
+            return (own["severity"] as? String ?? "", own["message"] as? String ?? "", result.status)
+        }
+        // From the variable that goes before the file nothing is seen.
+        #expect(try finding(run).severity == "good")
+        run.password = nil
+        let alone = try finding(run)
+        #expect(alone.severity == "error" && alone.status == 4, "\(alone)")
+        #expect(alone.text.contains("link/password, which lies in the source conf"), "\(alone)")
+        for (name, value) in [
+            ("HOLDFAST_PASSWORD_FILE", password), ("HOLDFAST_PASSWORD_COMMAND", "cat 'conf/password'"),
+            ("HOLDFAST_PASSWORD_COMMAND", "sed --expression=1p --quiet conf/password"),
+        ] {
+            var other = run
+            other.variables[name] = value
+            #expect(try finding(other).severity == "error", "\(name) \(value)")
+        }
+        var elsewhere = run
+        elsewhere.variables["HOLDFAST_PASSWORD_FILE"] = try run.file("away", "integration\n")
+        #expect(try finding(elsewhere).severity == "good")
+        // What opens another source lies in the backup as well, and there is one key.
+        let plain = try String(contentsOfFile: place + "/holdfast.yaml", encoding: .utf8)
+        elsewhere.variables["HOLDFAST_CONFIG"] = try run.file(
+            "opens.yaml",
+            plain.replacingOccurrences(
+                of: "sources: {", with: "sources: {shop: {url: 'sqlite:s', opensWith: ['file:conf/s']}, "))
+        let opener = try finding(elsewhere, "conf")
+        #expect(opener.severity == "warning" && opener.text.contains("conf/s, which opens shop"), "\(opener)")
+        elsewhere.variables["HOLDFAST_CONFIG"] = run.variables["HOLDFAST_CONFIG"]
+        // A source that is named by its URL counts as well; one that goes elsewhere does not.
+        let typed = try finding(elsewhere, "dir:\(place)")
+        #expect(typed.severity == "error", "\(typed)")
+        #expect(try finding(elsewhere, "dir:\(place)/con").severity == "good")
+        let writer = run.directory.path + "/w.key"
+        #expect(
+            try run("keys", "add", "--role", "writer", "--label", "w", "--new-key-file", writer, naming: false).status
+                == 0)
+        #expect(try finding(run).severity == "error")
+        let second = run.directory.path + "/r.key"
+        #expect(
+            try run("keys", "add", "--role", "restorer", "--label", "office", "--new-key-file", second, naming: false)
+                .status == 0)
+        let two = try finding(run)
+        #expect(two.severity == "warning" && two.status == 3 && two.text.contains("office"), "\(two)")
+        #expect(try run("recovery-kit", "--text", place + "/kit.txt", naming: false).status == 0)
+        let kit = try finding(run)
+        #expect(kit.severity == "good" && kit.status == 0 && kit.text.contains("recovery kit "), "\(kit)")
+    }
+
     @Test(
         "tells of a cluster what its backups need and what a restore will lack",
         .enabled(if: PostgresServer.isInstalled))

@@ -25,8 +25,8 @@ enum Documents {
 
     /// The words of every `…_packages=(…)` array in the setup script.
     static func setupPackages(_ script: String) -> [String] {
-        script.split(separator: "\n").filter { $0.contains("_packages=(") }
-            .flatMap { $0.drop { $0 != "(" }.dropFirst().prefix { $0 != ")" }.split(separator: " ") }
+        script.ranges(of: "_packages=(")
+            .flatMap { script[$0.upperBound...].prefix { $0 != ")" }.split(whereSeparator: \.isWhitespace) }
             .map(String.init)
     }
 

@@ -4,11 +4,12 @@
 enum Layers {
     static let allowed: [String: Set<String>] = [
         "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CSodium": [], "CPostgres": [], "CSQLite": [],
-        "CLinux": [],
+        "CHaru": [], "CQRencode": [], "CLinux": [],
         "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "CLinux", "COpenSSL", "CSodium"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
         "Chunking": ["Primitives"],
+        "Printing": ["Primitives", "CLinux", "CHaru", "CQRencode"],
         "ObjectStore": ["Primitives", "CLinux", "Logging"],
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
         "Workloads": [
@@ -17,12 +18,12 @@ enum Layers {
         ],
         "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Yams"],
         "Recovery": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "CLinux",
-            "CArchive", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository", "Workloads",
+            "CLinux", "CArchive", "Logging",
         ],
         "Commands": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
-            "Workloads", "Recovery", "ArgumentParser", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
+            "Configuration", "Workloads", "Recovery", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],

@@ -10,6 +10,27 @@ struct SlotKey: Sendable {
     let secret: SecretBytes
     /// 32 random bytes rather than a password.
     let isRaw: Bool
+
+    init(secret: SecretBytes, isRaw: Bool) {
+        self.secret = secret
+        self.isRaw = isRaw
+    }
+
+    /// A password, or the letters of a recovery key wherever a password may stand.
+    ///
+    /// - Throws: `.wrongKey` naming the line with a mistake, when it is a recovery key that was mistyped.
+    init(typed text: SecretBytes) throws(HoldfastError) {
+        self = try SlotKey(recoveryKey: text) ?? SlotKey(secret: text, isRaw: false)
+    }
+
+    /// The recovery key whose letters `text` are; nil for a text that is none.
+    init?(recoveryKey text: SecretBytes) throws(HoldfastError) {
+        switch RecoveryKeyText.read(text) {
+        case .key(let key): self.init(secret: key, isRaw: true)
+        case .mistyped(let error): throw error
+        case .other: return nil
+        }
+    }
 }
 
 /// Finds the password or key: from exactly one of four variables, else where the configuration says, else from the
@@ -58,7 +79,7 @@ struct SecretSource {
                 .usage, "\(all.joined(separator: " and ")) are both set",
                 hint: "Unset all but one; a wrong guess between them could seal data under the wrong password.")
         }
-        if let inherited { return SlotKey(secret: inherited, isRaw: false) }
+        if let inherited { return try SlotKey(typed: inherited) }
         if let path = variables["HOLDFAST_PASSWORD_FILE"] { return try password(fromFile: path) }
         if let command = variables["HOLDFAST_PASSWORD_COMMAND"] { return try password(fromCommand: command) }
         if let path = variables["HOLDFAST_KEY_FILE"] { return try rawKey(fromFile: path) }
@@ -77,20 +98,23 @@ struct SecretSource {
                 .configuration, "the variable \(name), which should hold the password, is not set",
                 hint: "Set it for holdfast alone, or let the configuration name a file.")
         }
-        return SlotKey(secret: secret, isRaw: false)
+        return try SlotKey(typed: secret)
     }
 
-    /// The first line of a file, without its end.
+    /// A recovery key, else the first line of a file, without its end.
     func password(fromFile path: String) throws(HoldfastError) -> SlotKey {
         let file = try SecretFile.read(path, limit: Self.maximumPassword)
         warnIfOpen(file, path)
-        return SlotKey(secret: try Self.firstLine(file.bytes, of: "the file \(path)"), isRaw: false)
+        return try Self.slotKey(in: file.bytes, of: "the file \(path)")
     }
 
-    /// A file of exactly 32 bytes.
+    /// A file of exactly 32 bytes, or with the letters of a recovery key.
     func rawKey(fromFile path: String) throws(HoldfastError) -> SlotKey {
-        let file = try SecretFile.read(path, limit: Self.rawKeySize)
+        let file = try SecretFile.read(path, limit: Self.maximumPassword)
         warnIfOpen(file, path)
+        if !file.isLonger, file.bytes.count != Self.rawKeySize, let key = try SlotKey(recoveryKey: file.bytes) {
+            return key
+        }
         guard !file.isLonger, file.bytes.count == Self.rawKeySize else {
             throw HoldfastError(
                 .configuration, "the key file \(path) is not of \(Self.rawKeySize) bytes",
@@ -121,14 +145,15 @@ struct SecretSource {
                 throw HoldfastError(.usage, "the two passwords differ", hint: "Run the command again.")
             }
         }
-        return SlotKey(secret: first, isRaw: false)
+        if RecoveryKeyText.isLine(first, number: 1) { return try askedRecoveryKey(after: first) }
+        return try SlotKey(typed: first)
     }
 
-    private func ask(_ question: String) throws(HoldfastError) -> SecretBytes? {
+    func ask(_ question: String) throws(HoldfastError) -> SecretBytes? {
         try Terminal.ask(question, limit: Self.maximumPassword, cancellation: cancellation)
     }
 
-    private func warnIfOpen(_ file: SecretFile, _ path: String) {
+    func warnIfOpen(_ file: SecretFile, _ path: String) {
         if file.isWorldReadable { warn("\(path) can be read by everybody; run `chmod 600` on it") }
     }
 
@@ -167,7 +192,13 @@ struct SecretSource {
         let printed = output.withBytes { raw in
             SecretBytes(copying: RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: raw[..<filled])))
         }
-        return SlotKey(secret: try Self.firstLine(printed, of: "the output of the command"), isRaw: false)
+        return try Self.slotKey(in: printed, of: "the output of the command")
+    }
+
+    /// A recovery key of whatever lines, else a password in the first.
+    private static func slotKey(in text: SecretBytes, of source: String) throws(HoldfastError) -> SlotKey {
+        if let key = try SlotKey(recoveryKey: text) { return key }
+        return try SlotKey(typed: try firstLine(text, of: source))
     }
 
     /// What stands before the first line feed, without a carriage return at its end.

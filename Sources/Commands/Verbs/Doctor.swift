@@ -106,8 +106,9 @@ private struct Examination {
         var sections: [ExaminedThing] = []
         var opened: [RepositoryPlace: Repository] = [:]
         for place in places {
-            let (findings, repository) = try look(at: place)
+            var (findings, repository) = try look(at: place)
             opened[place] = repository
+            if let repository { findings += try wayIn(repository, place, subjects, configuration, named) }
             sections.append(ExaminedThing(kind: .repository, name: place.location, findings: findings))
             for mirror in place.configured?.mirrors ?? [] { sections.append(try look(atMirror: mirror, configuration)) }
         }
@@ -180,6 +181,33 @@ private struct Examination {
             findings.append(try finding(error, as: "snapshots"))
         }
         return (findings, repository)
+    }
+
+    /// Whether losing this host means losing the way in.
+    private func wayIn(
+        _ repository: Repository, _ place: RepositoryPlace, _ subjects: [Subject], _ configuration: Configuration?,
+        _ named: RepositoryPlace?
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        var covered: [WayIn.Covered] = []
+        var openers: [WayIn.Covered] = []
+        for source in configuration?.sources ?? [] {
+            var target = named
+            if target == nil, let configuration, let name = source.repository {
+                target = try context.place(of: name, in: configuration)
+            }
+            guard target == place else { continue }
+            covered += WayIn.Covered.paths(of: source)
+            openers += WayIn.Covered.openers(of: source)
+        }
+        covered += subjects.filter { $0.place == place && $0.source == nil }.compactMap { WayIn.Covered(url: $0.name) }
+        do throws(HoldfastError) {
+            return try WayIn(
+                opening: place.opening, variables: context.variables, isInherited: context.inheritedPassword != nil,
+                covered: covered, openers: openers
+            ).findings(repository)
+        } catch {
+            return [try finding(error, as: "way in")]
+        }
     }
 
     private func look(
