@@ -32,17 +32,28 @@ extension Drill {
             }
             record.measure(plan)
         }
-        for miss in recorder.record.misses { recorder.find("error", miss.object, miss.message) }
+        let misses = recorder.record.misses
+        for miss in misses { recorder.find("error", miss.object, miss.message) }
+        let isGood = misses.isEmpty && !recorder.hasUnkeptErrors && recorder.record.isGood
         recorder.update { record in
             record.finished = now
-            record.verdict = isInterrupted ? .interrupted : record.isGood ? .passed : .failed
+            record.verdict = isInterrupted ? .interrupted : isGood ? .passed : .failed
         }
         estimate(recorder)
+        recorder.shortenFacts()
     }
 
-    /// Leaves the record where it belongs, and forgets what was kept of it.
-    func leave(_ record: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
-        try journal.note(record)
+    /// Leaves the record where it belongs, and forgets what was kept of it. One that is too large is left without its
+    /// particulars: its verdict must not depend on what a row of a database holds.
+    func leave(_ whole: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
+        var record = whole
+        do throws(HoldfastError) {
+            try journal.note(record)
+        } catch {
+            guard error.code == .limitExceeded else { throw error }
+            record = whole.withoutParticulars(because: error.message)
+            try journal.note(record)
+        }
         let evidence = try settings.evidence.leave(record, repository)
         journal.end()
         return evidence
@@ -65,18 +76,18 @@ extension Drill {
         }
         for leftover in leftovers {
             var record = leftover.record
-            if record.verdict == .interrupted {
-                let phase = record.facts["phase"].map { " in the phase \($0)" } ?? ""
+            // Without a phase it came to its end, and only its evidence could not be left.
+            if record.verdict == .interrupted, let phase = record.facts["phase"] {
                 record.findings.append(
                     EvidenceFinding(
                         severity: "error", object: record.environment.target,
-                        message: "the drill ended without a word\(phase); the next one found that at "
+                        message: "the drill ended without a word in the phase \(phase); the next one found that at "
                             + "\(repository.clock.now())"))
                 record.environment.teardownAt = repository.clock.now()
             }
             var place = settings.evidence
             if case .file(let path) = place { place = .file("\(path)-\(record.id)") }
-            try place.leave(record, repository)
+            try place.leave(record, repository, isRepeated: true)
             leftover.journal.end()
             tell(.settled(record))
         }
@@ -109,11 +120,13 @@ extension EvidenceMember {
 extension SnapshotRecord {
     /// About what a restored copy takes with all that a server writes beside it.
     var scratchBytes: UInt64 {
+        // A record can say anything; no disk has an exbibyte, and a thousand of them can be added up.
+        let bytes = min(counts.bytes, 1 << 50)
         switch workload {
-        case PostgresWorkload.kind: return counts.bytes + counts.bytes / 20 + (128 << 20)
+        case PostgresWorkload.kind: return bytes + bytes / 20 + (128 << 20)
         // The dumps, and a cluster of them with its indexes and its log.
-        case DumpWorkload.kind: return counts.bytes * 4 + (256 << 20)
-        default: return counts.bytes + counts.bytes / 20 + (1 << 20)
+        case DumpWorkload.kind: return bytes * 4 + (256 << 20)
+        default: return bytes + bytes / 20 + (1 << 20)
         }
     }
 }
@@ -146,6 +159,29 @@ extension EvidenceRecord {
         guard tasks.count > 1, let schedule = try? PlanSchedule(tasks, workers: tasks.count) else { return }
         facts["plan.atOnce.seconds"] = schedule.total.tenths
         facts["plan.atOnce.path"] = schedule.criticalTasks.joined(separator: ", ")
+    }
+
+    /// What is left of a record that is too large to be kept: all that its verdict says, and figures, but no texts of
+    /// checks beyond their first words, no facts, and the findings that are errors.
+    func withoutParticulars(because reason: String) -> EvidenceRecord {
+        var record = self
+        let first = { (text: String) in String(String.UnicodeScalarView(text.unicodeScalars.prefix(60))) }
+        record.checks = record.checks.map { check in
+            var check = check
+            check.statement = first(check.statement)
+            check.expected = first(check.expected)
+            check.actual = first(check.actual)
+            return check
+        }
+        record.findings = record.findings.filter { $0.severity == "error" }.prefix(100).map { finding in
+            EvidenceFinding(
+                severity: finding.severity, object: first(finding.object), message: first(finding.message))
+        }
+        record.findings.append(
+            EvidenceFinding(severity: "error", object: "", message: "the record is shortened: \(first(reason))"))
+        record.facts = record.facts.filter { $0.key == "phase" }
+        for place in record.members.indices { record.members[place].facts = [:] }
+        return record
     }
 
     /// Objectives that were not kept.

@@ -82,7 +82,10 @@ package struct Drill {
         let scratch = try DrillScratch(recorder.record.id, in: settings.parent)
         let journal: DrillJournal
         do throws(HoldfastError) {
-            recorder.update { $0.environment.target = scratch.path }
+            recorder.update { record in
+                record.environment.target = scratch.path
+                record.facts["phase"] = "start"
+            }
             journal = try DrillJournal(recorder.record, of: repository.id, in: settings.journals)
         } catch {
             try? scratch.remove()

@@ -55,6 +55,11 @@ final class DrillJournal: Sendable {
         guard rename(fresh, path + Self.ending) == 0 else {
             throw HoldfastError.systemCall("rename", errno, on: fresh)
         }
+        let directory = open(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]), O_RDONLY | O_CLOEXEC)
+        defer { if directory >= 0 { close(directory) } }
+        guard directory >= 0, fsync(directory) == 0 else {
+            throw HoldfastError.systemCall("sync the directory of", errno, on: path)
+        }
     }
 
     /// The evidence is elsewhere now.
@@ -70,6 +75,18 @@ final class DrillJournal: Sendable {
                 throw HoldfastError.systemCall("make directory", errno, on: path)
             }
         }
+        guard isOurs(directory, S_IFDIR) else {
+            throw HoldfastError(
+                .accessDenied, "\(directory) belongs to another user, or others may write there",
+                hint: "What it holds becomes evidence: remove it, or set XDG_STATE_HOME to a directory of your own.")
+        }
+    }
+
+    /// Whether nobody else can have made or changed what is at `path`.
+    private static func isOurs(_ path: String, _ kind: mode_t) -> Bool {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return false }
+        return status.st_mode & S_IFMT == kind && status.st_uid == geteuid() && status.st_mode & 0o022 == 0
     }
 
     // MARK: After a crash
@@ -83,9 +100,11 @@ final class DrillJournal: Sendable {
     /// Drills of `repository` whose processes are gone, oldest first; nobody else gets them while these are kept.
     static func leftovers(of repository: RepositoryID, in directory: String) -> [Leftover] {
         var found: [Leftover] = []
+        guard isOurs(directory, S_IFDIR) else { return [] }
         for name in ScratchTree.names(in: directory).filter({ $0.hasSuffix(ending) }).sorted().prefix(mostLeftovers) {
             let path = "\(directory)/\(name.dropLast(ending.count))"
-            guard let journal = DrillJournal(leftover: path), journal.repository == repository,
+            guard isOurs(path + ending, S_IFREG), let journal = DrillJournal(leftover: path),
+                journal.repository == repository,
                 let file = try? EvidenceFiles.read(path + ending), case .draft(let draft) = file
             else { continue }
             found.append(Leftover(journal: journal, record: draft.record))

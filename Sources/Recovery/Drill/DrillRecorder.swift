@@ -18,6 +18,7 @@ package enum DrillEvent: Sendable {
 
 /// The one who writes the record. Thread: one at a time.
 final class DrillRecorder {
+    /// In bytes of UTF-8.
     private static let mostText = 4096
 
     private(set) var record: EvidenceRecord
@@ -25,6 +26,8 @@ final class DrillRecorder {
     private let origin: Duration
     private let tell: (DrillEvent) -> Void
     private var journal: DrillJournal?
+    /// Whether anything was found that is an error, or a check failed, although the record had no room for it.
+    private(set) var hasUnkeptErrors = false
 
     init(_ record: EvidenceRecord, clock: any Clock, tell: @escaping (DrillEvent) -> Void) {
         self.record = record
@@ -80,7 +83,10 @@ final class DrillRecorder {
 
     /// Adds a check; its id is made unique.
     func add(_ check: EvidenceCheck) {
-        guard record.checks.count < EvidenceRecord.maximumChecks else { return }
+        guard record.checks.count < EvidenceRecord.maximumChecks else {
+            if check.verdict != .passed, check.verdict != .skipped { hasUnkeptErrors = true }
+            return
+        }
         var check = check
         var number = 2
         let name = check.id
@@ -109,14 +115,37 @@ final class DrillRecorder {
     }
 
     func find(_ severity: String, _ object: String, _ message: String) {
-        guard record.findings.count < EvidenceRecord.maximumFindings else { return }
-        let finding = EvidenceFinding(severity: severity, object: Self.short(object), message: Self.short(message))
-        record.findings.append(finding)
+        let finding = EvidenceFinding(
+            severity: severity, object: Self.short(object, Self.mostText - 3), message: Self.short(message))
         tell(.found(finding))
+        if record.findings.count >= EvidenceRecord.maximumFindings {
+            guard severity == "error" else { return }
+            // An error takes the place of what is less.
+            guard let place = record.findings.lastIndex(where: { $0.severity != "error" }) else {
+                hasUnkeptErrors = true
+                return
+            }
+            record.findings.remove(at: place)
+        }
+        record.findings.append(finding)
+    }
+
+    /// Cuts facts that would not fit.
+    func shortenFacts() {
+        record.facts = record.facts.mapValues { Self.short($0) }
+        for place in record.members.indices {
+            record.members[place].facts = record.members[place].facts.mapValues { Self.short($0) }
+        }
     }
 
     /// A text that fits into a record; what was cut off is in the digest.
-    private static func short(_ text: String) -> String {
-        text.count <= mostText ? text : text.prefix(mostText) + "…"
+    private static func short(_ text: String, _ most: Int = mostText) -> String {
+        guard text.utf8.count > most else { return text }
+        // One Character can be of any length, so it is cut between scalars.
+        var end = text.utf8.index(text.startIndex, offsetBy: most)
+        while end > text.startIndex, end.samePosition(in: text.unicodeScalars) == nil {
+            end = text.utf8.index(before: end)
+        }
+        return String(text.unicodeScalars[..<end]) + "…"
     }
 }

@@ -69,13 +69,21 @@ package enum EvidencePlace: Sendable {
 
     /// Leaves the record.
     ///
+    /// - Parameter isRepeated: Whether another process may have left it before it died; the one that is there stays.
     /// - Durability: on return it is on stable storage.
     /// - Returns: its place in the chain; nil for a file.
     @discardableResult
-    package func leave(_ record: EvidenceRecord, _ repository: Repository) throws(HoldfastError) -> Evidence? {
+    package func leave(
+        _ record: EvidenceRecord, _ repository: Repository, isRepeated: Bool = false
+    ) throws(HoldfastError) -> Evidence? {
         switch self {
-        case .repository: return try repository.attest(record)
+        case .repository:
+            return isRepeated
+                ? try repository.attestOnce(record, origin: .witnessed) : try repository.attest(record)
         case .file(let path):
+            if isRepeated, case .draft(let draft)? = try? EvidenceFiles.read(path), draft.record.id == record.id {
+                return nil
+            }
             try EvidenceFiles.write(
                 try EvidenceDraft(repository: repository.id, record: record).encoded(), to: path)
             return nil

@@ -83,47 +83,77 @@ extension Repository {
         for (slot, numbers) in try evidenceNames().sorted(by: { $0.key < $1.key }) {
             for number in numbers.sorted() {
                 do throws(HoldfastError) {
-                    listing.evidence.append(try evidence(slot, number))
+                    let link = try evidence(slot, number)
+                    // Every one: the one that is known may have got another in its place and more on top.
+                    try environment.witness?.observe(link.head)
+                    listing.evidence.append(link)
                 } catch {
                     switch error.code {
-                    case .storeUnavailable, .accessDenied, .interrupted: throw error
+                    case .storeUnavailable, .accessDenied, .interrupted, .rollbackDetected: throw error
                     default: listing.damaged.append((ObjectNames.evidence(slot, number), error))
                     }
                 }
             }
-            if let last = listing.evidence.last, last.slot == slot { try environment.witness?.observe(last.head) }
         }
         return listing
     }
 
+    /// The digest of a link, whose number the store shows, as a head.
+    private func evidenceHead(_ slot: SlotID, _ number: UInt32) throws(HoldfastError) -> EvidenceHead {
+        EvidenceHead(slot: slot, number: number, digest: try evidenceObject(slot, number).parsed.digest)
+    }
+
+    /// Shows the witness the link that it knows of a chain, when there are newer ones on top.
+    private func observeKnownLink(of slot: SlotID, below newest: UInt32) throws(HoldfastError) {
+        guard let witness = environment.witness, let known = witness.evidenceHead(of: slot), known.number < newest
+        else { return }
+        try witness.observe(try evidenceHead(slot, known.number))
+    }
+
     /// The newest link of each chain, as snapshots keep it.
     ///
-    /// - Parameter knownBefore: What the source's previous snapshot knew: what is further than the store shows now is
-    ///   carried on, so that an end that was cut off is still known of when older snapshots are gone.
+    /// - Parameter knownBefore: What the source's previous snapshot knew: what the store does not show any more, or
+    ///   shows otherwise, is carried on, so that it is still known when older snapshots are gone.
     package func evidenceHeads(knownBefore: [EvidenceHead] = []) throws(HoldfastError) -> [EvidenceHead] {
         var heads: [SlotID: EvidenceHead] = [:]
         for (slot, numbers) in try evidenceNames() where keyring.roster[slot] != nil {
             guard let number = numbers.max() else { continue }
-            do throws(HoldfastError) {
-                let head = EvidenceHead(
-                    slot: slot, number: number, digest: try evidenceObject(slot, number).parsed.digest)
+            if let head = try sound({ () throws(HoldfastError) in
+                try observeKnownLink(of: slot, below: number)
+                return try evidenceHead(slot, number)
+            }) {
                 try environment.witness?.observe(head)
                 heads[slot] = head
-            } catch {
-                // A backup goes on; `check` tells the damage.
-                guard error.code == .corruptObject || error.code == .unsupportedFormat || error.code == .limitExceeded
-                else { throw error }
-                logger.warning("a link of evidence is damaged", metadata: ["error": "\(error)"])
             }
         }
-        for head in knownBefore {
-            let number = heads[head.slot]?.number ?? 0
-            if number >= head.number { continue }
+        // Anybody who may write can name slots in a snapshot; those of the roster are what there can be chains of.
+        for head in knownBefore where keyring.roster[head.slot] != nil {
+            let newest = heads[head.slot]
+            if let newest, newest.number == head.number, newest.digest == head.digest { continue }
+            if let newest, newest.number > head.number,
+                try sound({ () throws(HoldfastError) in try evidenceHead(head.slot, head.number) }) == head
+            {
+                continue
+            }
             let name = ObjectNames.evidence(head.slot, head.number)
-            logger.warning("evidence is gone or damaged", metadata: ["object": "\(name)"])
+            logger.warning("evidence is gone, damaged or another one", metadata: ["object": "\(name)"])
             heads[head.slot] = head
         }
         return Array(heads.values.sorted { $0.slot < $1.slot }.prefix(EvidenceHead.maximumCount))
+    }
+
+    /// What `body` reads; nil where it is damaged or gone. A backup goes on; `check` tells the damage.
+    private func sound(_ body: () throws(HoldfastError) -> EvidenceHead) throws(HoldfastError) -> EvidenceHead? {
+        do throws(HoldfastError) {
+            return try body()
+        } catch {
+            switch error.code {
+            case .corruptObject, .unsupportedFormat, .limitExceeded, .objectMissing:
+                logger.warning("a link of evidence is damaged", metadata: ["error": "\(error)"])
+                return nil
+            default: throw error
+            }
+        }
     }
 
     // MARK: - Writing
@@ -154,6 +184,7 @@ extension Repository {
             let newest = try evidenceNames()[slot]?.max() ?? 0
             var previous = Bytes32()
             if newest > 0 {
+                try observeKnownLink(of: slot, below: newest)
                 let head = try evidence(slot, newest)
                 try environment.witness?.observe(head.head)
                 if head.id == record.id, head.record == record { return head }
@@ -184,6 +215,20 @@ extension Repository {
         throw HoldfastError(
             .busy, "other processes with this key keep appending to its chain of evidence",
             hint: "Try again, or give each process a key of its own.", retry: .later)
+    }
+
+    /// Appends a record that another process may have appended before it died; the one that is there then stays.
+    ///
+    /// It looks at all links of this slot, where ``attest(_:origin:)`` looks at the newest.
+    ///
+    /// - Throws: as ``attest(_:origin:)``.
+    @discardableResult
+    package func attestOnce(_ record: EvidenceRecord, origin: EvidenceOrigin) throws(HoldfastError) -> Evidence {
+        try requireAttest()
+        if let known = try evidence().evidence.first(where: { $0.slot == keyring.slot && $0.id == record.id }) {
+            return known
+        }
+        return try attest(record, origin: origin)
     }
 
     /// Stores a record that came in a file and was signed by nobody.

@@ -203,6 +203,9 @@ package struct EvidenceObject: Sendable, Hashable {
             repository: repository, slot: slot, number: number, previous: previous, id: id, origin: origin,
             epoch: try reader.u32(), stored: Timestamp(nanoseconds: try reader.i64()),
             others: try EvidenceHead.list(from: &reader))
+        guard !object.others.contains(where: { $0.slot == slot }) else {
+            throw reader.corrupt("it tells of the chain that it is in")
+        }
         let salt = try reader.bytes32()
         let commitment = try reader.bytes32()
         let envelope = try Envelope(from: &reader)

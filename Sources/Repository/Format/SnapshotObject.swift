@@ -124,6 +124,7 @@ package struct SnapshotObject: Sendable {
         let id = SnapshotID(try reader.bytes16())
         let sequence = try reader.u64()
         // The next one counts on from it.
+        guard sequence > 0 else { throw reader.corrupt("its number is below the first") }
         guard sequence < .max else { throw reader.corrupt("its number is the last that there can be") }
         let previous = try reader.bytes32()
         let epoch = try reader.u32()

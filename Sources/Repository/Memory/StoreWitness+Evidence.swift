@@ -33,7 +33,11 @@ extension StoreWitness {
         return shown
     }
 
-    /// The newest link of a chain, which was read.
+    /// The newest link of a chain that is known.
+    func evidenceHead(of slot: SlotID) -> EvidenceHead? { state.withLock { $0.remembered.evidence[slot] } }
+
+    /// A link of a chain, which was read. Shown in the order of their numbers, links show also one that was replaced
+    /// below the newest.
     func observe(_ head: EvidenceHead) throws(HoldfastError) {
         let known = state.withLock { $0.remembered.evidence[head.slot] }
         if let known, known.number == head.number, known.digest != head.digest {
