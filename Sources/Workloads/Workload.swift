@@ -102,6 +102,8 @@ package struct WorkloadContext: Sendable {
     package var parent: SnapshotRecord?
     /// Look only, and leave source and target as they are.
     package var isDryRun = false
+    /// Is told how far a long look at a target is.
+    package var progress: Progress?
 
     package init(
         clock: any Clock, entropy: any Entropy, cancellation: Cancellation,

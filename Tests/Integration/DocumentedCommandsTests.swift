@@ -1,4 +1,5 @@
-// Runs the commands of README.md, the guide, DATABASES.md, DRILLS.md and the plan for a disaster as they stand there.
+// Runs the commands of README.md, the guide, DATABASES.md, DRILLS.md and the pages on operations as they stand there, with
+// the built program.
 
 import Foundation
 import Glibc
@@ -72,7 +73,10 @@ struct DocumentedCommands {
 struct DocumentedCommandsTests {
     @Test(
         "every command of the document does what the document says",
-        arguments: ["README.md", "docs/guide.md", "docs/DRILLS.md", "docs/operations/DISASTER_RECOVERY_PLAN.md"])
+        arguments: [
+            "README.md", "docs/guide.md", "docs/DRILLS.md", "docs/operations/INCIDENT_RESTORE.md",
+            "docs/operations/DISASTER_RECOVERY_PLAN.md",
+        ])
     func documented(name: String) throws {
         let result = try run(try script(of: name))
         #expect(result.status == 0, "\(result.output.suffix(4096))")

@@ -23,8 +23,9 @@ enum DrillText {
             let text = object + ShownText.line(finding.message)
             if finding.severity == "info" { output.remark("holdfast: note: \(text)") } else { output.warning(text) }
         case .settled(let record):
+            let what = record.kind == .drill ? "drill" : "restore"
             output.warning(
-                "the drill \(record.id) of \(record.started) was \(record.verdict) and left no evidence; "
+                "the \(what) \(record.id) of \(record.started) was \(record.verdict) and left no evidence; "
                     + "it has some now"
             )
         }

@@ -47,25 +47,39 @@ enum ProgressLine {
     ///
     /// - Parameter width: of the terminal, or nil for a plain line without a bar.
     static func text(_ values: Progress.Values, _ pace: Pace, width: Int?) -> String {
+        guard let width else { return line(values, pace, bar: nil, amounts: true, items: true) }
+        // What fits: the rate and the time that is left are worth more than the bar's length, files and sums.
+        let forms: [(bar: Int, amounts: Bool, items: Bool)] = [
+            (barWidth, true, true), (barWidth, true, false), (barWidth / 2, true, false), (barWidth / 2, false, false),
+            (0, false, false),
+        ]
+        for form in forms {
+            let text = line(values, pace, bar: form.bar, amounts: form.amounts, items: form.items)
+            if text.count < width { return text }
+        }
+        return String(line(values, pace, bar: 0, amounts: false, items: false).prefix(max(0, width - 1)))
+    }
+
+    private static func line(
+        _ values: Progress.Values, _ pace: Pace, bar: Int?, amounts: Bool, items: Bool
+    ) -> String {
         var parts = [name(of: values.phase)]
         if let fraction = fraction(of: values) {
             let percent = "\(Int(fraction * 100))%"
-            parts.append(width == nil ? percent : bar(fraction) + " " + percent)
+            parts.append(bar.map { $0 > 0 ? Self.bar(fraction, $0) + " " + percent : percent } ?? percent)
         }
-        if values.bytesDone > 0 || values.bytesTotal > 0 {
+        if amounts, values.bytesDone > 0 || values.bytesTotal > 0 {
             let done = ByteCount(values.bytesDone).description
             parts.append(values.bytesTotal > 0 ? "\(done) of \(ByteCount(values.bytesTotal))" : done)
         }
-        if values.itemsDone > 0 || values.itemsTotal > 0 {
+        if items, values.itemsDone > 0 || values.itemsTotal > 0 {
             parts.append(
                 values.itemsTotal > 0
                     ? "\(values.itemsDone) of \(values.itemsTotal) items" : "\(values.itemsDone) items")
         }
         if pace.bytesPerSecond >= 1 { parts.append("\(ByteCount(UInt64(pace.bytesPerSecond)))/s") }
         if let left = remaining(values, pace) { parts.append(clockText(left) + " left") }
-        let text = parts.joined(separator: "  ")
-        guard let width else { return text }
-        return String(text.prefix(max(0, width - 1)))
+        return parts.joined(separator: "  ")
     }
 
     /// What is done of the whole, 0 to 1; nil while the whole is not known.
@@ -87,9 +101,9 @@ enum ProgressLine {
             : time(values.itemsDone, values.itemsTotal, pace.itemsPerSecond)
     }
 
-    private static func bar(_ fraction: Double) -> String {
-        let filled = Int(fraction * Double(barWidth))
-        return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled) + "]"
+    private static func bar(_ fraction: Double, _ width: Int) -> String {
+        let filled = Int(fraction * Double(width))
+        return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled) + "]"
     }
 
     /// `0:07`, `12:30`, `3:05:00`.

@@ -58,6 +58,12 @@ struct RestoreReport: Encodable {
     let notes: [String]
     /// What the target's kind verified.
     let findings: [Finding]
+    /// The record of a restore in an incident.
+    let incident: EvidenceReport?
+    /// The record of the drill after it.
+    var drill: EvidenceReport?
+    /// The file with the record of the restore; nil when it is in the repository.
+    let evidenceFile: String?
 
     struct Finding: Encodable {
         let severity, subject, message: String
@@ -110,10 +116,15 @@ struct RestoreReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case schema, snapshot, isComplete, files, directories, others, hardLinks, bytesWritten, bytesAlreadyThere
         case bytesFetched, seconds, damagedCount, damaged, failureCount, failures, warnings, ownersNotSet
-        case socketsSkipped, notes, findings
+        case socketsSkipped, notes, findings, incident, drill, evidenceFile
     }
 
-    init(_ result: RestoreResult, _ findings: [WorkloadFinding], snapshot: SnapshotID, seconds: Double) {
+    init(
+        _ result: RestoreResult, _ findings: [WorkloadFinding], snapshot: SnapshotID, seconds: Double,
+        incident: EvidenceReport? = nil, evidenceFile: String? = nil
+    ) {
+        self.incident = incident
+        self.evidenceFile = evidenceFile
         self.snapshot = snapshot.description
         isComplete = result.isComplete
         files = result.files

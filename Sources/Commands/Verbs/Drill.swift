@@ -135,7 +135,7 @@ struct DrillVerb: ParsableCommand {
         _ plan: DrillPlan, _ repository: Repository, _ directory: String?, _ context: CommandContext
     ) throws(HoldfastError) -> DrillOutcome {
         var settings = DrillSettings(
-            evidence: evidence.map { .file(Host.absolutePath($0)) } ?? .repository, operator: Self.user,
+            evidence: evidence.map { .file(Host.absolutePath($0)) } ?? .repository, operator: Operator.name,
             host: Host.name,
             toolVersion: ToolVersion.current, threads: min(Restorer.maximumThreads, transfer.threads ?? Host.processors)
         )
@@ -160,9 +160,12 @@ struct DrillVerb: ParsableCommand {
         }
         return records.allSatisfy { $0.verdict == .passed } ? .success : .checkFailed
     }
+}
 
-    /// The name of the user who typed it.
-    private static var user: String {
+/// The user who typed a command.
+enum Operator {
+    /// The name, or the number of one who has none.
+    static var name: String {
         guard let entry = getpwuid(getuid()) else { return "\(getuid())" }
         return String(cString: entry.pointee.pw_name)
     }

@@ -32,7 +32,16 @@ struct RestoreVerb: ParsableCommand {
             with a database at the end of the URL that one. Errors of pg_restore and rows that are missing are told, \
             and the exit status is then 4.
 
+            In an incident --guide tells what can be recovered, what is lost and how long it takes, shows the plan, \
+            asks, restores, checks the result like a drill, and leaves signed evidence. --incident does the same \
+            without questions. Both end with status 4 when a check failed, and with 3 when the restore is good and \
+            its evidence could not be left.
+
             Examples:
+
+              holdfast restore --guide
+
+              holdfast restore latest:app --to sqlite:/srv/app/app.db --incident --failed-at 25m --reason 'ticket 4711'
 
               holdfast restore latest:shop --to command:
 
@@ -51,8 +60,8 @@ struct RestoreVerb: ParsableCommand {
     @OptionGroup var expected: ExpectedHeads
     @OptionGroup(title: "Transfer Options") var transfer: TransferOptions
 
-    @Argument(help: ArgumentHelp("The snapshot.", valueName: "snapshot"))
-    var snapshot: String
+    @Argument(help: ArgumentHelp("The snapshot; with --guide it may be left out.", valueName: "snapshot"))
+    var snapshot: String?
 
     @Argument(
         parsing: .postTerminator,
@@ -63,7 +72,7 @@ struct RestoreVerb: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Where to: \(WorkloadScheme.targetForms). The parent of PATH must exist.", valueName: "url"))
-    var to: TargetArgument
+    var to: TargetArgument?
 
     @Option(
         name: .long,
@@ -94,48 +103,81 @@ struct RestoreVerb: ParsableCommand {
     @Flag(name: .long, help: "Let all that is restored belong to the caller, also as root.")
     var noOwnership = false
 
+    @OptionGroup(title: "Incident Options") var incident: IncidentOptions
+
+    func validate() throws {
+        if incident.guide {
+            if global.json, !dryRun {
+                throw ValidationError("--guide is for people. Use --incident with --json, or add --dry-run.")
+            }
+            return
+        }
+        if snapshot == nil { throw ValidationError("Missing expected argument '<snapshot>'") }
+        if to == nil { throw ValidationError("Missing expected argument '--to <url>'") }
+    }
+
     func run() throws {
         try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
-            let selector = try SnapshotSelector(snapshot)
-            var workload = WorkloadOptions()
-            workload.tablespaces = try tablespaces()
-            try dump.apply(to: &workload, target: to.workload)
-            workload.restoresOwners = !noOwnership
-            let filter = try PathFilter(
-                include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
-            let repository = try context.openRepository(transfer)
-            try expected.verify(in: repository)
-            let session = try RestoreSession(repository, takesLease: !dryRun) {
-                (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
+            if incident.guide || (incident.incident && !dryRun) { return try GuidedRestore(self, context).run() }
+            guard let snapshot, let to else {
+                throw HoldfastError(.usage, "no snapshot or no target is named", hint: "Give SNAPSHOT and --to URL.")
             }
-            defer { session.close() }
-            workload.command = try takers(of: session, context)
-            let threads = min(Restorer.maximumThreads, transfer.threads ?? Host.processors)
-            if dryRun {
-                let plan = try context.withProgress { (progress) throws(HoldfastError) in
-                    progress.enter(.planning)
-                    return try session.plan(to: to.workload(workload), filter: filter)
-                }
-                try report(plan, threads: threads, to: context.output)
-                return plan.missing == 0 ? .success : .failed
-            }
-            let started = context.clock.uptime()
-            let (result, findings) = try context.withProgress { (progress) throws(HoldfastError) in
-                progress.enter(.planning)
-                let options = Restorer.writerOptions(ownership: !noOwnership)
-                return try session.restore(
-                    to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
-            }
-            for finding in findings { Self.show(finding, on: context.output) }
-            try report(
-                result, session, findings, seconds: (context.clock.uptime() - started).inSeconds, to: context.output)
-            guard result.isComplete else { return .failed }
-            return findings.contains { $0.severity == .error } ? .checkFailed : .success
+            return try restore(try SnapshotSelector(snapshot), to, context)
         }
     }
 
+    private func restore(
+        _ selector: SnapshotSelector, _ to: TargetArgument, _ context: CommandContext
+    ) throws(HoldfastError) -> ExitStatus {
+        var workload = try options(of: to)
+        let filter = try filter()
+        let repository = try context.openRepository(transfer)
+        try expected.verify(in: repository)
+        let session = try RestoreSession(repository, takesLease: !dryRun) {
+            (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
+        }
+        defer { session.close() }
+        workload.command = try takers(for: to, of: session.snapshot, context)
+        if dryRun {
+            let plan = try context.withProgress { (progress) throws(HoldfastError) in
+                progress.enter(.planning)
+                return try session.plan(to: to.workload(workload), filter: filter)
+            }
+            try report(plan, threads: threads, to: context.output)
+            return plan.missing == 0 ? .success : .failed
+        }
+        let started = context.clock.uptime()
+        let (result, findings) = try context.withProgress { (progress) throws(HoldfastError) in
+            progress.enter(.planning)
+            let options = Restorer.writerOptions(ownership: !noOwnership)
+            return try session.restore(
+                to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
+        }
+        for finding in findings { Self.show(finding, on: context.output) }
+        let seconds = (context.clock.uptime() - started).inSeconds
+        try show(result, of: session.snapshot.id, seconds: seconds, on: context.output)
+        try context.output.json(RestoreReport(result, findings, snapshot: session.snapshot.id, seconds: seconds))
+        guard result.isComplete else { return .failed }
+        return findings.contains { $0.severity == .error } ? .checkFailed : .success
+    }
+
+    var threads: Int { min(Restorer.maximumThreads, transfer.threads ?? Host.processors) }
+
+    func filter() throws(HoldfastError) -> PathFilter {
+        try PathFilter(include: include.map { Array($0.utf8) }, exclude: exclude.map { Array($0.utf8) })
+    }
+
+    /// What the options say of a target, its command apart.
+    func options(of to: TargetArgument) throws(HoldfastError) -> WorkloadOptions {
+        var workload = WorkloadOptions()
+        workload.tablespaces = try tablespaces(of: to)
+        try dump.apply(to: &workload, target: to.workload)
+        workload.restoresOwners = !noOwnership
+        return workload
+    }
+
     /// Directories of tablespaces by those at the source.
-    private func tablespaces() throws(HoldfastError) -> [String: String] {
+    private func tablespaces(of to: TargetArgument) throws(HoldfastError) -> [String: String] {
         var places: [String: String] = [:]
         for text in tablespace {
             let parts = text.split(separator: "=", maxSplits: 1).map { String($0) }
@@ -152,7 +194,9 @@ struct RestoreVerb: ParsableCommand {
     }
 
     /// The command that takes the stream; empty when the target is none.
-    private func takers(of session: RestoreSession, _ context: CommandContext) throws(HoldfastError) -> [String] {
+    func takers(
+        for to: TargetArgument, of snapshot: Snapshot, _ context: CommandContext
+    ) throws(HoldfastError) -> [String] {
         guard let target = to.workload as? CommandTarget else {
             guard command.isEmpty else {
                 throw HoldfastError(.usage, "a command goes with --to command:", hint: "Leave it out.")
@@ -166,7 +210,7 @@ struct RestoreVerb: ParsableCommand {
             }
             return command
         }
-        let name = target.source.isEmpty ? try session.snapshot.readableRecord().source : target.source
+        let name = target.source.isEmpty ? try snapshot.readableRecord().source : target.source
         guard let configuration = try context.configuration() else {
             throw HoldfastError(
                 .usage, "there is no configuration file that says how `\(name)` is restored",
@@ -184,26 +228,21 @@ struct RestoreVerb: ParsableCommand {
     private func report(_ plan: RestorePlan, threads: Int, to output: Output) throws(HoldfastError) {
         let expected = plan.expectedTime(threads: threads)
         try output.line("snapshot  \(plan.snapshot)")
-        try output.line("files     \(plan.files), directories \(plan.directories), others \(plan.others)")
-        try output.line("content   \(ByteCount(plan.bytes)), of it \(ByteCount(plan.zeroBytes)) zeros")
-        try output.line("there     \(ByteCount(plan.bytesAlreadyThere))")
-        try output.line("to write  \(ByteCount(plan.bytesToWrite))")
-        try output.line(
-            "to fetch  \(ByteCount(plan.bytesToFetch)) in \(plan.chunks) chunks of \(plan.packs.count) packs")
+        for line in plan.lines { try output.line(line) }
         if let expected { try output.line("expected  \(RestoreTime.text(expected.inSeconds))") }
         if plan.missing > 0 { output.warning("\(plan.missing) pieces are in no pack, or their lists are damaged") }
         try output.line("dry run: nothing was written")
         try output.json(RestorePlanReport(plan, expected: expected?.inSeconds))
     }
 
-    private static func show(_ finding: WorkloadFinding, on output: Output) {
+    static func show(_ finding: WorkloadFinding, on output: Output) {
         let text = "\(finding.subject): \(ShownText.line(finding.message))"
         if finding.severity == .good { output.remark("holdfast: note: \(text)") } else { output.warning(text) }
     }
 
-    private func report(
-        _ result: RestoreResult, _ session: RestoreSession, _ findings: [WorkloadFinding], seconds: Double,
-        to output: Output
+    /// What came of a restore, in words.
+    func show(
+        _ result: RestoreResult, of snapshot: SnapshotID, seconds: Double, on output: Output
     ) throws(HoldfastError) {
         for damaged in result.damaged.prefix(100) {
             let parts = damaged.parts.prefix(8).map { part in
@@ -225,7 +264,7 @@ struct RestoreVerb: ParsableCommand {
         let owners = result.report.ownersNotSet
         if owners > 0, !noOwnership { output.remark("holdfast: note: \(owners) owners were not set, only root may") }
         let others = result.others + result.hardLinks
-        try output.line("snapshot  \(session.snapshot.id)")
+        try output.line("snapshot  \(snapshot)")
         try output.line("files     \(result.files), directories \(result.directories), others \(others)")
         try output.line("written   \(ByteCount(result.bytesWritten))")
         try output.line("there     \(ByteCount(result.bytesAlreadyThere))")
@@ -233,7 +272,19 @@ struct RestoreVerb: ParsableCommand {
         try output.line("time      \(RestoreTime.text(seconds))")
         if result.damagedCount > 0 { try output.line("damaged   \(result.damagedCount) paths") }
         if result.failureCount > 0 { try output.line("failed    \(result.failureCount) paths") }
-        try output.json(RestoreReport(result, findings, snapshot: session.snapshot.id, seconds: seconds))
+    }
+}
+
+extension RestorePlan {
+    /// The sums, as both a dry run and the guide tell them.
+    var lines: [String] {
+        [
+            "files     \(files), directories \(directories), others \(others)",
+            "content   \(ByteCount(bytes)), of it \(ByteCount(zeroBytes)) zeros",
+            "there     \(ByteCount(bytesAlreadyThere))",
+            "to write  \(ByteCount(bytesToWrite))",
+            "to fetch  \(ByteCount(bytesToFetch)) in \(chunks) chunks of \(packs.count) packs",
+        ]
     }
 }
 

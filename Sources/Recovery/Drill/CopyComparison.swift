@@ -23,13 +23,17 @@ final class CopyComparison {
 
     private let session: RestoreSession
     private let cancellation: Cancellation
+    private let progress: Progress
     private let hash: KeyedHash
     private let buffer: UnsafeMutableRawBufferPointer
     private var levels: [OwnedDescriptor?] = []
 
-    init(_ session: RestoreSession, cancellation: Cancellation) throws(HoldfastError) {
+    init(
+        _ session: RestoreSession, cancellation: Cancellation, progress: Progress = Progress()
+    ) throws(HoldfastError) {
         self.session = session
         self.cancellation = cancellation
+        self.progress = progress
         hash = KeyedHash(key: try session.repository.keyring.key(.dataID))
         buffer = .allocate(byteCount: Int(PackContents.maximumRaw), alignment: 16)
     }
@@ -55,6 +59,19 @@ final class CopyComparison {
             }
             return true
         }
+        levels = []
+    }
+
+    /// Compares the file at `path`, whatever it is called, with a root that is a file.
+    ///
+    /// - Throws: as ``run(_:_:filter:)``.
+    func run(file path: String, _ placed: PlacedRoot) throws(HoldfastError) {
+        let slash = path.lastIndex(of: "/") ?? path.startIndex
+        let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+        let base = holdfast_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0)
+        levels = [base >= 0 ? OwnedDescriptor(base) : nil]
+        let name = Array(path[slash...].utf8.drop { $0 == UInt8(ascii: "/") })
+        try compare([name], placed.root.entry, try session.repository.makeTree(session.index))
         levels = []
     }
 
@@ -117,6 +134,7 @@ final class CopyComparison {
                 guard holds(file.number, piece, at: offset) else {
                     return differs(parts, "other bytes from \(offset) on than in the snapshot")
                 }
+                progress.add(bytes: Int(clamping: piece.length))
             }
         }
     }

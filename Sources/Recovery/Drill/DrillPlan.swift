@@ -15,6 +15,8 @@ package enum PointChoice: Sendable, Hashable {
     case worstReplay
     /// The newest that is consistent as of this instant or an earlier one.
     case time(Timestamp)
+    /// This one, for those who have chosen already.
+    case snapshot(SnapshotID)
 
     package static let form = "latest, random, oldest, worst-replay or a time with its zone"
 
@@ -39,6 +41,7 @@ package enum PointChoice: Sendable, Hashable {
         case .oldest: "oldest"
         case .worstReplay: "worst-replay"
         case .time: "time"
+        case .snapshot: "given"
         }
     }
 }

@@ -43,6 +43,13 @@ struct PointSelection {
         case .worstReplay:
             let most = points.map { Self.logBytes($0.record) ?? 0 }.max() ?? 0
             return try newest(of: points.filter { (Self.logBytes($0.record) ?? 0) == most })
+        case .snapshot(let id):
+            guard let found = points.first(where: { $0.snapshot.id == id }) else {
+                throw HoldfastError(
+                    .snapshotNotFound, "snapshot \(id) is none of \(source), or is gone",
+                    hint: "`holdfast snapshots` lists what there is.")
+            }
+            return found.snapshot
         case .time(let instant):
             let before = points.filter { $0.record.consistentAsOf <= instant }
             guard let found = before.max(by: { $0.record.consistentAsOf < $1.record.consistentAsOf }) else {

@@ -103,36 +103,14 @@ final class SystemDrill {
             member.storedBytes = reading.bytes
             member.logBytes = PointSelection.logBytes(record)
         }
-        try judge(result)
-        for finding in findings where finding.severity != .good { note(finding) }
+        hasDamagedObjects = result.damagedCount > 0
+        try checks.judge(result)
+        for finding in findings where finding.severity != .good { checks.note(finding) }
         copy = RestoredCopy(record: record, places: places(at: data))
         return restored
     }
 
     private func tellEntered(_ phase: RecoveryPhase) { shared.tell(.entered(phase, member: name)) }
-
-    /// - Throws: `.checkFailed` when not all was restored; what is damaged is in the findings by the objects' names.
-    private func judge(_ result: RestoreResult) throws(HoldfastError) {
-        var objects: [String] = []
-        for damaged in result.damaged.prefix(20) {
-            for part in damaged.parts.prefix(4) {
-                guard let pack = part.pack else { continue }
-                let object = ObjectNames.pack(pack).path
-                if !objects.contains(object) { objects.append(object) }
-            }
-            recorder.find(
-                "error", objects.last ?? name, "\(printablePath(damaged.path)) is damaged: \(damaged.error.message)")
-        }
-        for failure in result.failures.prefix(20) {
-            recorder.find("error", name, "\(printablePath(failure.path)): \(failure.error.message)")
-        }
-        hasDamagedObjects = result.damagedCount > 0
-        guard !result.isComplete else { return }
-        let named = objects.isEmpty ? "" : "; damaged: \(objects.joined(separator: ", "))"
-        throw HoldfastError(
-            .checkFailed, "\(result.damagedCount + result.failureCount) paths could not be restored\(named)",
-            hint: "Run `holdfast check --read-data`, and repair from a mirror.")
-    }
 
     private func startServer(_ workload: any Workload) throws(HoldfastError) {
         guard let copy else { return }
@@ -143,7 +121,7 @@ final class SystemDrill {
         } catch {
             // What was found before the server was started is not lost with it.
             for (key, value) in error.context where key == PostgresScratch.manifestContext {
-                add(WorkloadFinding(.error, key, value), from: start)
+                checks.add(WorkloadFinding(.error, key, value), from: start)
             }
             throw error
         }
@@ -155,7 +133,6 @@ final class SystemDrill {
     /// the server's manifest, so that only the manifest itself is held to the snapshot here.
     private func compare() throws(HoldfastError) {
         guard let data, let session else { return }
-        let start = shared.clock.uptime()
         var filter = PathFilter()
         var layout = SnapshotLayout(record.roots)
         if record.workload == PostgresWorkload.kind {
@@ -164,20 +141,17 @@ final class SystemDrill {
             layout = SnapshotLayout(record.roots.filter { $0.path == PostgresWorkload.rootPath })
         }
         let right = older == nil ? session : session.of(snapshot)
-        let comparison = try CopyComparison(right, cancellation: shared.watch.cancellation)
-        try shared.guarded { () throws(HoldfastError) in try comparison.run(data, layout, filter: filter) }
-        let same = "\(comparison.files) files of \(ByteCount(comparison.bytes)) as in the snapshot"
-        let differences = comparison.named.joined(separator: "; ")
-        recorder.add(
-            "\(name)/contents", name, kind: "contents", statement: "every byte of the copy against the snapshot",
-            expected: same,
-            actual: comparison.isSame ? same : "\(comparison.differing) differ: \(differences)",
-            comparison.isSame ? .passed : .failed, output: Array((same + differences).utf8), from: start)
-        for flag in record.flags {
-            recorder.add(
-                "\(name)/snapshot", name, kind: "contents", statement: "the snapshot is whole", expected: "whole",
-                actual: flag, .failed, output: Array(flag.utf8), from: start)
+        try shared.guarded { () throws(HoldfastError) in
+            try checks.compare(
+                right, .tree(data, layout, filter), expected: filter.isEmpty ? record.counts.bytes : 0)
         }
+        checks.judgeFlags()
+    }
+
+    private var checks: CopyCheck {
+        CopyCheck(
+            name: name, record: record, recorder: recorder, clock: shared.clock,
+            cancellation: shared.watch.cancellation, progress: shared.progress)
     }
 
     private func validateCopy(_ workload: any Workload) throws(HoldfastError) {
@@ -189,30 +163,8 @@ final class SystemDrill {
         let findings = try shared.guarded { () throws(HoldfastError) in
             try workload.check(copy, scratch: scratch, context)
         }
-        for finding in findings { add(finding, from: start) }
+        for finding in findings { checks.add(finding, from: start) }
         for check in system.checks { try PlanCheck(check, shared).run(over: self) }
-    }
-
-    private static let aboutContents: Set<String> = ["rows", "schema", "globals", "contents", "files", "identity"]
-
-    private func add(_ finding: WorkloadFinding, from start: Duration) {
-        // What could not be looked at is no pass.
-        let verdict: EvidenceCheckVerdict =
-            switch finding.severity {
-            case .good: .passed
-            case .warning: .skipped
-            case .error: .failed
-            }
-        recorder.add(
-            "\(name)/\(finding.subject)", name,
-            kind: Self.aboutContents.contains(finding.subject) ? "contents" : "engine",
-            statement: finding.subject, expected: "sound", actual: finding.message, verdict,
-            output: Array(finding.message.utf8), from: start)
-        if finding.severity == .warning { note(finding) }
-    }
-
-    private func note(_ finding: WorkloadFinding) {
-        recorder.find("\(finding.severity)", name, "\(finding.subject): \(finding.message)")
     }
 
     // MARK: Targets
@@ -248,12 +200,7 @@ final class SystemDrill {
             }
             return places
         }
-        var places: [[UInt8]: String] = [:]
-        for placed in SnapshotLayout(record.roots).roots {
-            let below = placed.place.map { "/" + String(decoding: $0, as: UTF8.self) }.joined()
-            places[placed.root.path] = data + below
-        }
-        return places
+        return SnapshotLayout(record.roots).places(below: data)
     }
 
     // MARK: End

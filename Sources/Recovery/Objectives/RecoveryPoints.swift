@@ -133,7 +133,7 @@ package struct RecoveryPoints: Sendable {
                 guard let snapshot = member.snapshot else { continue }
                 let damage = member.facts[PointDamage.fact].flatMap { PointDamage(rawValue: $0) }
                 // A member can pass in a drill in which another failed.
-                let isProof = member.verdict == .passed && record.verdict != .interrupted
+                let isProof = member.verdict == .passed && record.verdict != .interrupted && member.provesSnapshot
                 guard isProof || damage != nil else { continue }
                 standings[EvidencePoint(id: snapshot.id, digest: snapshot.digest), default: PointStanding()].add(
                     PointStanding.Verdict(

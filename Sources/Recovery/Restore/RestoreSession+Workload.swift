@@ -16,7 +16,8 @@ extension RestoreSession {
         progress: Progress = Progress()
     ) throws(HoldfastError) -> (result: RestoreResult, findings: [WorkloadFinding]) {
         let record = try snapshot.readableRecord()
-        let context = context
+        var context = context
+        context.progress = progress
         let stage = try stage(in: workload, filter, context)
         var result = RestoreResult()
         var findings: [WorkloadFinding] = []
@@ -107,6 +108,7 @@ extension RestoreSession {
         let stage = try stage(in: workload, filter, context)
         // A receiver takes all, whatever it holds.
         if stage.receiver != nil { return try plan(filter: filter) }
+        if !stage.streams.isEmpty { return try plan(filter: try Self.filter(for: stage.streams)) }
         let record = try snapshot.readableRecord()
         var whole: RestorePlan?
         for part in stage.parts {
@@ -117,6 +119,15 @@ extension RestoreSession {
         }
         guard let whole else { throw HoldfastError(.corruptObject, "the snapshot has no roots") }
         return whole
+    }
+
+    /// Takes the paths of the streams, whatever letters are in them, and nothing else.
+    private static func filter(for streams: [RestoreStage.Stream]) throws(HoldfastError) -> PathFilter {
+        let special = Array("\\*?[]".utf8)
+        let patterns = streams.map { stream in
+            [UInt8(ascii: "/")] + joinedPath(stream.path).flatMap { special.contains($0) ? [special[0], $0] : [$0] }
+        }
+        return try PathFilter(include: patterns, exclude: [])
     }
 
     private func layout(of part: RestoreStage.Part, _ record: SnapshotRecord) throws(HoldfastError) -> SnapshotLayout {

@@ -44,6 +44,16 @@ package struct SnapshotLayout: Sendable, Hashable {
         overlaps = Self.nested(placed)
     }
 
+    /// Where each root stands when all are restored into `directory`, by the roots' paths.
+    func places(below directory: String) -> [[UInt8]: String] {
+        var places: [[UInt8]: String] = [:]
+        for placed in roots {
+            let below = placed.place.map { "/" + String(decoding: $0, as: UTF8.self) }.joined()
+            places[placed.root.path] = directory + below
+        }
+        return places
+    }
+
     private static func nested(_ placed: [PlacedRoot]) -> Bool {
         let sorted = placed.map(\.place).sorted { a, b in a.lexicographicallyPrecedes(b, by: before) }
         // In this order whatever lies within a place comes right after it.

@@ -154,6 +154,10 @@ package struct EvidenceMember: Sendable, Hashable {
         self.selection = selection
         self.verdict = verdict
     }
+
+    /// Whether its verdict is about all of the snapshot. A restore of a part, and one into a program that nobody could
+    /// look into, say in the fact `proves` that they show less.
+    package var provesSnapshot: Bool { facts["proves"] == nil }
 }
 
 /// A check with all that is needed to judge it again.

@@ -42,6 +42,12 @@ package struct DumpWorkload: Workload {
 
     package var capabilities: WorkloadCapabilities { Self.capabilities }
 
+    /// Whether a restore of this snapshot brings all of it back: not one database of several, and not single tables.
+    package func takesAll(of record: SnapshotRecord) -> Bool {
+        guard options.tables.isEmpty, options.database == nil else { return false }
+        return (try? address())?.database == nil || record.dumps.count == 1
+    }
+
     func address() throws(HoldfastError) -> PostgresAddress { try target.get() }
 
     /// A session with the database `name`, or with the one that is there for such.

@@ -29,6 +29,9 @@ struct ManifestVerification: Sendable {
         let files = manifest.files
         let cancellation = context.cancellation
         let directory = directory
+        let progress = context.progress
+        progress?.enter(
+            .validating, bytesTotal: files.reduce(0) { $0 &+ $1.size }, itemsTotal: UInt64(files.count))
         withThreads(threads) { _ in
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferBytes, alignment: 4096)
             defer { buffer.deallocate() }
@@ -37,7 +40,7 @@ struct ManifestVerification: Sendable {
                 guard place < files.count, failure.withLock({ $0 }) == nil else { return }
                 do throws(HoldfastError) {
                     try cancellation.check()
-                    try Self.verify(files[place], in: directory, buffer)
+                    try Self.verify(files[place], in: directory, buffer, progress)
                 } catch {
                     failure.withLock { if $0 == nil || place < $0?.place ?? 0 { $0 = (place, error) } }
                 }
@@ -48,7 +51,8 @@ struct ManifestVerification: Sendable {
     }
 
     private static func verify(
-        _ file: BackupManifest.File, in directory: String, _ buffer: UnsafeMutableRawBufferPointer
+        _ file: BackupManifest.File, in directory: String, _ buffer: UnsafeMutableRawBufferPointer,
+        _ progress: Progress?
     ) throws(HoldfastError) {
         let path = Array(directory.utf8) + [UInt8(ascii: "/")] + file.path
         let number = withCString(path) { holdfast_openat(AT_FDCWD, $0, O_RDONLY, 0) }
@@ -62,6 +66,7 @@ struct ManifestVerification: Sendable {
             guard count >= 0 else { throw differs(file, "cannot be read: \(describeErrno(error))") }
             if count == 0 { break }
             size += UInt64(count)
+            progress?.add(bytes: count)
             let bytes = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             if let hash { hash.update(bytes) } else { sum = crc32c(bytes, after: sum) }
         }
@@ -74,6 +79,7 @@ struct ManifestVerification: Sendable {
         default: return
         }
         guard found == file.checksum?.lowercased() else { throw differs(file, "has other content") }
+        progress?.add(items: 1)
     }
 
     private static func differs(_ file: BackupManifest.File, _ what: String) -> HoldfastError {

@@ -22,7 +22,7 @@ package struct PgdataWorkload: Workload {
         return capabilities
     }
 
-    let path: String
+    package let path: String
     private let tablespaces: [String: String]
 
     /// - Parameter options: Its `tablespaces` say where tablespaces go, by their place at the source; the others go

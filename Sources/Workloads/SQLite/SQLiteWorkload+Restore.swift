@@ -35,7 +35,7 @@ extension SQLiteWorkload {
     }
 
     /// The snapshot's only database, or the one of several that is called as the target.
-    private func chosenRoot(of record: SnapshotRecord) throws(HoldfastError) -> [UInt8] {
+    package func chosenRoot(of record: SnapshotRecord) throws(HoldfastError) -> [UInt8] {
         guard record.workload == Self.kind else {
             throw HoldfastError(
                 .usage, "the snapshot is of \(record.workload):, not of a SQLite database",
