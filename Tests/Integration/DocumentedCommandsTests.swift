@@ -1,5 +1,5 @@
-// Runs the commands of README.md, the guide, DATABASES.md, DRILLS.md and the pages on operations as they stand there, with
-// the built program.
+// Runs the commands of README.md, the guide, DATABASES.md, DRILLS.md and the pages on operations as they stand there,
+// with the built program.
 
 import Foundation
 import Glibc

@@ -200,7 +200,10 @@ struct DrillPostgresTests {
         #expect(drill.leftovers.count == 1)
         let next = try drill("shop")
         #expect(next.result.status == 0, "\(next.result.errors)")
-        #expect(drill.leftovers.isEmpty && drill.journals.isEmpty && servers(below: drill.scratch).isEmpty)
+        #expect(drill.leftovers.isEmpty && drill.journals.isEmpty)
+        // A backend that is in the middle of something ends a moment after its server.
+        for _ in 0..<600 where !servers(below: drill.scratch).isEmpty { pause(.milliseconds(50)) }
+        #expect(servers(below: drill.scratch).isEmpty)
         let list = try #require(try drill.run("evidence", "list", "--json").json()["evidence"] as? [[String: Any]])
         #expect(Set(list.compactMap { $0["verdict"] as? String }) == ["interrupted", "passed"])
         let interrupted = try #require(list.first { $0["verdict"] as? String == "interrupted" }?["id"] as? String)

@@ -81,8 +81,12 @@ struct RecoveryKeyInputTests {
         #expect(verify.waits(for: "line 1 of the recovery key: "))
         verify.type("1: \(lines[0].lowercased())\n")
         #expect(verify.waits(for: "line 2 of the recovery key: "))
+        #expect(!lines.contains { verify.shown.contains($0) })
+        verify.clear()
         verify.type(lines[2] + "\n")
         #expect(verify.waits(for: "line 2 has a mistake; type it again"))
+        // What is typed before the question is asked again is dropped, so that nothing of it shows.
+        #expect(verify.waits(for: "line 2 of the recovery key: "))
         verify.type(lines[1] + "\n")
         #expect(verify.waits(for: "line 3 of the recovery key: "))
         verify.type(lines[2] + "\n")
