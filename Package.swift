@@ -52,7 +52,10 @@ let package = Package(
         library(
             "Workloads",
             ["Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository"]),
-        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", yams]),
+        library("Scheduling", ["Primitives", "Sealing"]),
+        library(
+            "Configuration",
+            ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", yams]),
         library(
             "Recovery",
             [
@@ -63,7 +66,7 @@ let package = Package(
             "Commands",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
-                "Workloads", "Recovery",
+                "Workloads", "Scheduling", "Recovery",
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
@@ -80,7 +83,7 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
-                "Recovery", "TestSupport", logging,
+                "Scheduling", "Recovery", "TestSupport", logging,
             ],
             swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
@@ -89,9 +92,10 @@ let package = Package(
         tests("ChunkingTests", ["Primitives", "Chunking", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
+        tests("SchedulingTests", ["Primitives", "Scheduling", "TestSupport"]),
         tests(
             "ConfigurationTests",
-            ["Primitives", "Compression", "Repository", "Workloads", "Configuration", "TestSupport"]),
+            ["Primitives", "Compression", "Repository", "Workloads", "Scheduling", "Configuration", "TestSupport"]),
         tests("WorkloadsTests", ["Primitives", "Sealing", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",

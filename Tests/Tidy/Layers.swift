@@ -15,20 +15,23 @@ enum Layers {
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
             "CPostgres", "CSQLite", "Logging",
         ],
-        "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Yams"],
+        "Scheduling": ["Primitives", "Sealing"],
+        "Configuration": [
+            "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", "Yams",
+        ],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "CLinux",
             "CArchive", "Logging",
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
-            "Workloads", "Recovery", "ArgumentParser", "Logging",
+            "Workloads", "Scheduling", "Recovery", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
         "Benchmarks": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
-            "CLinux", "TestSupport", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Scheduling",
+            "Recovery", "CLinux", "TestSupport", "Logging",
         ],
         "Fuzzing": [
             "Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "TestSupport",
