@@ -187,7 +187,7 @@ package struct CalendarExpression: Sendable, Hashable {
 
     /// Years of two digits are 1970 to 2069.
     private static func value(_ text: Substring, _ kind: FieldKind) throws(HoldfastError) -> Int64 {
-        if kind.range.lowerBound == 1970, text.utf8.count == 2, let short = Int64(text), short >= 0 {
+        if kind.range.lowerBound == 1970, text.utf8.count == 2, text.first != "+", let short = Int64(text), short >= 0 {
             return short < 70 ? 2000 + short : 1900 + short
         }
         return try kind.number(text)

@@ -40,8 +40,7 @@ package enum CronExpression {
         }
         guard (5...6).contains(pieces.count) else {
             throw ScheduleText.refused(
-                "there are \(pieces.count) fields; write MINUTE HOUR DAY MONTH WEEKDAY, with SECOND before them if wanted"
-            )
+                "there are \(pieces.count) fields, not five: MINUTE HOUR DAY MONTH WEEKDAY, or six with SECOND first")
         }
         var fields = CalendarFields()
         if pieces.count == 6 { fields.seconds = try bits(pieces.removeFirst(), .second) }
