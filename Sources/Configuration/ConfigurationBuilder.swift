@@ -216,8 +216,13 @@ struct ConfigurationBuilder {
         return .file(path: path.hasPrefix("/") ? path : "\(directory)/\(path)")
     }
 
-    /// A location whose relative path goes from the file's directory.
-    private func absolute(_ location: String) -> String {
+    private func absolute(_ location: String) -> String { StoreAddress.absolute(location, from: directory) }
+}
+
+/// Where a repository or a copy is.
+enum StoreAddress {
+    /// A location whose relative path goes from `directory`.
+    static func absolute(_ location: String, from directory: String) -> String {
         let (scheme, path) = location.hasPrefix("dir:") ? ("dir:", String(location.dropFirst(4))) : ("", location)
         return path.hasPrefix("/") || path.hasPrefix("file:") ? location : "\(scheme)\(directory)/\(path)"
     }

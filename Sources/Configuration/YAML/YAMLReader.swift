@@ -46,7 +46,9 @@ enum YAMLReader {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let words = [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
-            return Problem(position: position(mark), message: "not valid YAML: \(words)")
+            // Calendars, cron expressions and patterns begin with it.
+            let remedy = words.contains("scanning an alias") ? "; \(AliasScan.quotes)" : ""
+            return Problem(position: position(mark), message: "not valid YAML: \(words)\(remedy)")
         case .reader(let problem, let offset, _, let yaml):
             let before = yaml.prefix(offset ?? 0)
             let line = before.split(separator: "\n", omittingEmptySubsequences: false)
@@ -127,6 +129,8 @@ enum YAMLReader {
 /// may not have such keys, nor flow mappings, in which every word is a key. The scan knows no quotes and so sees
 /// rather too much.
 enum AliasScan {
+    static let quotes = "a text that begins with `*` stands in quotes"
+
     static func problem(_ bytes: [UInt8]) -> Problem? {
         let aliases = bytes.indices.filter { isAlias(bytes, $0) }
         guard let first = aliases.first else { return nil }
@@ -138,6 +142,7 @@ enum AliasScan {
             return problem(at: index, "more than \(YAMLReader.maximumAliases) aliases")
         }
         for index in aliases {
+            if "-:,".utf8.contains(bytes[index + 1]) { return problem(at: index, quotes) }
             let end =
                 bytes[index...].firstIndex { isBlank($0) || ",]}".utf8.contains($0) || $0 == 0x0A } ?? bytes.endIndex
             if isBeforeColon(bytes, end) { return problem(at: index, "an alias cannot be a key") }
@@ -169,10 +174,15 @@ enum AliasScan {
     }
 
     /// An asterisk at the start of a token, before anything but a blank.
+    ///
+    /// Right behind a hyphen it goes on with a word, and right behind a colon too, unless that follows a key in quotes
+    /// or brackets: calendars such as `*-*-* *:*` are full of them.
     private static func isAlias(_ bytes: [UInt8], _ index: Int) -> Bool {
         guard bytes[index] == UInt8(ascii: "*"), startsToken(bytes, index), index + 1 < bytes.count else {
             return false
         }
+        if index > 0, bytes[index - 1] == UInt8(ascii: "-") { return false }
+        if index > 1, bytes[index - 1] == UInt8(ascii: ":"), !"\"']}".utf8.contains(bytes[index - 2]) { return false }
         let next = bytes[index + 1]
         return !isBlank(next) && next != 0x0A && !"*./\"'".utf8.contains(next)
     }
