@@ -1,4 +1,5 @@
-// Runs the commands of README.md, the guide, DATABASES.md and DRILLS.md as they stand there, with the built program.
+// Runs the commands of README.md, the guide, and the pages on databases, drills and schedules as they stand there,
+// with the built program.
 
 import Foundation
 import Glibc
@@ -72,7 +73,7 @@ struct DocumentedCommands {
 struct DocumentedCommandsTests {
     @Test(
         "every command of the document does what the document says",
-        arguments: ["README.md", "docs/guide.md", "docs/DRILLS.md"])
+        arguments: ["README.md", "docs/guide.md", "docs/DRILLS.md", "docs/SCHEDULING.md"])
     func documented(name: String) throws {
         let result = try run(try script(of: name))
         #expect(result.status == 0, "\(result.output.suffix(4096))")

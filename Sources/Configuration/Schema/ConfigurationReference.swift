@@ -35,9 +35,9 @@ package enum ConfigurationReference {
     private static let jobHead = [
         "# Job files", "",
         "This page is made by `holdfast config schema --jobs --markdown` out of the declarations that the program",
-        "holds a job file to, and a test compares them. `holdfast config schema --jobs` prints the same as JSON Schema,",
-        "which is [schedule.schema.json](schedule.schema.json). [SCHEDULING.md](SCHEDULING.md) says how schedules work.",
-        "",
+        "holds a job file to, and a test compares them. `holdfast config schema --jobs` prints the same as JSON",
+        "Schema, which is [schedule.schema.json](schedule.schema.json). [SCHEDULING.md](SCHEDULING.md) says how",
+        "schedules work.", "",
         "Jobs are the files `*.yaml` of the directory that `--schedules` names, else `HOLDFAST_SCHEDULES`, else",
         "`schedules` beside the configuration file. A file `holdfast.yaml` there is the configuration and no job.",
         "", "[schedules](../schedules/nightly.yaml) holds a set to begin with.", "",

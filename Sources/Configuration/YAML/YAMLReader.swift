@@ -142,7 +142,7 @@ enum AliasScan {
             return problem(at: index, "more than \(YAMLReader.maximumAliases) aliases")
         }
         for index in aliases {
-            if "-:,".utf8.contains(bytes[index + 1]) { return problem(at: index, quotes) }
+            if bytes[index + 1] == UInt8(ascii: "-") { return problem(at: index, quotes) }
             let end =
                 bytes[index...].firstIndex { isBlank($0) || ",]}".utf8.contains($0) || $0 == 0x0A } ?? bytes.endIndex
             if isBeforeColon(bytes, end) { return problem(at: index, "an alias cannot be a key") }
@@ -173,18 +173,29 @@ enum AliasScan {
         return isBlank(before) || before == 0x0A || "[{,:-?".utf8.contains(before) || before > 0x7F
     }
 
-    /// An asterisk at the start of a token, before anything but a blank.
+    /// An asterisk where a value can begin, before a letter of a name.
     ///
-    /// Right behind a hyphen it goes on with a word, and right behind a colon too, unless that follows a key in quotes
-    /// or brackets: calendars such as `*-*-* *:*` are full of them.
+    /// Behind a word it is a part of that word, and so it is right behind a hyphen, and right behind a colon unless that
+    /// follows a key in quotes or brackets: calendars such as `Mon *-*-* *:00` are full of them.
     private static func isAlias(_ bytes: [UInt8], _ index: Int) -> Bool {
-        guard bytes[index] == UInt8(ascii: "*"), startsToken(bytes, index), index + 1 < bytes.count else {
-            return false
+        guard bytes[index] == UInt8(ascii: "*"), startsToken(bytes, index), index + 1 < bytes.count,
+            isNameLetter(bytes[index + 1])
+        else { return false }
+        guard let before = bytes[..<index].lastIndex(where: { !isBlank($0) }), bytes[before] != 0x0A else {
+            return true
         }
-        if index > 0, bytes[index - 1] == UInt8(ascii: "-") { return false }
-        if index > 1, bytes[index - 1] == UInt8(ascii: ":"), !"\"']}".utf8.contains(bytes[index - 2]) { return false }
-        let next = bytes[index + 1]
-        return !isBlank(next) && next != 0x0A && !"*./\"'".utf8.contains(next)
+        let isAdjacent = before + 1 == index
+        switch bytes[before] {
+        case UInt8(ascii: "-"): return !isAdjacent
+        case UInt8(ascii: ":"): return !isAdjacent || before > 0 && "\"']}".utf8.contains(bytes[before - 1])
+        default: return "[{,?".utf8.contains(bytes[before]) || bytes[before] > 0x7F
+        }
+    }
+
+    /// A letter that libyaml takes in the name of an alias.
+    private static func isNameLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-_".utf8.contains(byte)
+            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
     private static func isBeforeColon(_ bytes: [UInt8], _ index: Int) -> Bool {

@@ -215,7 +215,9 @@ extension CalendarFields {
         return "~" + Self.list(Self.places(UInt64(days[3])).map { Int64(32) - $0 }.reversed())
     }
 
-    private static func places(_ bits: UInt64) -> [Int64] { (0..<64).filter { (place: Int64) in bits >> UInt64(place) & 1 == 1 } }
+    private static func places(_ bits: UInt64) -> [Int64] {
+        (0..<64).filter { (place: Int64) in bits >> UInt64(place) & 1 == 1 }
+    }
 
     private static func list(_ values: [Int64]) -> String {
         var texts: [String] = []

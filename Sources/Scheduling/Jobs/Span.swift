@@ -23,7 +23,9 @@ package struct Span: Sendable, Hashable {
     package init(_ text: String) throws(HoldfastError) {
         self.text = text
         do throws(HoldfastError) {
-            kind = try text.contains("..20") || text.contains("..19") ? Self.dates(text) : Self.week(text)
+            // A year and a hyphen; times have a colon there.
+            let isDated = text.first?.isNumber == true && text.utf8.dropFirst(4).first == UInt8(ascii: "-")
+            kind = try isDated ? Self.dates(text) : Self.week(text)
         } catch {
             throw ScheduleText.inText(error, text)
         }

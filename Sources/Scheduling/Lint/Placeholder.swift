@@ -19,7 +19,9 @@ package enum Placeholder {
                 let end = text[start.upperBound...].firstRange(of: close)
             else { continue }
             let inner = text[start.upperBound..<end.lowerBound]
-            let isName = !inner.isEmpty && inner.allSatisfy { $0.isLetter || $0.isNumber || " _-.".contains($0) }
+            let isName =
+                !inner.isEmpty && inner.allSatisfy { $0.isLetter || $0.isNumber || " _-.".contains($0) }
+                && (open != "<" || (inner.first != " " && inner.last != " "))
             if isName { return String(text[start.lowerBound..<end.upperBound]) }
         }
         return nil
