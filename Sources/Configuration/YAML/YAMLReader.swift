@@ -175,7 +175,7 @@ enum AliasScan {
 
     /// An asterisk where a value can begin, before a letter of a name.
     ///
-    /// Behind a word it is a part of that word, and so it is right behind a hyphen, and right behind a colon unless that
+    /// Behind a word it is a part of that word, so it is right behind a hyphen, and right behind a colon unless that
     /// follows a key in quotes or brackets: calendars such as `Mon *-*-* *:00` are full of them.
     private static func isAlias(_ bytes: [UInt8], _ index: Int) -> Bool {
         guard bytes[index] == UInt8(ascii: "*"), startsToken(bytes, index), index + 1 < bytes.count,
