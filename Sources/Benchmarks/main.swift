@@ -11,6 +11,7 @@ func runAll(_ bench: inout Bench, chunks: Int) throws(HoldfastError) {
     try bench.index(count: chunks)
     try bench.endToEnd()
     try bench.schedules()
+    try bench.runs()
     if ["index/", "end-to-end/", "schedule/"].contains(where: { bench.filter.hasPrefix($0) }) { return }
     let entropy = SeededEntropy(seed: 2_026)
     let noise = try entropy.bytes(64 << 20)

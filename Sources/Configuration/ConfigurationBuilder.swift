@@ -33,6 +33,9 @@ struct ConfigurationBuilder {
         for (name, position, value) in file.sections(Keys.drills) {
             configuration.drills.append(drill(name, at: position, value, configuration))
         }
+        for (name, position, value) in file.sections(Keys.notifiers) {
+            if let notifier = notifier(name, at: position, value) { configuration.notifiers.append(notifier) }
+        }
         return configuration
     }
 
@@ -211,7 +214,7 @@ struct ConfigurationBuilder {
         return SourceRetention(policy: policy, zone: value.text(Keys.timeZone) ?? "UTC")
     }
 
-    private func secret(_ text: String) -> SecretReference? {
+    func secret(_ text: String) -> SecretReference? {
         guard case .file(let path)? = SecretReference(text) else { return SecretReference(text) }
         return .file(path: path.hasPrefix("/") ? path : "\(directory)/\(path)")
     }

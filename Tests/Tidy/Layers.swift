@@ -4,7 +4,7 @@
 enum Layers {
     static let allowed: [String: Set<String>] = [
         "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CSodium": [], "CPostgres": [], "CSQLite": [],
-        "CLinux": [],
+        "CLinux": [], "CTLS": [],
         "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "CLinux", "COpenSSL", "CSodium"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
@@ -16,6 +16,11 @@ enum Layers {
             "CPostgres", "CSQLite", "Logging",
         ],
         "Scheduling": ["Primitives", "Sealing"],
+        "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
+        "Telemetry": ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", "Logging"],
+        "ControlPlane": [
+            "Primitives", "CLinux", "Scheduling", "State", "Logging", "ServiceLifecycle", "UnixSignals",
+        ],
         "Configuration": [
             "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", "Yams",
         ],
@@ -25,13 +30,13 @@ enum Layers {
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Configuration",
-            "Workloads", "Scheduling", "Recovery", "ArgumentParser", "Logging",
+            "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
         "Benchmarks": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Scheduling",
-            "Recovery", "CLinux", "TestSupport", "Logging",
+            "State", "Recovery", "CLinux", "TestSupport", "Logging",
         ],
         "Fuzzing": [
             "Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "TestSupport",

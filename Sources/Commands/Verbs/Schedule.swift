@@ -9,7 +9,10 @@ struct ScheduleVerb: ParsableCommand {
             Jobs are files, one a job, in the directory that --schedules or HOLDFAST_SCHEDULES names, else `schedules` \
             beside the configuration file.
             """,
-        subcommands: [ScheduleList.self, ScheduleNext.self, ScheduleLintVerb.self, ScheduleExport.self])
+        subcommands: [
+            ScheduleList.self, ScheduleNext.self, ScheduleLintVerb.self, ScheduleExport.self, ScheduleRun.self,
+            SchedulePause.self, ScheduleResume.self, ScheduleSkip.self, ScheduleHistory.self,
+        ])
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
 }

@@ -31,6 +31,8 @@ package struct NonRun: Sendable, Hashable {
         case overCap = "over-cap"
         case outsideWindow = "outside-window"
         case blackout, paused, disabled
+        /// An operator had it left out.
+        case skipped
         /// Another run of its group was under way.
         case overlap
         /// It could not start before its deadline.
@@ -44,6 +46,13 @@ package struct NonRun: Sendable, Hashable {
     /// Nil when there are more than ``CatchUp/maximumCounted``.
     package var count: Int?
     package var reason: Reason
+
+    package init(first: Timestamp, last: Timestamp, count: Int?, reason: Reason) {
+        self.first = first
+        self.last = last
+        self.count = count
+        self.reason = reason
+    }
 }
 
 /// What to do about the time between the last run and now.
