@@ -68,7 +68,8 @@ private final class WebServer {
     }
 
     deinit {
-        process.terminate()
+        // Not SIGTERM: the child may have been born with that signal blocked.
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 
