@@ -13,6 +13,9 @@ let settings: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -33,12 +36,15 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
@@ -55,7 +61,13 @@ let package = Package(
         library(
             "Workloads",
             ["Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository"]),
-        library("Configuration", ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", yams]),
+        library("Scheduling", ["Primitives", "Sealing"]),
+        library("State", ["Primitives", "CLinux", "Scheduling", grdb]),
+        library("Telemetry", ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", logging]),
+        library("ControlPlane", ["Primitives", "CLinux", "Scheduling", "State", logging, lifecycle, signals]),
+        library(
+            "Configuration",
+            ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", yams]),
         library(
             "Recovery",
             [
@@ -66,7 +78,7 @@ let package = Package(
             "Commands",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
-                "Configuration", "Workloads", "Recovery",
+                "Configuration", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
@@ -83,7 +95,7 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
-                "Recovery", "TestSupport", logging,
+                "Scheduling", "State", "Recovery", "TestSupport", logging,
             ],
             swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
@@ -93,9 +105,13 @@ let package = Package(
         tests("PrintingTests", ["Primitives", "Printing", "TestSupport"]),
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
+        tests("SchedulingTests", ["Primitives", "Scheduling", "TestSupport"]),
+        tests("StateTests", ["Primitives", "Scheduling", "State", "TestSupport"]),
+        tests("TelemetryTests", ["Primitives", "Scheduling", "State", "Telemetry", "TestSupport", logging]),
+        tests("ControlPlaneTests", ["Primitives", "Scheduling", "State", "ControlPlane", "TestSupport", logging]),
         tests(
             "ConfigurationTests",
-            ["Primitives", "Compression", "Repository", "Workloads", "Configuration", "TestSupport"]),
+            ["Primitives", "Compression", "Repository", "Workloads", "Scheduling", "Configuration", "TestSupport"]),
         tests("WorkloadsTests", ["Primitives", "Sealing", "CLinux", "Repository", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
@@ -113,7 +129,10 @@ let package = Package(
         tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),
         tests(
             "Conformance",
-            ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "TestSupport"]),
+            [
+                "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "Scheduling",
+                "State", "TestSupport",
+            ]),
         tests("Integration", ["Primitives", "CLinux", "ObjectStore", "Repository", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]

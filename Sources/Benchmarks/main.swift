@@ -1,4 +1,4 @@
-// Rates of the codecs and cutters on data made from a seed, of a large index, and of whole verbs:
+// Rates of the codecs and cutters on data made from a seed, of a large index, of schedules, and of whole verbs:
 // `Benchmarks [--filter NAME] [--chunks COUNT] [--json]`.
 
 import Chunking
@@ -10,7 +10,9 @@ import TestSupport
 func runAll(_ bench: inout Bench, chunks: Int) throws(HoldfastError) {
     try bench.index(count: chunks)
     try bench.endToEnd()
-    if ["index/", "end-to-end/"].contains(where: { bench.filter.hasPrefix($0) }) { return }
+    try bench.schedules()
+    try bench.runs()
+    if ["index/", "end-to-end/", "schedule/"].contains(where: { bench.filter.hasPrefix($0) }) { return }
     let entropy = SeededEntropy(seed: 2_026)
     let noise = try entropy.bytes(64 << 20)
     var pages = SyntheticPages(count: 64 << 20, seed: 7)

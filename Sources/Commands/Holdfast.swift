@@ -25,7 +25,7 @@ struct Holdfast: ParsableCommand {
             RestoreVerb.self, DrillVerb.self, RPOVerb.self, EvidenceVerb.self, Check.self, Doctor.self, Repair.self,
             Forget.self,
             Prune.self, MirrorVerb.self, Keys.self, RecoveryKitVerb.self,
-            Config.self,
+            Config.self, DaemonVerb.self, StatusVerb.self, NotifyVerb.self, ScheduleVerb.self,
         ])
 
     // Options before the verb mean the same as after it.

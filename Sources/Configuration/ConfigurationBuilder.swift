@@ -33,6 +33,9 @@ struct ConfigurationBuilder {
         for (name, position, value) in file.sections(Keys.drills) {
             configuration.drills.append(drill(name, at: position, value, configuration))
         }
+        for (name, position, value) in file.sections(Keys.notifiers) {
+            if let notifier = notifier(name, at: position, value) { configuration.notifiers.append(notifier) }
+        }
         return configuration
     }
 
@@ -211,13 +214,18 @@ struct ConfigurationBuilder {
         return SourceRetention(policy: policy, zone: value.text(Keys.timeZone) ?? "UTC")
     }
 
-    private func secret(_ text: String) -> SecretReference? {
+    func secret(_ text: String) -> SecretReference? {
         guard case .file(let path)? = SecretReference(text) else { return SecretReference(text) }
         return .file(path: path.hasPrefix("/") ? path : "\(directory)/\(path)")
     }
 
-    /// A location whose relative path goes from the file's directory.
-    private func absolute(_ location: String) -> String {
+    private func absolute(_ location: String) -> String { StoreAddress.absolute(location, from: directory) }
+}
+
+/// Where a repository or a copy is.
+enum StoreAddress {
+    /// A location whose relative path goes from `directory`.
+    static func absolute(_ location: String, from directory: String) -> String {
         let (scheme, path) = location.hasPrefix("dir:") ? ("dir:", String(location.dropFirst(4))) : ("", location)
         return path.hasPrefix("/") || path.hasPrefix("file:") ? location : "\(scheme)\(directory)/\(path)"
     }

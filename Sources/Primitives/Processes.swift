@@ -67,6 +67,9 @@ package protocol RunningProcess: AnyObject, Sendable {
     /// The first 8 KiB that the child wrote on standard error; complete after ``wait()``.
     var errorHead: [UInt8] { get }
 
+    /// The child's number; it means nothing once the child was reaped.
+    var number: Int32 { get }
+
     /// How the child ended; nil while it runs. Returns at once.
     var result: ProcessResult? { get }
 

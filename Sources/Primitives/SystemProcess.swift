@@ -46,6 +46,7 @@ final class SystemProcess: RunningProcess {
         let shared: Shared
     }
 
+    let number: Int32
     private let shared = Shared()
     private let output: Int32
     private let cancellation: Cancellation
@@ -67,14 +68,15 @@ final class SystemProcess: RunningProcess {
             Self.close(outputRead, outputWrite)
             throw error
         }
-        let (process, number) = Self.spawn(request, outputWrite, errorsWrite)
+        let (process, failure) = Self.spawn(request, outputWrite, errorsWrite)
         Self.close(outputWrite, errorsWrite)
-        guard number == 0 else {
+        guard failure == 0 else {
             Self.close(outputRead, errorsRead)
             throw HoldfastError(
-                .processFailed, "start \(program): \(describeErrno(number))",
+                .processFailed, "start \(program): \(describeErrno(failure))",
                 hint: "Check that the program is installed, on the PATH, and executable.")
         }
+        number = process
         output = outputRead
         self.cancellation = cancellation
         let watch = Watch(

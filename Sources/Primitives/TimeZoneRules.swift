@@ -45,13 +45,42 @@ package struct TimeZoneRules: Sendable {
         }
         if seconds < start.at { return first }
         if seconds >= last.at { return rule?.offset(at: seconds) ?? last.offset }
+        return transitions[index(at: seconds)].offset
+    }
+
+    /// The stretch around `seconds` since 1970 in which local time is ahead of UTC by one amount.
+    package func segment(at seconds: Int64) -> Segment {
+        guard let last = transitions.last, let start = transitions.first else {
+            return rule?.segment(at: seconds, from: nil) ?? Segment(start: nil, end: nil, offset: first)
+        }
+        if seconds < start.at { return Segment(start: nil, end: start.at, offset: first) }
+        if seconds >= last.at {
+            return rule?.segment(at: seconds, from: last.at) ?? Segment(start: last.at, end: nil, offset: last.offset)
+        }
+        let index = index(at: seconds)
+        return Segment(
+            start: transitions[index].at, end: transitions[index + 1].at, offset: transitions[index].offset)
+    }
+
+    /// A stretch of time from one change of the clocks to the next, in seconds since 1970.
+    package struct Segment: Sendable, Hashable {
+        /// The change that it begins with; nil when it has always been so.
+        package var start: Int64?
+        /// The change that ends it, which is not in it; nil when there will be none.
+        package var end: Int64?
+        /// Seconds that local time is ahead of UTC.
+        package var offset: Int64
+    }
+
+    /// The last transition that is not after `seconds`, which is not before the first.
+    private func index(at seconds: Int64) -> Int {
         var low = 0
         var high = transitions.count
         while high - low > 1 {
             let middle = (low + high) / 2
             if transitions[middle].at <= seconds { low = middle } else { high = middle }
         }
-        return transitions[low].offset
+        return low
     }
 
     /// Reads a TZif file: of two blocks the second, which has 64-bit times, and the rule behind it.
@@ -163,6 +192,28 @@ extension TimeZoneRules {
             let days = rest.split(separator: ",")
             guard days.count == 2, let start = Self.day(days[0]), let end = Self.day(days[1]) else { return nil }
             summer = (offset, start, end)
+        }
+
+        /// - Parameter first: The last transition that is listed, before which the rule does not hold.
+        func segment(at seconds: Int64, from first: Int64?) -> Segment {
+            guard let summer else { return Segment(start: first, end: nil, offset: standard) }
+            let year = Timestamp.civil(daysSince1970: (seconds + standard).floorDivided(by: 86_400)).year
+            var segment = Segment(start: first, end: nil, offset: offset(at: seconds))
+            // The nearest change on either side is at most a year away.
+            for near in year - 1...year + 1 {
+                let changes = [
+                    Self.days(summer.start.0, near) * 86_400 + summer.start.1 - standard,
+                    Self.days(summer.end.0, near) * 86_400 + summer.end.1 - summer.offset,
+                ]
+                for change in changes {
+                    if change <= seconds {
+                        segment.start = max(change, segment.start ?? .min)
+                    } else {
+                        segment.end = min(change, segment.end ?? .max)
+                    }
+                }
+            }
+            return segment
         }
 
         func offset(at seconds: Int64) -> Int64 {

@@ -22,6 +22,12 @@ struct DocumentTests {
     @Test("docs/CONFIGURATION.md is what `holdfast config schema --markdown` prints")
     func reference() throws { #expect(try text("docs/CONFIGURATION.md") == ConfigurationReference.markdown) }
 
+    @Test("docs/schedule.schema.json and docs/JOBS.md are what `holdfast config schema --jobs` prints")
+    func jobs() throws {
+        #expect(try text("docs/schedule.schema.json") == JSONSchema.jobText)
+        #expect(try text("docs/JOBS.md") == ConfigurationReference.jobMarkdown)
+    }
+
     @Test("the example is good")
     func example() throws { #expect(Parsing.problems(try text("schedules/holdfast.yaml")) == []) }
 
@@ -35,12 +41,26 @@ struct DocumentTests {
         return process.terminationStatus
     }
 
-    @Test("another program finds the schema valid, the example good, and a misspelt key bad")
+    @Test("another program finds the schemas valid, the examples good, and a misspelt key bad")
     func independent() throws {
         let schema = root + "/docs/holdfast.schema.json"
         let example = root + "/schedules/holdfast.yaml"
         #expect(try checkSchema("--check-metaschema", schema) == 0)
         #expect(try checkSchema("--schemafile", schema, example) == 0)
+        let jobs = try FileManager.default.contentsOfDirectory(atPath: root + "/schedules")
+            .filter { $0.hasSuffix(".yaml") && $0 != JobDirectory.configurationName }
+        #expect(jobs.count >= 6)
+        let jobSchema = root + "/docs/schedule.schema.json"
+        #expect(try checkSchema("--check-metaschema", jobSchema) == 0)
+        for job in jobs {
+            let path = root + "/schedules/" + job
+            #expect(try checkSchema("--schemafile", jobSchema, path) == 0, "\(job)")
+            guard case .good = try JobFile.read(path) else {
+                Issue.record("\(job) is not good")
+                continue
+            }
+        }
+        #expect(try checkSchema("--schemafile", jobSchema, example) == 1)
         let bad = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).yaml")
         defer { try? FileManager.default.removeItem(at: bad) }
         try text("schedules/holdfast.yaml").replacingOccurrences(of: "retention", with: "retenton")

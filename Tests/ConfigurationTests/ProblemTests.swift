@@ -32,7 +32,7 @@ struct ProblemTests {
                 "12:51: `right`: the plan has no system `q`",
             ]
         ),
-        ("x: 1\n", ["1:1: unknown key `x` in the file; it knows defaults, drills, repositories, sources"]),
+        ("x: 1\n", ["1:1: unknown key `x` in the file; it knows defaults, drills, notifiers, repositories, sources"]),
         (
             "sources:\n  a:\n    url: dir:/a\n    ratention: {}\n",
             ["4:5: unknown key `ratention` in source `a`; did you mean `retention`?"]

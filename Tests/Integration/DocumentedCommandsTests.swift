@@ -1,5 +1,5 @@
-// Runs the commands of README.md, the guide, DATABASES.md, DRILLS.md and the pages on operations as they stand there,
-// with the built program.
+// Runs the commands of README.md, the guide, and the pages on databases, drills, schedules and operations as they stand
+// there, with the built program.
 
 import Foundation
 import Glibc
@@ -74,7 +74,7 @@ struct DocumentedCommandsTests {
     @Test(
         "every command of the document does what the document says",
         arguments: [
-            "README.md", "docs/guide.md", "docs/DRILLS.md", "docs/operations/INCIDENT_RESTORE.md",
+            "README.md", "docs/guide.md", "docs/DRILLS.md", "docs/SCHEDULING.md", "docs/operations/INCIDENT_RESTORE.md",
             "docs/operations/DISASTER_RECOVERY_PLAN.md",
         ])
     func documented(name: String) throws {

@@ -4,7 +4,7 @@
 enum Layers {
     static let allowed: [String: Set<String>] = [
         "CZstd": [], "CZlib": [], "CArchive": [], "COpenSSL": [], "CSodium": [], "CPostgres": [], "CSQLite": [],
-        "CHaru": [], "CQRencode": [], "CLinux": [],
+        "CHaru": [], "CQRencode": [], "CLinux": [], "CTLS": [],
         "Primitives": ["CLinux"],
         "Sealing": ["Primitives", "CLinux", "COpenSSL", "CSodium"],
         "Compression": ["Primitives", "CZstd", "CZlib"],
@@ -16,20 +16,29 @@ enum Layers {
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
             "CPostgres", "CSQLite", "Logging",
         ],
-        "Configuration": ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Yams"],
+        "Scheduling": ["Primitives", "Sealing"],
+        "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
+        "Telemetry": ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", "Logging"],
+        "ControlPlane": [
+            "Primitives", "CLinux", "Scheduling", "State", "Logging", "ServiceLifecycle", "UnixSignals",
+        ],
+        "Configuration": [
+            "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", "Yams",
+        ],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository", "Workloads",
             "CLinux", "CArchive", "Logging",
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
-            "Configuration", "Workloads", "Recovery", "ArgumentParser", "Logging",
+            "Configuration", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
+            "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
         "Benchmarks": [
-            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Recovery",
-            "CLinux", "TestSupport", "Logging",
+            "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Scheduling",
+            "State", "Recovery", "CLinux", "TestSupport", "Logging",
         ],
         "Fuzzing": [
             "Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "TestSupport",

@@ -70,6 +70,7 @@ static inline uint64_t holdfast_makedev(unsigned a, unsigned b) { return makedev
 #include "Flags.h"
 #include "Digests.h"
 #include "Files.h"
+#include "Notify.h"
 #include "Spawn.h"
 #include "Terminals.h"
 

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +27,15 @@ static inline int holdfast_has_ended(pid_t process) {
     if (waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return -1;
     return info.si_pid == process;
 }
+
+// Orphans among the descendants of this process become its children, and can be found and ended: prctl(2).
+static inline int holdfast_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+// This process is sent the signal when the thread that started it ends, as its process does: prctl(2).
+static inline int holdfast_end_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+// A file in memory that has no name: memfd_create(2).
+static inline int holdfast_memory_file(void) { return memfd_create("holdfast", MFD_CLOEXEC); }
 
 static inline int holdfast_exit_status(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -1; }
 static inline int holdfast_exit_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }

@@ -35,14 +35,17 @@ struct ErrorReport: Encodable {
     let code: String
     let message: String
     let hint: String
+    /// Whether trying again can help: `never`, `later` or `now`.
+    let retry: String
     let context: [String: String]
 
     init(_ error: HoldfastError) {
         code = error.code.rawValue
         message = error.message
         hint = error.hint
+        retry = error.retry.rawValue
         context = Dictionary(error.context.map { ($0.key, $0.value) }) { first, _ in first }
     }
 
-    private enum CodingKeys: String, CodingKey { case schema, code, message, hint, context }
+    private enum CodingKeys: String, CodingKey { case schema, code, message, hint, retry, context }
 }

@@ -26,6 +26,8 @@ struct Check: ParsableCommand {
 
               holdfast check --read-data-subset 3/7 --json
 
+              holdfast check --read-data-oldest 1h
+
               holdfast check --keyless --repo /mnt/second-copy
             """)
 
@@ -43,6 +45,14 @@ struct Check: ParsableCommand {
             valueName: "subset"))
     var readDataSubset: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Read packs for a time such as 1h, or up to a size such as 50G, those first that were read longest ago.",
+            discussion: "What was read is remembered in the state directory. A pack that was begun is ended.",
+            valueName: "budget"))
+    var readDataOldest: String?
+
     @Flag(name: .long, help: "Use no key. All packs are read, or those of --read-data-subset.")
     var keyless = false
 
@@ -51,8 +61,14 @@ struct Check: ParsableCommand {
 
     func validate() throws {
         if keyless, !expected.expectHead.isEmpty { throw ValidationError("--expect-head needs a key.") }
-        if readData && readDataSubset != nil {
-            throw ValidationError("--read-data and --read-data-subset exclude each other.")
+        if [readData, readDataSubset != nil, readDataOldest != nil].count(where: { $0 }) > 1 {
+            throw ValidationError("--read-data, --read-data-subset and --read-data-oldest exclude each other.")
+        }
+        if let readDataOldest {
+            guard ReadBudget(readDataOldest) != nil else {
+                throw ValidationError("--read-data-oldest takes a time such as 1h, or a size such as 50G.")
+            }
+            if keyless { throw ValidationError("--read-data-oldest needs a key.") }
         }
         if let readDataSubset {
             do { _ = try DataSelection(subset: readDataSubset) } catch { throw ValidationError(error.message) }
@@ -72,7 +88,17 @@ struct Check: ParsableCommand {
                 let repository = try context.openRepository(transfer)
                 try expected.verify(in: repository)
                 heads = HeadSummary.all(try repository.snapshots())
-                return try repository.check(options)
+                guard let readDataOldest, let budget = ReadBudget(readDataOldest) else {
+                    return try repository.check(options)
+                }
+                let memory = try CheckMemory(of: repository.id, context)
+                var budgeted = options
+                budgeted.data = .oldest(
+                    OldestFirst(lastRead: memory.lastRead, bytes: budget.bytes, time: budget.time))
+                budgeted.clock = context.clock
+                let report = try repository.check(budgeted)
+                try memory.save(report.goodPacks, at: context.clock.now())
+                return report
             }
             for line in CheckText.lines(report) { try context.output.line(line) }
             try context.output.json(CheckSummary(report, heads: heads, isKeyless: keyless))

@@ -2,10 +2,15 @@
 
 /// The reference of all keys.
 package enum ConfigurationReference {
-    /// The document, with a line feed at its end.
-    package static var markdown: String {
+    /// docs/CONFIGURATION.md, with a line feed at its end.
+    package static var markdown: String { markdown(ConfigurationSchema.file, head) }
+
+    /// docs/JOBS.md, with a line feed at its end.
+    package static var jobMarkdown: String { markdown(JobSchema.file, jobHead) }
+
+    private static func markdown(_ root: Section, _ head: [String]) -> String {
         var sections: [Section] = []
-        collect(ConfigurationSchema.file, &sections)
+        collect(root, &sections)
         var lines = head
         for section in sections { lines += self.lines(of: section) }
         while lines.last == "" { lines.removeLast() }
@@ -25,6 +30,17 @@ package enum ConfigurationReference {
         "[schedules/holdfast.yaml](../schedules/holdfast.yaml) is a whole file to begin with.", "",
         "Paths that are not absolute go from the file's directory. Anchors and aliases work, up to 100 aliases a file;",
         "merge keys (`<<`) do not. A file is at most 1 MiB of UTF-8.", "",
+    ]
+
+    private static let jobHead = [
+        "# Job files", "",
+        "This page is made by `holdfast config schema --jobs --markdown` out of the declarations that the program",
+        "holds a job file to, and a test compares them. `holdfast config schema --jobs` prints the same as JSON",
+        "Schema, which is [schedule.schema.json](schedule.schema.json). [SCHEDULING.md](SCHEDULING.md) says how",
+        "schedules work.", "",
+        "Jobs are the files `*.yaml` of the directory that `--schedules` names, else `HOLDFAST_SCHEDULES`, else",
+        "`schedules` beside the configuration file. A file `holdfast.yaml` there is the configuration and no job.",
+        "", "[schedules](../schedules/nightly.yaml) holds a set to begin with.", "",
     ]
 
     private static func collect(_ section: Section, _ sections: inout [Section]) {

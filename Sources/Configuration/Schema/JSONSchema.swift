@@ -46,14 +46,19 @@ indirect enum JSONTree {
 /// What a schema cannot say well is looser there than in the program: names that must exist, time zones, secrets in
 /// clear, keys that mean nothing for a source's URL.
 package enum JSONSchema {
-    /// The schema as a file, with a line feed at its end.
-    package static var text: String {
+    /// The schema of the configuration as a file, with a line feed at its end.
+    package static var text: String { text(ConfigurationSchema.file, title: "holdfast.yaml") }
+
+    /// The schema of a job file.
+    package static var jobText: String { text(JobSchema.file, title: "a job of Holdfast") }
+
+    private static func text(_ root: Section, title: String) -> String {
         var definitions: [(String, JSONTree)] = []
-        let file = section(ConfigurationSchema.file, &definitions)
+        let file = section(root, &definitions)
         guard case .object(let own) = file else { return "" }
         let head: [(String, JSONTree)] = [
             ("$schema", .text("https://json-schema.org/draft/2020-12/schema")),
-            ("title", .text("holdfast.yaml")),
+            ("title", .text(title)),
         ]
         let sorted = definitions.sorted { $0.0 < $1.0 }
         return JSONTree.object(head + own + [("$defs", .object(sorted))]).rendered() + "\n"
@@ -84,7 +89,11 @@ package enum JSONSchema {
         func required(_ names: [String]) -> JSONTree { .object([("required", .array(names.map(JSONTree.text)))]) }
         switch rule {
         case .exactlyOne(let names): return ("oneOf", .array(names.map { required([$0]) }))
-        case .atMostOne(let names): return ("not", required(names))
+        case .atMostOne(let names):
+            let pairs = names.indices.flatMap { one in
+                names[(one + 1)...].map { required([names[one], $0]) }
+            }
+            return ("not", pairs.count == 1 ? pairs[0] : .object([("anyOf", .array(pairs))]))
         case .atLeastOne(let names): return ("anyOf", .array(names.map { required([$0]) }))
         }
     }

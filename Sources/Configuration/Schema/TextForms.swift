@@ -3,6 +3,7 @@
 import Compression
 import ObjectStore
 import Primitives
+import Scheduling
 import Workloads
 
 extension TextForm {
@@ -92,6 +93,16 @@ extension TextForm {
             + "; a relative path goes from the file's directory",
         pattern: "^(" + WorkloadScheme.sources.map(\.name).joined(separator: "|") + "):.+$"
     ) { SourceURL($0) == nil ? SourceURL.refusal(of: $0) : nil }
+
+    static let webAddress = TextForm(
+        name: "web address", doc: "`https://HOST[:PORT]/PATH`, or `http://localhost:PORT/PATH`",
+        pattern: "^(https://|http://(localhost|127\\.0\\.0\\.1|\\[::1\\]))[^\\s@]*$"
+    ) { text in WebAddress.refusal(of: text) }
+
+    static let severity = make(
+        "severity", "`info`, `warning` or `critical`", pattern: "^(info|warning|critical)$",
+        expected: "info, warning or critical"
+    ) { AlertRecord.Severity(rawValue: $0) != nil }
 
     static let pattern = make(
         "pattern", "a pattern as in .gitignore", pattern: "^.+$", expected: "a pattern"

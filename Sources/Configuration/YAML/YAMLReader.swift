@@ -46,7 +46,9 @@ enum YAMLReader {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let words = [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
-            return Problem(position: position(mark), message: "not valid YAML: \(words)")
+            // Calendars, cron expressions and patterns begin with it.
+            let remedy = words.contains("scanning an alias") ? "; \(AliasScan.quotes)" : ""
+            return Problem(position: position(mark), message: "not valid YAML: \(words)\(remedy)")
         case .reader(let problem, let offset, _, let yaml):
             let before = yaml.prefix(offset ?? 0)
             let line = before.split(separator: "\n", omittingEmptySubsequences: false)
@@ -127,6 +129,8 @@ enum YAMLReader {
 /// may not have such keys, nor flow mappings, in which every word is a key. The scan knows no quotes and so sees
 /// rather too much.
 enum AliasScan {
+    static let quotes = "a text that begins with `*` stands in quotes"
+
     static func problem(_ bytes: [UInt8]) -> Problem? {
         let aliases = bytes.indices.filter { isAlias(bytes, $0) }
         guard let first = aliases.first else { return nil }
@@ -138,6 +142,7 @@ enum AliasScan {
             return problem(at: index, "more than \(YAMLReader.maximumAliases) aliases")
         }
         for index in aliases {
+            if bytes[index + 1] == UInt8(ascii: "-") { return problem(at: index, quotes) }
             let end =
                 bytes[index...].firstIndex { isBlank($0) || ",]}".utf8.contains($0) || $0 == 0x0A } ?? bytes.endIndex
             if isBeforeColon(bytes, end) { return problem(at: index, "an alias cannot be a key") }
@@ -168,13 +173,29 @@ enum AliasScan {
         return isBlank(before) || before == 0x0A || "[{,:-?".utf8.contains(before) || before > 0x7F
     }
 
-    /// An asterisk at the start of a token, before anything but a blank.
+    /// An asterisk where a value can begin, before a letter of a name.
+    ///
+    /// Behind a word it is a part of that word, so it is right behind a hyphen, and right behind a colon unless that
+    /// follows a key in quotes or brackets: calendars such as `Mon *-*-* *:00` are full of them.
     private static func isAlias(_ bytes: [UInt8], _ index: Int) -> Bool {
-        guard bytes[index] == UInt8(ascii: "*"), startsToken(bytes, index), index + 1 < bytes.count else {
-            return false
+        guard bytes[index] == UInt8(ascii: "*"), startsToken(bytes, index), index + 1 < bytes.count,
+            isNameLetter(bytes[index + 1])
+        else { return false }
+        guard let before = bytes[..<index].lastIndex(where: { !isBlank($0) }), bytes[before] != 0x0A else {
+            return true
         }
-        let next = bytes[index + 1]
-        return !isBlank(next) && next != 0x0A && !"*./\"'".utf8.contains(next)
+        let isAdjacent = before + 1 == index
+        switch bytes[before] {
+        case UInt8(ascii: "-"): return !isAdjacent
+        case UInt8(ascii: ":"): return !isAdjacent || before > 0 && "\"']}".utf8.contains(bytes[before - 1])
+        default: return "[{,?".utf8.contains(bytes[before]) || bytes[before] > 0x7F
+        }
+    }
+
+    /// A letter that libyaml takes in the name of an alias.
+    private static func isNameLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-_".utf8.contains(byte)
+            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
     private static func isBeforeColon(_ bytes: [UInt8], _ index: Int) -> Bool {

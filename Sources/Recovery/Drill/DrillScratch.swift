@@ -108,3 +108,13 @@ final class DrillScratch: Sendable {
         return outcome
     }
 }
+
+extension Drill {
+    /// Stops servers and removes directories that drills left whose processes are gone.
+    ///
+    /// - Parameter scratch: Where drills have their directories; nil for where they are when nobody says.
+    /// - Returns: The directories that were removed. What could not be removed is left to the next drill, which tells.
+    package static func removeLeftovers(scratch: String?) -> [String] {
+        DrillScratch.removeLeftovers(in: scratch ?? DrillScratch.standardParent).removed
+    }
+}

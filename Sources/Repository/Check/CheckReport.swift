@@ -118,6 +118,8 @@ package struct CheckReport: Sendable {
     package var transientReads: [TransientRead] = []
     /// Bytes that the check took from the store.
     package var bytesRead: UInt64 = 0
+    /// Packs that were read from end to end and found good.
+    package var goodPacks: Set<PackID> = []
     /// False when the key at hand, or none, left something unopened.
     package var isComplete = true
 
@@ -149,6 +151,8 @@ package enum DataSelection: Sendable, Hashable {
     case part(UInt64, of: UInt64)
     /// Random packs until so many bytes are reached.
     case bytes(ByteCount)
+    /// Those first whose last reading lies furthest back.
+    case oldest(OldestFirst)
 
     /// Reads `5%`, `2/7` or a size.
     ///
@@ -172,6 +176,27 @@ package enum DataSelection: Sendable, Hashable {
     }
 }
 
+/// A budget for reading packs in the order of their last reading; those that were never read come first.
+package struct OldestFirst: Sendable, Hashable {
+    /// When each pack was read from end to end and found good.
+    package var lastRead: [PackID: Timestamp]
+    /// Packs until so many bytes are reached; nil for no such limit.
+    package var bytes: ByteCount?
+    /// No pack is begun later than this; nil for no such limit.
+    package var time: Duration?
+
+    package init(lastRead: [PackID: Timestamp], bytes: ByteCount? = nil, time: Duration? = nil) {
+        self.lastRead = lastRead
+        self.bytes = bytes
+        self.time = time
+    }
+
+    func comes(_ one: PackID, before other: PackID) -> Bool {
+        let (first, second) = (lastRead[one]?.nanoseconds ?? .min, lastRead[other]?.nanoseconds ?? .min)
+        return first == second ? one < other : first < second
+    }
+}
+
 /// What a check does.
 package struct CheckOptions: Sendable {
     package static let standardPaths = 100
@@ -182,6 +207,8 @@ package struct CheckOptions: Sendable {
     /// Threads that read packs; each holds one pack in memory, about 34 MiB.
     package var threads = 2
     package var progress = Progress()
+    /// By which the time of ``OldestFirst`` is measured.
+    package var clock: any Clock = SystemClock()
 
     package init() {}
 }

@@ -47,6 +47,7 @@ struct PackPass {
         self.collector.progress.enter(.checking, bytesTotal: bytes, itemsTotal: UInt64(jobs.count))
         let (objects, collector, keyring) = (self.objects, self.collector, self.keyring)
         let help = ChunkHelp()
+        let (clock, end) = (self.collector.options.clock, deadline)
         // More threads than packs: the others help with the chunks.
         withThreads(max(1, jobs.isEmpty ? 1 : self.collector.options.threads)) { _ in
             help.enter()
@@ -61,10 +62,13 @@ struct PackPass {
                     }
                     guard let number else { return examiner.helpOthers() }
                     try collector.cancellation.check()
-                    let verdict = try examiner.examine(jobs[number])
-                    shared.withLock { $0.outcome.add(verdict, of: jobs[number].id) }
+                    var job = jobs[number]
+                    if let end, clock.uptime() >= end { job.readsData = false }
+                    let verdict = try examiner.examine(job)
+                    shared.withLock { $0.outcome.add(verdict, of: job.id) }
+                    if job.readsData, !verdict.isBad { collector.note(goodPack: job.id) }
                     collector.progress.add(items: 1)
-                    if jobs[number].readsData { collector.progress.add(bytes: Int(jobs[number].size)) }
+                    if jobs[number].readsData { collector.progress.add(bytes: Int(job.size)) }
                 }
             } catch {
                 shared.withLock { $0.failure = $0.failure ?? error }
@@ -75,6 +79,12 @@ struct PackPass {
             if let failure = state.failure { throw failure }
             return state.outcome
         }
+    }
+
+    /// When no pack is begun any more, on the clock of the options.
+    private var deadline: Duration? {
+        guard case .oldest(let order) = collector.options.data, let time = order.time else { return nil }
+        return collector.options.clock.uptime() + time
     }
 
     /// Packs that runs list are there with their length, or were swept.
@@ -135,6 +145,9 @@ struct PackPass {
                 readsData: selected.contains(id))
         }
         .sorted { a, b in
+            if case .oldest(let order) = collector.options.data {
+                return a.readsData == b.readsData ? order.comes(a.id, before: b.id) : a.readsData
+            }
             let (first, second) = (objects.packs[a.id]?.modified, objects.packs[b.id]?.modified)
             if let first, let second, first != second { return first < second }
             return a.id < b.id
@@ -162,6 +175,14 @@ struct PackSelection {
             var chosen: Set<PackID> = []
             var sum: UInt64 = 0
             for id in try mixed(packs.keys.sorted(), entropy) where sum < size.bytes {
+                chosen.insert(id)
+                sum += packs[id]?.size ?? 0
+            }
+            return chosen
+        case .oldest(let order):
+            var chosen: Set<PackID> = []
+            var sum: UInt64 = 0
+            for id in packs.keys.sorted(by: order.comes(_:before:)) where sum < order.bytes?.bytes ?? .max {
                 chosen.insert(id)
                 sum += packs[id]?.size ?? 0
             }

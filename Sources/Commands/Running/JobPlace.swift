@@ -1,0 +1,85 @@
+// Which jobs a run is about, and what they refer to.
+
+import ArgumentParser
+import Configuration
+import FoundationEssentials
+import Primitives
+import Scheduling
+
+/// Where job files are.
+struct JobOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The directory of job files.",
+            discussion: "HOLDFAST_SCHEDULES where it is not given, else `schedules` beside the configuration file.",
+            valueName: "directory"))
+    var schedules: String?
+
+    /// The option, else the variable, else `schedules` beside the configuration, which may also lie in it.
+    func directory(_ context: CommandContext) throws(HoldfastError) -> String {
+        if let named = schedules ?? context.variables["HOLDFAST_SCHEDULES"] { return named }
+        guard let path = ConfigurationPlace.path(context.options, context.variables) else {
+            throw HoldfastError(
+                .usage, "no directory of jobs is named, and there is no configuration file beside which it would be",
+                hint: "Give --schedules DIRECTORY, or --config FILE.")
+        }
+        let parts = Host.absolutePath(path).split(separator: "/").dropLast()
+        let parent = "/" + parts.joined(separator: "/")
+        return parts.last == "schedules" ? parent : parent + (parts.isEmpty ? "schedules" : "/schedules")
+    }
+
+    /// The jobs of the directory, in order of their files.
+    ///
+    /// - Throws: `.configuration` with all that is wrong by file, line and column.
+    func load(_ context: CommandContext) throws(HoldfastError) -> [ConfiguredJob] {
+        let directory = try directory(context)
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: directory)
+        } catch {
+            throw HoldfastError(
+                .configuration, "the directory of jobs \(directory) cannot be read",
+                hint: "Make it, with one file a job, or name another with --schedules.", cause: error)
+        }
+        let files = try JobDirectory.files(names, in: directory)
+        switch try JobDirectory.read(files.map { "\(directory)/\($0)" }) {
+        case .good(let jobs): return jobs
+        case .bad(let problems):
+            throw HoldfastError(
+                .configuration,
+                "the jobs in \(directory) have \(problems.count == 1 ? "an error" : "\(problems.count) errors")",
+                hint: "Correct the files; docs/JOBS.md lists every key.",
+                context: problems.map { path, problem in
+                    ("\(path):\(problem.position.line):\(problem.position.column)", problem.message)
+                })
+        }
+    }
+
+    /// The jobs of these names, or all when there are none.
+    func load(_ names: [String], _ context: CommandContext) throws(HoldfastError) -> [ConfiguredJob] {
+        let jobs = try load(context)
+        guard !names.isEmpty else { return jobs }
+        return try names.map { (name) throws(HoldfastError) in
+            if let job = jobs.first(where: { $0.job.name.description == name }) { return job }
+            throw HoldfastError(
+                .usage, "there is no job `\(name)` in \(try directory(context))",
+                hint: jobs.isEmpty
+                    ? "There are no job files there."
+                    : "There are: \(jobs.map { "\($0.job.name)" }.joined(separator: ", ")).")
+        }
+    }
+}
+
+/// Instants for people and for `--json`.
+enum LocalTime {
+    /// `2026-03-29T02:00:00+01:00`.
+    static func text(_ instant: Timestamp, in zone: TimeZoneRules) -> String {
+        let offset = zone.offset(at: instant)
+        let wall = "\(Timestamp(seconds: instant.seconds + offset))".dropLast()
+        func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let distance = abs(offset)
+        let seconds = distance % 60 == 0 ? "" : ":\(two(distance % 60))"
+        return "\(wall)\(offset < 0 ? "-" : "+")\(two(distance / 3600)):\(two(distance / 60 % 60))\(seconds)"
+    }
+}

@@ -1,0 +1,64 @@
+// The run store of a verb, and the ways to this program itself.
+
+import ControlPlane
+import FoundationEssentials
+import Glibc
+import Primitives
+import Scheduling
+import State
+
+extension CommandContext {
+    /// The directory of the state, where runs are remembered.
+    ///
+    /// - Throws: `.usage` when nothing says where it is.
+    func stateDirectory() throws(HoldfastError) -> String {
+        if let directory = options.stateDirectory(variables, isRoot: geteuid() == 0) {
+            return Host.absolutePath(directory)
+        }
+        throw HoldfastError(
+            .usage, "nothing says where runs are remembered",
+            hint: "Give --state-dir DIRECTORY, or set HOLDFAST_STATE_DIR, XDG_STATE_HOME or HOME.")
+    }
+
+    /// Opens the run store, and makes it when there is none.
+    func openRunStore() throws(HoldfastError) -> SQLiteRunStore {
+        try SQLiteRunStore(
+            path: "\(try stateDirectory())/\(SQLiteRunStore.fileName)", clock: SQLiteRunStore.systemClock(clock))
+    }
+
+    func outcomeSpool() throws(HoldfastError) -> OutcomeSpool {
+        OutcomeSpool(directory: "\(try stateDirectory())/outcomes")
+    }
+
+    /// The global options that a child of this program needs to be about the same configuration and state.
+    func childOptions() throws(HoldfastError) -> [String] {
+        var words = ["--state-dir", try stateDirectory()]
+        if let path = ConfigurationPlace.path(options, variables) { words += ["--config", Host.absolutePath(path)] }
+        if options.noCache { words.append("--no-cache") }
+        if let cache = options.cacheDir { words += ["--cache-dir", Host.absolutePath(cache)] }
+        return words
+    }
+}
+
+/// This program.
+enum OwnProgram {
+    /// Where it lies, also when it was found along PATH.
+    static func path() throws(HoldfastError) -> String {
+        do {
+            return try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        } catch {
+            throw HoldfastError(
+                .processFailed, "this program cannot find its own file", hint: "Mount /proc.", cause: error)
+        }
+    }
+}
+
+/// Who gives an order.
+enum Actor {
+    /// The name of the user, and through whom it became root.
+    static var name: String {
+        let own = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "\(getuid())"
+        guard let first = ProcessEnvironment.value("SUDO_USER"), getuid() == 0 else { return own }
+        return "\(first) as \(own)"
+    }
+}

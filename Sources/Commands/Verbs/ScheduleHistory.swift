@@ -1,0 +1,126 @@
+// holdfast schedule history: what ran, what did not, and why.
+
+import ArgumentParser
+import Primitives
+import Scheduling
+import State
+
+struct ScheduleHistory: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "history",
+        abstract: "List runs and what did not run, newest first, with the reasons.",
+        discussion: """
+            Examples:
+
+              holdfast schedule history
+
+              holdfast schedule history nightly --count 400 --json
+            """)
+
+    @OptionGroup(title: "Global Options") var global: GlobalOptions
+
+    @Argument(help: ArgumentHelp("The job; all jobs where none is given.", valueName: "job"))
+    var job: String?
+
+    @Option(name: .long, help: ArgumentHelp("How many lines at most.", valueName: "n"))
+    var count = 50
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("From when on: a date, a time, or a length of time ago.", valueName: "time"))
+    var since: InstantArgument?
+
+    static let maximumLines = 100_000
+
+    func validate() throws {
+        guard (1...Self.maximumLines).contains(count) else {
+            throw ValidationError("--count takes 1 to \(Self.maximumLines).")
+        }
+    }
+
+    func run() throws {
+        try global.execute { (context) throws(HoldfastError) in
+            let from = since?.instant(now: context.clock.now())
+            let found = try context.openRunStore().history(
+                HistoryQuery(job: job.map { JobName($0) }, from: from, limit: count))
+            var table = Table([
+                ("JOB", .left), ("DUE", .left), ("STATE", .left), ("TOOK", .right), ("ATTEMPT", .right), ("WHY", .left),
+            ])
+            let lines = found.map { HistoryLine($0) }
+            for line in lines {
+                table.add([
+                    ShownText.name(line.job), line.scheduled, line.outcome ?? line.state,
+                    line.seconds.map { Duration.seconds($0).lengthOfTime } ?? "",
+                    line.attempt == 0 ? "" : "\(line.attempt)",
+                    ShownText.line(line.why),
+                ])
+            }
+            for line in table.lines { try context.output.line(line) }
+            try context.output.json(HistoryReport(runs: lines))
+            return .success
+        }
+    }
+}
+
+/// `holdfast.schedule-history/1`.
+struct HistoryReport: Encodable {
+    let schema = "holdfast.schedule-history/1"
+    let runs: [HistoryLine]
+
+    private enum CodingKeys: String, CodingKey { case schema, runs }
+}
+
+/// A line of the history.
+struct HistoryLine: Encodable {
+    let job, scheduled, trigger: String
+    /// `running`, `waiting`, `ended` or `not-run`.
+    let state: String
+    /// Of a run that has ended.
+    let outcome: String?
+    /// Of runs that did not take place: why, the last of them, and how many; nil for more than were counted.
+    let reason, through: String?
+    let count: Int?
+    let attempt: Int
+    let fence: Int64
+    let host: String
+    let began, ended, retryAt, code, message: String?
+    let seconds: Int64?
+
+    init(_ record: RunRecord) {
+        job = record.key.job.description
+        scheduled = record.key.scheduled.description
+        trigger = record.trigger.rawValue
+        var (outcome, reason, through, count, retry): (String?, String?, String?, Int?, String?)
+        switch record.state {
+        case .running: state = "running"
+        case .waiting(let until):
+            state = "waiting"
+            retry = until.description
+        case .ended(let own):
+            state = "ended"
+            outcome = own.rawValue
+        case .notRun(let own, let last, let number):
+            state = "not-run"
+            reason = own.rawValue
+            through = last.description
+            count = number
+        }
+        (self.outcome, self.reason, self.through, self.count, retryAt) = (outcome, reason, through, count, retry)
+        attempt = record.attempt
+        fence = record.fence
+        host = record.host
+        began = record.began?.description
+        ended = record.ended?.description
+        code = record.code
+        message = record.message
+        seconds = record.began.flatMap { began in record.ended.map { max(0, $0.seconds - began.seconds) } }
+    }
+
+    var why: String {
+        if let reason {
+            return reason + (count == 1 ? "" : " (\(count.map { "\($0)" } ?? "many") through \(through ?? ""))")
+        }
+        if let retryAt { return "again at \(retryAt): \(message ?? "")" }
+        return outcome == "succeeded" ? "" : message ?? ""
+    }
+}

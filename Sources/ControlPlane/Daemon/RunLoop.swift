@@ -1,0 +1,123 @@
+// The loop of the daemon: asks the planner what to do, and does it.
+
+import Glibc
+import Logging
+import Primitives
+import Scheduling
+import State
+import Synchronization
+
+/// Starts the process of a run.
+package protocol RunLauncher: Sendable {
+    /// - Throws: `.processFailed` when it cannot be started.
+    func launch(_ key: RunKey) throws(HoldfastError) -> any RunningProcess
+}
+
+/// What the loop needs from around it.
+package struct RunLoopSurroundings: Sendable {
+    package var store: any RunStore & AlertStore
+    package var spool: OutcomeSpool
+    package var launcher: any RunLauncher
+    package var clock: any Clock
+    package var host: String
+    package var logger: Logger
+    /// Reads the jobs again, as at the start.
+    package var jobs: @Sendable () throws(HoldfastError) -> [Job]
+    /// Removes what a run of this job left behind that died.
+    package var cleanUp: @Sendable (Job) -> Void = { _ in }
+    /// Told at every turn: the loop lives.
+    package var heartbeat: @Sendable () -> Void = {}
+    package var limits = RunPlanner.Limits()
+    /// For how long runs may go on after a drain began.
+    package var drain = Duration.seconds(300)
+
+    package init(
+        store: any RunStore & AlertStore, spool: OutcomeSpool, launcher: any RunLauncher, clock: any Clock,
+        host: String,
+        logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> [Job]
+    ) {
+        self.store = store
+        self.spool = spool
+        self.launcher = launcher
+        self.clock = clock
+        self.host = host
+        self.logger = logger
+        self.jobs = jobs
+    }
+}
+
+/// Runs jobs until it is told to drain. One thread; others speak to it through ``drain()``, ``reload()``.
+package final class RunLoop: Sendable {
+    private struct Orders {
+        var isDraining = false
+        var isReloading = false
+    }
+
+    /// Turns come at least so often while runs are under way, to see their ends.
+    private static let busyTurn = Duration.milliseconds(100)
+    /// And so often without: orders of operators are in the store.
+    private static let idleTurn = Duration.seconds(1)
+    private static let burial = Duration.seconds(10)
+
+    let around: RunLoopSurroundings
+    private let orders = Mutex(Orders())
+
+    package init(_ around: RunLoopSurroundings) { self.around = around }
+
+    /// No run begins any more; the loop ends when those under way have ended.
+    package func drain() { orders.withLock { $0.isDraining = true } }
+
+    /// Jobs are read again at the next turn; what is wrong with them leaves the old ones as they are.
+    package func reload() { orders.withLock { $0.isReloading = true } }
+
+    /// Blocks until the drain is over.
+    ///
+    /// - Throws: What reading the jobs at the start throws, and `.corruptObject` for a damaged store. Runs under way
+    ///   are
+    ///   ended then.
+    package func run() throws(HoldfastError) {
+        let jobs = try around.jobs()
+        let now = around.clock.now()
+        _ = try around.spool.absorb(into: around.store)
+        var turn = try Turn(around, jobs, at: now)
+        var watch = ClockWatch(wall: now, uptime: around.clock.uptime())
+        var nextBurial = around.clock.uptime()
+        var drainEnd: Duration?
+        around.logger.notice("the daemon began", metadata: ["jobs": "\(jobs.count)"])
+        while true {
+            around.heartbeat()
+            let orders = orders.withLock { orders in
+                defer { orders.isReloading = false }
+                return orders
+            }
+            if orders.isReloading { turn.reload() }
+            let uptime = around.clock.uptime()
+            if let step = watch.look(wall: around.clock.now(), uptime: uptime) { turn.noteClockStep(step) }
+            if uptime >= nextBurial {
+                try turn.guarded { (turn) throws(HoldfastError) in try turn.bury() }
+                nextBurial = uptime + Self.burial
+            }
+            try turn.guarded { (turn) throws(HoldfastError) in
+                try turn.collect()
+                if !orders.isDraining { try turn.decide() }
+            }
+            if orders.isDraining {
+                let end = drainEnd ?? uptime + around.drain
+                if drainEnd == nil {
+                    around.logger.notice("no run begins any more", metadata: ["running": "\(turn.running.count)"])
+                }
+                drainEnd = end
+                if turn.running.isEmpty { break }
+                if uptime >= end { turn.stopAll() }
+            }
+            around.clock.sleep(for: pause(turn), unless: Cancellation())
+        }
+        around.logger.notice("the daemon ended")
+    }
+
+    private func pause(_ turn: Turn) -> Duration {
+        let most = turn.running.isEmpty ? Self.idleTurn : Self.busyTurn
+        guard let wake = turn.wake else { return most }
+        return max(.milliseconds(10), min(most, wake.since(around.clock.now())))
+    }
+}

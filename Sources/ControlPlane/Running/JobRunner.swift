@@ -1,0 +1,266 @@
+// One run of a job, from its claim to its completion: the one code path of the daemon, of timers and of operators.
+
+import Glibc
+import Logging
+import Primitives
+import Scheduling
+import State
+import Synchronization
+
+/// Runs a job in child processes of its own.
+///
+/// It belongs into a process of its own (`holdfast schedule run`): what a run does to its process, its descriptors or
+/// its
+/// memory is then the run's alone, and all processes below that one are the run's.
+package struct JobRunner: Sendable {
+    /// What is looked at of one output of a child. Reports of verbs are far smaller.
+    package static let maximumCapture = 1 << 20
+
+    package struct Settings: Sendable {
+        /// This program.
+        package var program: String
+        /// Options that every verb of this program gets: the configuration and the state directory.
+        package var globals: [String] = []
+        /// How long a run is held without a sign of life. Renewed at a third of it.
+        package var lease = Duration.seconds(60)
+        /// From SIGTERM to SIGKILL.
+        package var grace = Duration.seconds(10)
+        /// For how long the end of a run is tried to be written.
+        package var patience = Duration.seconds(120)
+        package var scrubber = SecretScrubber()
+        /// The password of the repository, when it was in the environment.
+        package var password: SecretBytes?
+        /// Whether all processes below this one are the run's, and are ended with it.
+        package var ownsDescendants = false
+        package var host: String
+        /// Where the ends of runs are put that cannot be written into the store.
+        package var spool: OutcomeSpool
+
+        package init(program: String, host: String, spool: OutcomeSpool) {
+            self.program = program
+            self.host = host
+            self.spool = spool
+        }
+    }
+
+    private let store: any RunStore & AlertStore
+    private let settings: Settings
+    private let runner: any ProcessRunner
+    private let clock: any Clock
+    private let cancellation: Cancellation
+    private let logger: Logger
+
+    package init(
+        _ store: any RunStore & AlertStore, _ settings: Settings, runner: any ProcessRunner, clock: any Clock,
+        cancellation: Cancellation, logger: Logger
+    ) {
+        self.store = store
+        self.settings = settings
+        self.runner = runner
+        self.clock = clock
+        self.cancellation = cancellation
+        self.logger = logger
+    }
+
+    /// Runs one attempt of `job` under `key`.
+    ///
+    /// - Returns: How it ended; ``RunCompletion/retryAt`` when there is to be another attempt.
+    /// - Throws: `.busy` when the run is another's or has ended; `.leaseLost` when it was taken away in the meantime,
+    ///   and
+    ///   what was done is not recorded as its end.
+    package func run(_ job: Job, _ key: RunKey, _ trigger: RunTrigger) throws(HoldfastError) -> RunCompletion {
+        let type = JobTypes.type(of: job.action)
+        let steps = try type.steps(of: job)
+        let holder = RunHolder(host: settings.host, process: getpid())
+        let claim = try store.begin(key, trigger, holder: holder, lease: settings.lease, at: clock.now())
+        log(.notice, "run began", key, ["attempt": "\(claim.attempt)", "fence": "\(claim.fence)"])
+        let stop = Cancellation()
+        let lost = Mutex<HoldfastError?>(nil)
+        let renewal = JoinableThread {
+            renew(claim, until: stop) { error in
+                lost.withLock { $0 = error }
+                cancellation.raise()
+            }
+        }
+        let completion = carryOut(job, type, steps, claim)
+        stop.raise()
+        renewal?.join()
+        if let error = lost.withLock({ $0 }) { throw error }
+        try write(completion, of: claim)
+        raiseAlert(job, completion)
+        let level: Logger.Level = completion.outcome == .succeeded ? .notice : .error
+        log(level, "run ended", key, ["outcome": "\(completion.outcome.rawValue)", "code": "\(completion.code ?? "")"])
+        return completion
+    }
+
+    // MARK: The work
+
+    private func carryOut(
+        _ job: Job, _ type: any JobType, _ steps: [JobStep], _ claim: RunClaim
+    ) -> RunCompletion {
+        let deadline = job.runDeadline.map { clock.uptime() + $0 }
+        var completion = RunCompletion(.succeeded)
+        for step in steps {
+            let left = deadline.map { max(.zero, $0 - clock.uptime()) }
+            let end: StepEnd
+            do throws(HoldfastError) {
+                end = try carryOut(step, job, claim, timeout: left)
+            } catch {
+                completion = RunCompletion(.failed, code: error.code.rawValue, message: error.message)
+                completion.retryAt = retry(job, claim, error.code, error.retry)
+                return scrubbed(completion)
+            }
+            let reading = type.reading(end, of: step)
+            completion.outcome = reading.outcome
+            completion.code = reading.code?.rawValue
+            completion.message = reading.message
+            let scrubber = settings.scrubber
+            completion.output += scrubber.tail(
+                end.output, limit: RunCompletion.maximumOutput, isCut: end.output.count >= Self.maximumCapture)
+            completion.errors += scrubber.tail(
+                end.errors, limit: RunCompletion.maximumOutput, isCut: end.errors.count >= RunCompletion.maximumOutput)
+            guard reading.outcome == .succeeded else {
+                if reading.outcome != .stopped {
+                    completion.retryAt = retry(job, claim, reading.code ?? .processFailed, reading.retry)
+                }
+                break
+            }
+        }
+        completion.output = String(completion.output.suffix(RunCompletion.maximumOutput))
+        completion.errors = String(completion.errors.suffix(RunCompletion.maximumOutput))
+        return scrubbed(completion)
+    }
+
+    private func scrubbed(_ completion: RunCompletion) -> RunCompletion {
+        var clean = completion
+        clean.message = completion.message.map { settings.scrubber.scrub($0) }
+        return clean
+    }
+
+    private func retry(_ job: Job, _ claim: RunClaim, _ code: ErrorCode, _ retry: RetryClass) -> Timestamp? {
+        job.retries.wait(beforeAttempt: claim.attempt + 1, after: code, retry).map { clock.now() + $0 }
+    }
+
+    private func carryOut(
+        _ step: JobStep, _ job: Job, _ claim: RunClaim, timeout: Duration?
+    ) throws(HoldfastError) -> StepEnd {
+        var changes = [
+            "HOLDFAST_RUN": claim.key.description, "HOLDFAST_FENCE": "\(claim.fence)",
+            "HOLDFAST_ATTEMPT": "\(claim.attempt)",
+        ]
+        let words: [String]
+        var secret: HandedSecret?
+        switch step.program {
+        case .other(let own): words = own
+        case .own(let own):
+            words =
+                [settings.program] + own.prefix(1) + settings.globals
+                + (job.repository.map { ["--repo", $0] } ?? []) + own.dropFirst()
+            if let password = settings.password {
+                secret = try HandedSecret(password)
+                changes["HOLDFAST_PASSWORD_FILE"] = secret?.path
+            }
+        }
+        defer { withExtendedLifetime(secret) {} }
+        var request = ProcessRequest(words)
+        request.environment = ProcessEnvironment.lines(setting: changes)
+        request.timeout = timeout
+        request.grace = settings.grace
+        let process = try runner.start(request, cancellation: cancellation)
+        // What left the group of the child may hold its output open; it is ended as soon as the child has ended.
+        let (settings, clock) = (settings, clock)
+        let sweeper = JoinableThread {
+            _ = process.wait()
+            if settings.ownsDescendants { Descendants.end(grace: .seconds(2), clock: clock) }
+        }
+        var tail = TailBuffer(limit: Self.maximumCapture)
+        let failure = drain(process, into: &tail)
+        sweeper?.join()
+        let result = process.wait()
+        if let failure { throw failure }
+        return StepEnd(result: result, output: tail.tail, errors: process.errorTail)
+    }
+
+    private func drain(_ process: any RunningProcess, into tail: inout TailBuffer) -> HoldfastError? {
+        do throws(HoldfastError) {
+            try withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) {
+                (buffer) throws(HoldfastError) in
+                while true {
+                    let count = try process.read(into: buffer)
+                    guard count > 0 else { return }
+                    tail.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                }
+            }
+            return nil
+        } catch {
+            process.terminate()
+            return error
+        }
+    }
+
+    // MARK: The store
+
+    /// Renews the lease until `stop`. A store that cannot be reached is tried again; one that says that the run is not
+    /// ours any more ends the run.
+    private func renew(_ claim: RunClaim, until stop: Cancellation, lost: (HoldfastError) -> Void) {
+        while !stop.isRaised {
+            clock.sleep(for: settings.lease / 3, unless: stop)
+            if stop.isRaised { return }
+            do throws(HoldfastError) {
+                try store.renew(claim, lease: settings.lease)
+            } catch {
+                if error.code == .leaseLost { return lost(error) }
+                log(.warning, "the lease was not renewed", claim.key, ["error": "\(error.message)"])
+            }
+        }
+    }
+
+    /// Writes the end of a run, again and again while the store is busy or full, and beside the store at last.
+    private func write(_ completion: RunCompletion, of claim: RunClaim) throws(HoldfastError) {
+        let deadline = clock.uptime() + settings.patience
+        var wait = Duration.milliseconds(200)
+        while true {
+            do throws(HoldfastError) {
+                return try store.complete(claim, completion, at: clock.now())
+            } catch {
+                if error.code == .leaseLost { throw error }
+                log(.warning, "the end of the run was not written", claim.key, ["error": "\(error.message)"])
+                guard error.retry == .later, clock.uptime() + wait < deadline, !cancellation.isRaised else {
+                    try settings.spool.put(claim, completion, at: clock.now())
+                    log(.error, "the end of the run was put beside the store", claim.key, [:])
+                    return
+                }
+                clock.sleep(for: wait, unless: cancellation)
+                wait = min(wait * 2, .seconds(10))
+            }
+        }
+    }
+
+    /// A failed run is something that somebody has to look at, until one succeeds. What cannot be told now is told by
+    /// the
+    /// next end of a run.
+    private func raiseAlert(_ job: Job, _ completion: RunCompletion) {
+        guard completion.retryAt == nil else { return }
+        let key = "job/\(job.name)/failed"
+        do throws(HoldfastError) {
+            if completion.outcome == .succeeded {
+                _ = try store.resolve(key, at: clock.now())
+                return
+            }
+            let isGrave = completion.outcome == .checkFailed
+            let reason = completion.message.map { ": \($0)" } ?? ""
+            _ = try store.fire(
+                key, isGrave ? .critical : .warning,
+                "job \(job.name) (\(job.action.kind)) ended as \(completion.outcome.rawValue)\(reason)", at: clock.now()
+            )
+        } catch {
+            log(.error, "the alert was not written", RunKey(job: job.name, scheduled: clock.now()), [:])
+        }
+    }
+
+    private func log(_ level: Logger.Level, _ message: Logger.Message, _ key: RunKey, _ more: Logger.Metadata) {
+        logger.log(
+            level: level, message,
+            metadata: more.merging(["job": "\(key.job)", "scheduled": "\(key.scheduled)"]) { own, _ in own })
+    }
+}

@@ -1,0 +1,89 @@
+// Ends of runs that could not be written into the state database, as files beside it.
+
+import CLinux
+import FoundationEssentials
+import Glibc
+import Primitives
+import Scheduling
+import State
+
+/// A directory of ends of runs that wait to be written.
+package struct OutcomeSpool: Sendable {
+    private static let ending = ".end.json"
+    private static let maximumFiles = 10_000
+    private static let maximumSize = ByteCount(1 << 20)
+
+    package let directory: String
+
+    package init(directory: String) { self.directory = directory }
+
+    private struct Outcome: Codable {
+        var job: String
+        var scheduled, fence: Int64
+        var attempt: Int
+        var began, ended: Int64
+        var outcome: String
+        var code, message: String?
+        var output, errors: String
+        var retry: Int64?
+    }
+
+    /// Puts the end of a run into a file of its own.
+    ///
+    /// - Durability: on return the file and its name are on stable storage.
+    package func put(_ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp) throws(HoldfastError) {
+        let outcome = Outcome(
+            job: claim.key.job.description, scheduled: claim.key.scheduled.seconds, fence: claim.fence,
+            attempt: claim.attempt, began: claim.began.nanoseconds, ended: now.nanoseconds,
+            outcome: completion.outcome.rawValue, code: completion.code, message: completion.message,
+            output: completion.output, errors: completion.errors, retry: completion.retryAt?.nanoseconds)
+        guard let bytes = try? JSONEncoder().encode(outcome) else {
+            throw HoldfastError(.inputOutput, "the end of a run cannot be written as JSON", hint: "Report this.")
+        }
+        guard mkdir(directory, 0o700) == 0 || errno == EEXIST else {
+            throw HoldfastError.systemCall("make directory", errno, on: directory)
+        }
+        let path = "\(directory)/\(claim.fence)"
+        unlink(path + ".new")
+        var text = Array(bytes)
+        guard try SecretFile.create(path + ".new", SecretBytes(wiping: &text)),
+            rename(path + ".new", path + Self.ending) == 0
+        else {
+            throw HoldfastError.systemCall("write", errno, on: path)
+        }
+    }
+
+    /// Writes what waits into `store` and takes its files away. What cannot be written yet stays.
+    ///
+    /// - Returns: How many were written.
+    package func absorb(into store: any RunStore) throws(HoldfastError) -> Int {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        var count = 0
+        for name in names.filter({ $0.hasSuffix(Self.ending) }).sorted().prefix(Self.maximumFiles) {
+            let path = "\(directory)/\(name)"
+            let bytes = try InputFile.read(path, limit: Self.maximumSize)
+            guard let outcome = try? JSONDecoder().decode(Outcome.self, from: Data(bytes)),
+                let known = RunOutcome(rawValue: outcome.outcome)
+            else {
+                throw HoldfastError(
+                    .corruptObject, "\(path) holds no end of a run", hint: "Look at it, then move it away.")
+            }
+            let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
+            var completion = RunCompletion(known, code: outcome.code, message: outcome.message)
+            completion.output = outcome.output
+            completion.errors = outcome.errors
+            completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
+            let claim = RunClaim(
+                key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))
+            do throws(HoldfastError) {
+                try store.complete(claim, completion, at: Timestamp(nanoseconds: outcome.ended))
+                count += 1
+            } catch {
+                // The run was given to another in the meantime, whose word counts.
+                guard error.code == .leaseLost else { throw error }
+            }
+            unlink(path)
+        }
+        return count
+    }
+}

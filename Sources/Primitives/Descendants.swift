@@ -1,0 +1,98 @@
+// All that a child process left running, also what left its process group.
+
+import CLinux
+import Glibc
+
+/// The processes below this one.
+package enum Descendants {
+    /// Rounds of looking and killing; each finds what was forked during the one before.
+    private static let maximumRounds = 1000
+    private static let maximumProcesses = 1 << 20
+
+    /// A process below this one, by /proc (proc(5), `stat`).
+    package struct Found: Sendable, Hashable {
+        package var process: Int32
+        package var parent: Int32
+        package var isZombie: Bool
+    }
+
+    /// Lets orphans become children of this process instead of the init process.
+    package static func adoptOrphans() { _ = holdfast_adopt_orphans() }
+
+    /// Sends this process SIGTERM when its parent ends.
+    package static func endWithParent() { _ = holdfast_end_with_parent(SIGTERM) }
+
+    /// Those below `root`, parents before children.
+    package static func below(_ root: Int32) -> [Found] {
+        var children: [Int32: [Found]] = [:]
+        for found in all() { children[found.parent, default: []].append(found) }
+        var result: [Found] = []
+        var next = [root]
+        while let parent = next.popLast(), result.count < maximumProcesses {
+            let own = children.removeValue(forKey: parent) ?? []
+            result += own
+            next += own.map(\.process)
+        }
+        return result
+    }
+
+    /// Ends all processes below `roots` and reaps those that are children of this process: SIGTERM, `grace`, SIGKILL.
+    ///
+    /// - Returns: Whether nothing is left. A process in an uninterruptible wait of the kernel stays until that is over.
+    @discardableResult
+    package static func end(
+        grace: Duration, clock: any Clock, sparing spared: Set<Int32> = []
+    ) -> Bool {
+        let own = getpid()
+        let deadline = clock.uptime() + grace
+        var asked: Set<Int32> = []
+        for _ in 0..<maximumRounds {
+            let found = below(own)
+            let kept = Set(found.filter { spared.contains($0.process) }.flatMap { below($0.process).map(\.process) })
+            let rest = found.filter { !spared.contains($0.process) && !kept.contains($0.process) }
+            for dead in rest where dead.isZombie && dead.parent == own {
+                var status: Int32 = 0
+                waitpid(dead.process, &status, WNOHANG)
+            }
+            let living = rest.filter { !$0.isZombie }
+            if living.isEmpty { return true }
+            let isOver = clock.uptime() >= deadline
+            for one in living {
+                if isOver {
+                    kill(one.process, SIGKILL)
+                } else if asked.insert(one.process).inserted {
+                    kill(one.process, SIGTERM)
+                }
+            }
+            clock.sleep(for: .milliseconds(isOver ? 10 : 50), unless: Cancellation())
+        }
+        return false
+    }
+
+    private static func all() -> [Found] {
+        guard let directory = opendir("/proc") else { return [] }
+        defer { closedir(directory) }
+        var found: [Found] = []
+        while found.count < maximumProcesses, let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let process = Int32(name), let one = look(process) { found.append(one) }
+        }
+        return found
+    }
+
+    /// One line: the number, the program's name in parentheses, which may hold anything, the state, the parent.
+    private static func look(_ process: Int32) -> Found? {
+        let descriptor = open("/proc/\(process)/stat", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0, let end = bytes[..<count].lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let words = bytes[(end + 1)..<count].split(separator: UInt8(ascii: " "))
+        guard words.count > 1, let parent = Int32(String(decoding: words[1], as: UTF8.self)) else { return nil }
+        let isZombie = words[0].first == UInt8(ascii: "Z") || words[0].first == UInt8(ascii: "X")
+        return Found(process: process, parent: parent, isZombie: isZombie)
+    }
+}

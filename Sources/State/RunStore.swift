@@ -1,0 +1,146 @@
+// Where runs, orders and alerts are kept: the protocols, which say nothing of the engine below them.
+
+import Primitives
+import Scheduling
+
+/// What a store can do.
+package struct RunStoreCapabilities: Sendable, Hashable {
+    /// What was written is there after the process or the machine stopped at any moment.
+    package var isDurable: Bool
+    /// Schedulers on several hosts can share it.
+    package var servesSeveralHosts: Bool
+
+    package init(isDurable: Bool, servesSeveralHosts: Bool) {
+        self.isDurable = isDurable
+        self.servesSeveralHosts = servesSeveralHosts
+    }
+}
+
+/// A run whose lease ran out.
+package struct DeadRun: Sendable, Hashable {
+    package var key: RunKey
+    package var attempt: Int
+    package var holder: RunHolder
+    /// Whether it is to be started once more.
+    package var isRestarted: Bool
+
+    package init(key: RunKey, attempt: Int, holder: RunHolder, isRestarted: Bool) {
+        self.key = key
+        self.attempt = attempt
+        self.holder = holder
+        self.isRestarted = isRestarted
+    }
+}
+
+/// Which lines of the history are wanted.
+package struct HistoryQuery: Sendable, Hashable {
+    package var job: JobName?
+    /// Lines that began or were recorded from here on.
+    package var from: Timestamp?
+    package var until: Timestamp?
+    package var limit: Int
+
+    package init(job: JobName? = nil, from: Timestamp? = nil, until: Timestamp? = nil, limit: Int = 100) {
+        self.job = job
+        self.from = from
+        self.until = until
+        self.limit = limit
+    }
+}
+
+/// Keeps runs. A key (``RunKey``) is run once: it has at most one lease at a time and at most one completion.
+///
+/// Every method is one transaction: on return all of it is durable, on failure none of it took place. Methods block and
+/// may be called from any thread. Leases are measured by a clock that wall time cannot step (``RunStoreClock``).
+///
+/// All throw `.busy` (`retry: .later`) when the store is locked by others for longer than its patience,
+/// `.corruptObject` when it is damaged, `.noSpace`, `.accessDenied` and `.inputOutput` for what they say.
+package protocol RunStore: Sendable {
+    var capabilities: RunStoreCapabilities { get }
+
+    /// Takes the run for `lease`, with a fencing token larger than every one before.
+    ///
+    /// A run that waits for another attempt is taken for that one. `.schedule` also moves ``JobMemory/through``.
+    /// - Throws: `.busy` (`retry: .never`) when the run is under way, has ended, or was recorded as not run.
+    func begin(
+        _ key: RunKey, _ trigger: RunTrigger, holder: RunHolder, lease: Duration, at now: Timestamp
+    ) throws(HoldfastError) -> RunClaim
+
+    /// Lengthens the lease to `lease` from now.
+    ///
+    /// - Throws: `.leaseLost` when the run is not this claim's any more.
+    func renew(_ claim: RunClaim, lease: Duration) throws(HoldfastError)
+
+    /// Writes the end of the attempt; the lease is free. Retry: safe, the same completion again is success.
+    ///
+    /// - Throws: `.leaseLost` when the run is not this claim's any more; nothing is written then.
+    func complete(_ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp) throws(HoldfastError)
+
+    /// Writes runs of a job that do not take place; those of `.schedule` move ``JobMemory/through``. Retry: safe.
+    func record(
+        _ nonRuns: [NonRun], of job: JobName, _ trigger: RunTrigger, at now: Timestamp
+    ) throws(HoldfastError)
+
+    /// Finds runs whose leases ran out, at most 1,000, and marks them: each waits to be started once more, or has ended
+    /// as ``RunOutcome/died`` when it was already.
+    ///
+    /// - Parameter holder: Those of this holder count as run out at once; their process is known to be gone.
+    func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun]
+
+    /// What is remembered of these jobs; those seen for the first time begin at `now`.
+    func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory]
+
+    /// All runs that have not ended.
+    func active() throws(HoldfastError) -> [ActiveRun]
+
+    /// A number that is another one after anybody has written anything; of this opened store alone.
+    func revision() throws(HoldfastError) -> Int64
+}
+
+/// Tells what was.
+package protocol RunHistory: Sendable {
+    /// Lines of the history, newest first.
+    func history(_ query: HistoryQuery) throws(HoldfastError) -> [RunRecord]
+}
+
+/// Keeps what operators ordered of jobs.
+package protocol OrderStore: Sendable {
+    /// Puts the job on hold, or takes the hold away when `order` is nil. Says whether there was one before.
+    func pause(_ job: JobName, _ order: StandingOrder?, at now: Timestamp) throws(HoldfastError) -> Bool
+
+    /// Leaves out the next run, or not after all when `order` is nil. Says whether there was such an order before.
+    func skip(_ job: JobName, _ order: StandingOrder?, at now: Timestamp) throws(HoldfastError) -> Bool
+}
+
+/// Keeps alerts by their keys.
+package protocol AlertStore: Sendable {
+    /// Lets an alert fire, or changes it. Returns it when that changed anything.
+    func fire(
+        _ key: String, _ severity: AlertRecord.Severity, _ summary: String, at now: Timestamp
+    ) throws(HoldfastError) -> AlertRecord?
+
+    /// Resolves an alert. Returns it when it was firing.
+    func resolve(_ key: String, at now: Timestamp) throws(HoldfastError) -> AlertRecord?
+
+    /// Alerts by their keys; those that fire alone unless all are wanted.
+    func alerts(all: Bool) throws(HoldfastError) -> [AlertRecord]
+
+    /// Alerts whose last change nobody was told of, oldest change first, at most 100.
+    func untoldAlerts() throws(HoldfastError) -> [AlertRecord]
+
+    /// Somebody was told of this change of the alert. A later one is still to be told.
+    func markTold(_ alert: AlertRecord) throws(HoldfastError)
+}
+
+/// By what leases are measured.
+package struct RunStoreClock: Sendable {
+    /// What names the boot of this machine: after another one every lease has run out.
+    package var boot: String
+    /// A clock that wall time cannot step.
+    package var uptime: @Sendable () -> Duration
+
+    package init(boot: String, uptime: @escaping @Sendable () -> Duration) {
+        self.boot = boot
+        self.uptime = uptime
+    }
+}

@@ -1,0 +1,140 @@
+// What the store tells: memories of jobs, runs under way, the history.
+
+import GRDB
+import Primitives
+import Scheduling
+
+extension SQLiteRunStore {
+    package func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory] {
+        var found = try known()
+        let wanted = Set(jobs)
+        let fresh = jobs.filter { found[$0] == nil }
+        if !fresh.isEmpty {
+            try write { database in
+                for job in fresh { try Self.know(job.description, now, database) }
+            }
+            for job in fresh { found[job] = JobMemory(through: Timestamp(seconds: now.seconds)) }
+        }
+        return found.filter { wanted.contains($0.key) }
+    }
+
+    private func known() throws(HoldfastError) -> [JobName: JobMemory] {
+        try read { database in
+            var found: [JobName: JobMemory] = [:]
+            let rows = try Row.fetchCursor(database, sql: "SELECT * FROM jobs")
+            while let row = try rows.next() { found[JobName(row["job"])] = Self.memory(row) }
+            return found
+        }
+    }
+
+    private static func memory(_ row: Row) -> JobMemory {
+        var memory = JobMemory(through: Timestamp(seconds: row["through"]))
+        memory.last = ended(row, "last", outcome: (row["last_outcome"] as String?).flatMap { RunOutcome(rawValue: $0) })
+        memory.lastSuccess = ended(row, "good", outcome: .succeeded)
+        memory.failures = row["failures"]
+        memory.pause = order(row, "pause", until: row["pause_until"])
+        memory.skip = order(row, "skip", until: nil)
+        return memory
+    }
+
+    private static func ended(_ row: Row, _ prefix: String, outcome: RunOutcome?) -> JobMemory.Ended? {
+        guard let scheduled: Int64 = row["\(prefix)_scheduled"], let began: Int64 = row["\(prefix)_began"],
+            let ended: Int64 = row["\(prefix)_ended"], let outcome
+        else { return nil }
+        return JobMemory.Ended(
+            scheduled: Timestamp(seconds: scheduled), began: Timestamp(nanoseconds: began),
+            ended: Timestamp(nanoseconds: ended), outcome: outcome)
+    }
+
+    private static func order(_ row: Row, _ prefix: String, until: Int64?) -> StandingOrder? {
+        guard let reason: String = row["\(prefix)_reason"], let actor: String = row["\(prefix)_actor"],
+            let since: Int64 = row["\(prefix)_since"]
+        else { return nil }
+        return StandingOrder(
+            reason: reason, actor: actor, since: Timestamp(nanoseconds: since),
+            until: until.map { Timestamp(nanoseconds: $0) })
+    }
+
+    package func active() throws(HoldfastError) -> [ActiveRun] {
+        try read { database in
+            try Row.fetchAll(
+                database,
+                sql: "SELECT * FROM runs WHERE state IN ('running', 'waiting') ORDER BY scheduled, job"
+            ).map { row in
+                let retry: Int64? = row["retry"]
+                let holder = RunHolder(host: row["host"], process: row["process"])
+                let isRunning = (row["state"] as String) == "running"
+                return ActiveRun(
+                    key: Self.key(row), trigger: RunTrigger(rawValue: row["cause"]) ?? .schedule,
+                    phase: isRunning
+                        ? .running(holder, fence: row["fence"])
+                        : .waiting(until: Timestamp(nanoseconds: retry ?? 0)),
+                    attempt: row["attempt"], began: Timestamp(nanoseconds: (row["began"] as Int64?) ?? 0))
+            }
+        }
+    }
+
+    package func revision() throws(HoldfastError) -> Int64 {
+        try read { database in
+            // The one counts the commits of others, the other our own rows; neither takes a page.
+            let others = try Int64.fetchOne(database, sql: "PRAGMA data_version") ?? 0
+            return others << 40 ^ Int64(database.totalChangesCount)
+        }
+    }
+
+    package func history(_ query: HistoryQuery) throws(HoldfastError) -> [RunRecord] {
+        var conditions: [String] = []
+        var arguments: [any DatabaseValueConvertible] = []
+        if let job = query.job {
+            conditions.append("job = ?")
+            arguments.append(job.description)
+        }
+        if let from = query.from {
+            conditions.append("noted >= ?")
+            arguments.append(from.nanoseconds)
+        }
+        if let until = query.until {
+            conditions.append("noted < ?")
+            arguments.append(until.nanoseconds)
+        }
+        let order = query.job == nil ? "noted DESC, scheduled DESC" : "scheduled DESC"
+        let text =
+            "SELECT * FROM runs" + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND "))
+            + " ORDER BY \(order) LIMIT ?"
+        let all = StatementArguments((arguments + [query.limit]).map(\.databaseValue))
+        return try read { database in
+            try Row.fetchAll(database, sql: text, arguments: all).map { Self.line($0) }
+        }
+    }
+
+    private static func line(_ row: Row) -> RunRecord {
+        let state: RunRecord.State
+        switch row["state"] as String {
+        case "running": state = .running
+        case "waiting": state = .waiting(until: Timestamp(nanoseconds: (row["retry"] as Int64?) ?? 0))
+        case "ended":
+            state = .ended((row["outcome"] as String?).flatMap { RunOutcome(rawValue: $0) } ?? .failed)
+        default:
+            let reason = (row["reason"] as String?).flatMap { NonRun.Reason(rawValue: $0) } ?? .missed
+            let last: Int64 = row["last"] ?? row["scheduled"]
+            state = .notRun(reason, last: Timestamp(seconds: last), count: row["count"])
+        }
+        return RunRecord(
+            key: key(row), trigger: RunTrigger(rawValue: row["cause"]) ?? .schedule, state: state,
+            attempt: row["attempt"], fence: row["fence"], host: row["host"],
+            began: (row["began"] as Int64?).map { Timestamp(nanoseconds: $0) },
+            ended: (row["ended"] as Int64?).map { Timestamp(nanoseconds: $0) }, code: row["code"],
+            message: row["message"])
+    }
+
+    /// The kept ends of what the newest attempt of a run printed.
+    package func output(of key: RunKey) throws(HoldfastError) -> (output: String, errors: String)? {
+        try read { database in
+            try Row.fetchOne(
+                database,
+                sql: "SELECT output, errors FROM outputs WHERE job = ? AND scheduled = ? ORDER BY attempt DESC LIMIT 1",
+                arguments: [key.job.description, key.scheduled.seconds]
+            ).map { ($0["output"], $0["errors"]) }
+        }
+    }
+}

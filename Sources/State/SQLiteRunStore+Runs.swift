@@ -1,0 +1,226 @@
+// Claims, completions and the dead.
+
+import GRDB
+import Primitives
+import Scheduling
+
+extension SQLiteRunStore {
+    package func begin(
+        _ key: RunKey, _ trigger: RunTrigger, holder: RunHolder, lease: Duration, at now: Timestamp
+    ) throws(HoldfastError) -> RunClaim {
+        let (end, boot) = (self.lease(lease), clock.boot)
+        return try write { database in
+            let job = key.job.description
+            let known = try Row.fetchOne(
+                database, sql: "SELECT state, attempt, host, process FROM runs WHERE job = ? AND scheduled = ?",
+                arguments: [job, key.scheduled.seconds])
+            let state: String? = known?["state"]
+            if let known, state != "waiting" { throw Self.taken(key, state ?? "", known) }
+            // Of a job that was never seen nothing is in the past.
+            let through: Int64 =
+                try Int64.fetchOne(
+                    database, sql: "SELECT through FROM jobs WHERE job = ?", arguments: [job]) ?? .min
+            guard known != nil || trigger == .manual || key.scheduled.seconds > through else {
+                throw HoldfastError(
+                    .busy,
+                    "the run \(key) is in the past of its job, which was run or recorded through "
+                        + "\(Timestamp(seconds: through))",
+                    hint: "Nothing is to be done: no run takes place twice.")
+            }
+            try Self.know(job, now, database)
+            try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
+            let fence = try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+            let attempt = ((known?["attempt"] as Int?) ?? 0) + 1
+            try database.execute(
+                sql: """
+                    INSERT INTO runs (job, scheduled, cause, state, attempt, fence, host, process, boot, lease, began,
+                        noted)
+                    VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?)
+                    ON CONFLICT (job, scheduled) DO UPDATE SET state = 'running', attempt = excluded.attempt,
+                        fence = excluded.fence, host = excluded.host, process = excluded.process, boot = excluded.boot,
+                        lease = excluded.lease, began = excluded.began, retry = NULL, noted = excluded.noted
+                    """,
+                arguments: [
+                    job, key.scheduled.seconds, trigger.rawValue, attempt, fence, holder.host, holder.process, boot,
+                    end, now.nanoseconds, now.nanoseconds,
+                ])
+            if trigger == .schedule {
+                try Self.advance(job, through: key.scheduled.seconds, database)
+            }
+            return RunClaim(key: key, fence: fence, attempt: attempt, began: now)
+        }
+    }
+
+    private static func taken(_ key: RunKey, _ state: String, _ row: Row) -> HoldfastError {
+        switch state {
+        case "running":
+            HoldfastError(
+                .busy, "the run \(key) is under way",
+                hint: "Wait for it to end; process \(row["process"] as Int32) on \(row["host"] as String) holds it.")
+        case "not-run":
+            HoldfastError(
+                .busy, "the run \(key) was recorded as not run",
+                hint: "Run the job for now instead: leave out --scheduled-for.")
+        default:
+            HoldfastError(
+                .busy, "the run \(key) has ended", hint: "Run the job for now instead: leave out --scheduled-for.")
+        }
+    }
+
+    package func renew(_ claim: RunClaim, lease: Duration) throws(HoldfastError) {
+        let end = self.lease(lease)
+        try write { database in
+            try database.execute(
+                sql: "UPDATE runs SET lease = ? WHERE job = ? AND scheduled = ? AND fence = ? AND state = 'running'",
+                arguments: [end, claim.key.job.description, claim.key.scheduled.seconds, claim.fence])
+            if database.changesCount == 0 { throw Self.lost(claim) }
+        }
+    }
+
+    private static func lost(_ claim: RunClaim) -> HoldfastError {
+        HoldfastError(
+            .leaseLost, "the run \(claim.key) is not ours any more: it was not renewed in time",
+            hint: "Look at `holdfast schedule history`; what it did is done, and its end was recorded without it.",
+            context: [("fence", "\(claim.fence)")])
+    }
+
+    package func complete(
+        _ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp
+    ) throws(HoldfastError) {
+        let oldest = now.nanoseconds - Self.outputAge
+        try write { database in
+            let (job, scheduled) = (claim.key.job.description, claim.key.scheduled.seconds)
+            let known = try Row.fetchOne(
+                database, sql: "SELECT state, fence, outcome FROM runs WHERE job = ? AND scheduled = ?",
+                arguments: [job, scheduled])
+            guard let known, (known["fence"] as Int64) == claim.fence else { throw Self.lost(claim) }
+            let state: String = known["state"]
+            let isFinal = completion.retryAt == nil
+            if state != "running" {
+                // The answer to an earlier call may have been lost; another's word on this run is not ours.
+                guard (known["outcome"] as String?) == completion.outcome.rawValue,
+                    state == (isFinal ? "ended" : "waiting")
+                else { throw Self.lost(claim) }
+                return
+            }
+            try Self.end(claim.key, completion, began: claim.began, at: now, database)
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    job, scheduled, claim.attempt, now.nanoseconds, completion.output, completion.errors,
+                ])
+            try database.execute(sql: "DELETE FROM outputs WHERE noted < ?", arguments: [oldest])
+        }
+    }
+
+    /// Writes the end of an attempt, and of the run when it is the last.
+    private static func end(
+        _ key: RunKey, _ completion: RunCompletion, began: Timestamp, at now: Timestamp, _ database: Database
+    ) throws {
+        let (job, scheduled) = (key.job.description, key.scheduled.seconds)
+        try database.execute(
+            sql: """
+                UPDATE runs SET state = ?, ended = ?, retry = ?, outcome = ?, code = ?, message = ?, noted = ?
+                WHERE job = ? AND scheduled = ?
+                """,
+            arguments: [
+                completion.retryAt == nil ? "ended" : "waiting", now.nanoseconds, completion.retryAt?.nanoseconds,
+                completion.outcome.rawValue, completion.code, completion.message, now.nanoseconds, job, scheduled,
+            ])
+        guard completion.retryAt == nil else { return }
+        let isGood = completion.outcome == .succeeded
+        try database.execute(
+            sql: """
+                UPDATE jobs SET last_scheduled = ?, last_began = ?, last_ended = ?, last_outcome = ?,
+                    failures = CASE WHEN ? THEN 0 ELSE failures + 1 END WHERE job = ?
+                """,
+            arguments: [scheduled, began.nanoseconds, now.nanoseconds, completion.outcome.rawValue, isGood, job])
+        guard isGood else { return }
+        try database.execute(
+            sql: "UPDATE jobs SET good_scheduled = ?, good_began = ?, good_ended = ? WHERE job = ?",
+            arguments: [scheduled, began.nanoseconds, now.nanoseconds, job])
+    }
+
+    package func record(
+        _ nonRuns: [NonRun], of job: JobName, _ trigger: RunTrigger, at now: Timestamp
+    ) throws(HoldfastError) {
+        guard !nonRuns.isEmpty else { return }
+        let boot = clock.boot
+        try write { database in
+            try Self.know(job.description, now, database)
+            for nonRun in nonRuns {
+                try database.execute(
+                    sql: """
+                        INSERT INTO runs (job, scheduled, last, count, cause, state, attempt, fence, host, process,
+                            boot, lease, reason, noted)
+                        VALUES (?, ?, ?, ?, ?, 'not-run', 0, 0, '', 0, ?, 0, ?, ?)
+                        ON CONFLICT (job, scheduled) DO NOTHING
+                        """,
+                    arguments: [
+                        job.description, nonRun.first.seconds, nonRun.last.seconds, nonRun.count, trigger.rawValue,
+                        boot, nonRun.reason.rawValue, now.nanoseconds,
+                    ])
+                if trigger == .schedule {
+                    try Self.advance(job.description, through: nonRun.last.seconds, database)
+                }
+                if nonRun.reason == .skipped {
+                    try database.execute(
+                        sql: """
+                            UPDATE jobs SET skip_reason = NULL, skip_actor = NULL, skip_since = NULL WHERE job = ?
+                            """, arguments: [job.description])
+                }
+            }
+        }
+    }
+
+    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+        let (uptime, boot) = (self.uptime, clock.boot)
+        return try write { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM runs WHERE state = 'running'
+                        AND (boot <> ? OR lease <= ? OR (host = ? AND process = ?)) LIMIT ?
+                    """,
+                arguments: [boot, uptime, holder?.host, holder?.process, Self.maximumBuried])
+            return try rows.map { row in
+                let key = Self.key(row)
+                let isRestarted = (row["restarts"] as Int) < Self.maximumRestarts
+                var completion = RunCompletion(
+                    .died, code: ErrorCode.processFailed.rawValue,
+                    message: "its process went away without a word, or did not renew its lease")
+                completion.retryAt = isRestarted ? now : nil
+                let began = Timestamp(nanoseconds: (row["began"] as Int64?) ?? now.nanoseconds)
+                try Self.end(key, completion, began: began, at: now, database)
+                // A fence of nobody: the dead one may yet come back and must be told.
+                try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
+                try database.execute(
+                    sql: """
+                        UPDATE runs SET restarts = restarts + 1,
+                            fence = (SELECT value FROM counters WHERE name = 'fence') WHERE job = ? AND scheduled = ?
+                        """, arguments: [key.job.description, key.scheduled.seconds])
+                return DeadRun(
+                    key: key, attempt: row["attempt"], holder: RunHolder(host: row["host"], process: row["process"]),
+                    isRestarted: isRestarted)
+            }
+        }
+    }
+
+    // MARK: Parts of transactions
+
+    /// Makes the line of a job that was not there yet.
+    static func know(_ job: String, _ now: Timestamp, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT INTO jobs (job, through) VALUES (?, ?) ON CONFLICT (job) DO NOTHING",
+            arguments: [job, now.seconds])
+    }
+
+    private static func advance(_ job: String, through: Int64, _ database: Database) throws {
+        try database.execute(
+            sql: "UPDATE jobs SET through = max(through, ?) WHERE job = ?", arguments: [through, job])
+    }
+
+    static func key(_ row: Row) -> RunKey {
+        RunKey(job: JobName(row["job"]), scheduled: Timestamp(seconds: row["scheduled"]))
+    }
+}

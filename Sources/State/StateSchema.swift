@@ -1,0 +1,80 @@
+// The tables of the state database.
+
+import GRDB
+import Primitives
+
+/// The tables and how they came to be what they are.
+///
+/// Instants of schedules are whole seconds, others nanoseconds, both since 1970-01-01T00:00:00Z.
+enum StateSchema {
+    /// Steps from one version of the tables to the next; a step that was released is never changed.
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1") { database in try database.execute(sql: first) }
+        return migrator
+    }
+
+    private static let first = """
+        CREATE TABLE runs (
+            job TEXT NOT NULL,
+            scheduled INTEGER NOT NULL,
+            -- Of a line of several non-runs: the last of them, and how many there are.
+            last INTEGER,
+            count INTEGER,
+            cause TEXT NOT NULL,
+            -- running, waiting, ended, not-run
+            state TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            restarts INTEGER NOT NULL DEFAULT 0,
+            fence INTEGER NOT NULL,
+            host TEXT NOT NULL,
+            process INTEGER NOT NULL,
+            boot TEXT NOT NULL,
+            -- Nanoseconds of the uptime of that boot.
+            lease INTEGER NOT NULL,
+            began INTEGER,
+            ended INTEGER,
+            retry INTEGER,
+            outcome TEXT,
+            reason TEXT,
+            code TEXT,
+            message TEXT,
+            noted INTEGER NOT NULL,
+            PRIMARY KEY (job, scheduled)
+        ) WITHOUT ROWID;
+        CREATE INDEX runs_active ON runs (state) WHERE state IN ('running', 'waiting');
+        CREATE INDEX runs_noted ON runs (noted);
+        CREATE TABLE outputs (
+            job TEXT NOT NULL,
+            scheduled INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            noted INTEGER NOT NULL,
+            output TEXT NOT NULL,
+            errors TEXT NOT NULL,
+            PRIMARY KEY (job, scheduled, attempt)
+        );
+        CREATE INDEX outputs_noted ON outputs (noted);
+        -- What the next decision about a job rests upon, so that none reads the history.
+        CREATE TABLE jobs (
+            job TEXT PRIMARY KEY NOT NULL,
+            through INTEGER NOT NULL,
+            last_scheduled INTEGER, last_began INTEGER, last_ended INTEGER, last_outcome TEXT,
+            good_scheduled INTEGER, good_began INTEGER, good_ended INTEGER,
+            failures INTEGER NOT NULL DEFAULT 0,
+            pause_reason TEXT, pause_actor TEXT, pause_since INTEGER, pause_until INTEGER,
+            skip_reason TEXT, skip_actor TEXT, skip_since INTEGER
+        ) WITHOUT ROWID;
+        CREATE TABLE alerts (
+            key TEXT PRIMARY KEY NOT NULL,
+            severity TEXT NOT NULL,
+            state TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            since INTEGER NOT NULL,
+            changed INTEGER NOT NULL,
+            -- The change that somebody was told of.
+            told INTEGER
+        ) WITHOUT ROWID;
+        CREATE TABLE counters (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;
+        INSERT INTO counters VALUES ('fence', 0);
+        """
+}

@@ -1,0 +1,269 @@
+// What every run store must do. One suite; RunStoreUnderTest.swift says who runs it.
+
+import Primitives
+import Scheduling
+import State
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite("Every run store")
+struct RunStoreConformance {
+    private let noon = Timestamp(seconds: 1_800_000_000)
+    private let holder = RunHolder(host: "one", process: 100)
+    private let other = RunHolder(host: "one", process: 200)
+
+    private func key(_ hours: Int64, _ job: String = "nightly") -> RunKey {
+        RunKey(job: JobName(job), scheduled: Timestamp(seconds: noon.seconds + hours * 3600))
+    }
+
+    private func code(_ body: () throws -> Void) -> ErrorCode? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return (error as? HoldfastError)?.code
+        }
+    }
+
+    // MARK: - Claims
+
+    @Test("runs a key once, whoever asks for it again", arguments: RunStoreUnderTest.all)
+    func once(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let (one, two) = (try fixture.open(), try fixture.open())
+        let claim = try one.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        #expect(code { _ = try two.begin(key(0), .schedule, holder: other, lease: .seconds(30), at: noon) } == .busy)
+        try one.complete(claim, RunCompletion(.succeeded), at: noon + .seconds(5))
+        for trigger in RunTrigger.allCases {
+            #expect(code { _ = try two.begin(key(0), trigger, holder: other, lease: .seconds(30), at: noon) } == .busy)
+        }
+        #expect(try two.history(HistoryQuery()).map(\.state) == [.ended(.succeeded)])
+    }
+
+    @Test("lets one of many at once have the run", arguments: RunStoreUnderTest.all)
+    func race(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let stores = try (0..<8).map { _ in try fixture.open() }
+        let (wanted, start) = (key(0), noon)
+        let won = Mutex<[Int64]>([])
+        withThreads(stores.count) { index in
+            let holder = RunHolder(host: "one", process: Int32(index + 1))
+            guard
+                let claim = try? stores[index].begin(wanted, .schedule, holder: holder, lease: .seconds(30), at: start)
+            else { return }
+            won.withLock { $0.append(claim.fence) }
+        }
+        #expect(won.withLock { $0.count } == 1)
+    }
+
+    @Test("gives each claim a larger fencing token, also after it was opened anew", arguments: RunStoreUnderTest.all)
+    func fences(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        var last: Int64 = 0
+        for hour in Int64(0)..<4 {
+            let claim = try fixture.open().begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: noon)
+            #expect(claim.fence > last)
+            last = claim.fence
+        }
+    }
+
+    @Test("does not run what lies before what was run or recorded", arguments: RunStoreUnderTest.all)
+    func past(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let claim = try store.begin(key(4), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        try store.complete(claim, RunCompletion(.succeeded), at: noon)
+        #expect(code { _ = try store.begin(key(3), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .busy)
+        // By hand it is a run of its own.
+        _ = try store.begin(key(3), .manual, holder: holder, lease: .seconds(30), at: noon)
+    }
+
+    // MARK: - Leases
+
+    @Test("refuses the completion of a holder that came back after its lease", arguments: RunStoreUnderTest.all)
+    func fencedOut(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let late = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        fixture.clock.advance(by: .seconds(29))
+        try store.renew(late, lease: .seconds(30))
+        fixture.clock.advance(by: .seconds(29))
+        #expect(try store.buryDead(gone: nil, at: noon).isEmpty)
+        fixture.clock.advance(by: .seconds(1))
+        let dead = try store.buryDead(gone: nil, at: noon)
+        #expect(dead == [DeadRun(key: key(0), attempt: 1, holder: holder, isRestarted: true)])
+        #expect(code { try store.renew(late, lease: .seconds(30)) } == .leaseLost)
+        #expect(code { try store.complete(late, RunCompletion(.succeeded), at: noon) } == .leaseLost)
+        let second = try store.begin(key(0), .schedule, holder: other, lease: .seconds(30), at: noon)
+        #expect(second.attempt == 2 && second.fence > late.fence)
+        #expect(code { try store.complete(late, RunCompletion(.succeeded), at: noon) } == .leaseLost)
+        try store.complete(second, RunCompletion(.failed), at: noon)
+        #expect(code { try store.complete(late, RunCompletion(.failed), at: noon) } == .leaseLost)
+        #expect(try store.history(HistoryQuery()).map(\.state) == [.ended(.failed)])
+        #expect(try store.memories(of: [key(0).job], at: noon)[key(0).job]?.lastSuccess == nil)
+    }
+
+    @Test("starts a run that died once more, and no more than that", arguments: RunStoreUnderTest.all)
+    func restartedOnce(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        for isRestarted in [true, false] {
+            _ = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+            // Nobody waits for the lease of a process that is known to be gone.
+            #expect(try store.buryDead(gone: other, at: noon).isEmpty)
+            #expect(try store.buryDead(gone: holder, at: noon).map(\.isRestarted) == [isRestarted])
+        }
+        #expect(try store.active().isEmpty)
+        #expect(try store.history(HistoryQuery()).map(\.state) == [.ended(.died)])
+        #expect(code { _ = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .busy)
+    }
+
+    @Test("takes the same completion again as the answer that was lost", arguments: RunStoreUnderTest.all)
+    func completedTwice(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let claim = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        let completion = RunCompletion(.failed, code: "no-space", message: "the disk is full")
+        try store.complete(claim, completion, at: noon + .seconds(3))
+        try store.complete(claim, completion, at: noon + .seconds(9))
+        #expect(code { try store.complete(claim, RunCompletion(.succeeded), at: noon) } == .leaseLost)
+        let memory = try #require(try store.memories(of: [key(0).job], at: noon)[key(0).job])
+        #expect(memory.failures == 1)
+        #expect(memory.last?.ended == noon + .seconds(3))
+    }
+
+    // MARK: - Memories
+
+    @Test("moves the last success on success alone", arguments: RunStoreUnderTest.all)
+    func lastSuccess(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        for (hour, outcome) in ([RunOutcome.succeeded] + RunOutcome.allCases.filter { $0 != .succeeded }).enumerated() {
+            let now = noon + .seconds(Int64(hour) * 3600)
+            let claim = try store.begin(key(Int64(hour)), .schedule, holder: holder, lease: .seconds(30), at: now)
+            try store.complete(claim, RunCompletion(outcome), at: now + .seconds(60))
+            let memory = try #require(try store.memories(of: [job], at: now)[job])
+            #expect(memory.lastSuccess?.scheduled == key(0).scheduled)
+            #expect(memory.last?.outcome == outcome)
+            #expect(memory.failures == hour)
+            #expect(memory.through == key(Int64(hour)).scheduled)
+        }
+    }
+
+    @Test("remembers when a job was seen first, and of jobs that are asked for alone", arguments: RunStoreUnderTest.all)
+    func firstSight(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        _ = try store.memories(of: [JobName("a"), JobName("b")], at: noon)
+        let later = try store.memories(of: [JobName("a"), JobName("c")], at: noon + .seconds(500))
+        #expect(later[JobName("a")]?.through == noon)
+        #expect(later[JobName("b")] == nil)
+        #expect(later[JobName("c")]?.through == noon + .seconds(500))
+    }
+
+    @Test("records each non-run with its reason", arguments: RunStoreUnderTest.all)
+    func nonRuns(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        for (hour, reason) in NonRun.Reason.allCases.enumerated() {
+            let instant = key(Int64(hour)).scheduled
+            try store.record(
+                [NonRun(first: instant, last: instant, count: 1, reason: reason)], of: job, .schedule, at: noon)
+        }
+        let many = NonRun(first: key(100).scheduled, last: key(200).scheduled, count: nil, reason: .missed)
+        for _ in 0..<2 { try store.record([many], of: job, .schedule, at: noon) }
+        let found = try store.history(HistoryQuery(job: job)).reversed().map(\.state)
+        let expected = NonRun.Reason.allCases.enumerated().map { hour, reason in
+            RunRecord.State.notRun(reason, last: key(Int64(hour)).scheduled, count: 1)
+        }
+        #expect(found == expected + [.notRun(.missed, last: key(200).scheduled, count: nil)])
+        #expect(try store.memories(of: [job], at: noon)[job]?.through == key(200).scheduled)
+        #expect(code { _ = try store.begin(key(0), .manual, holder: holder, lease: .seconds(1), at: noon) } == .busy)
+    }
+
+    @Test("lets a run that waits be taken for its next attempt", arguments: RunStoreUnderTest.all)
+    func waiting(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let claim = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        var completion = RunCompletion(.failed)
+        completion.retryAt = noon + .seconds(90)
+        try store.complete(claim, completion, at: noon + .seconds(30))
+        #expect(try store.active().map(\.phase) == [.waiting(until: noon + .seconds(90))])
+        #expect(try store.memories(of: [key(0).job], at: noon)[key(0).job]?.last == nil)
+        let second = try store.begin(key(0), .schedule, holder: other, lease: .seconds(30), at: noon + .seconds(90))
+        #expect(second.attempt == 2)
+        try store.complete(second, RunCompletion(.succeeded), at: noon + .seconds(100))
+        #expect(try store.active().isEmpty)
+    }
+
+    // MARK: - Orders and alerts
+
+    @Test("keeps pauses and skips, and ends a skip with the run that it left out", arguments: RunStoreUnderTest.all)
+    func orders(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        let pause = StandingOrder(reason: "moving house", actor: "ann", since: noon, until: noon + .seconds(60))
+        let skip = StandingOrder(reason: "once", actor: "ben", since: noon)
+        #expect(try !store.pause(job, pause, at: noon))
+        #expect(try !store.skip(job, skip, at: noon))
+        var memory = try #require(try fixture.open().memories(of: [job], at: noon)[job])
+        #expect(memory.pause == pause && memory.skip == skip)
+        try store.record(
+            [NonRun(first: key(1).scheduled, last: key(1).scheduled, count: 1, reason: .skipped)], of: job, .schedule,
+            at: noon)
+        #expect(try store.pause(job, nil, at: noon))
+        memory = try #require(try fixture.open().memories(of: [job], at: noon)[job])
+        #expect(memory.pause == nil && memory.skip == nil)
+    }
+
+    @Test("tells of an alert when it changes, and keeps since when it fires", arguments: RunStoreUnderTest.all)
+    func alerts(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        #expect(try store.resolve("job/a/failed", at: noon) == nil)
+        #expect(try store.fire("job/a/failed", .warning, "it failed", at: noon) != nil)
+        #expect(try store.fire("job/a/failed", .warning, "it failed", at: noon + .seconds(1)) == nil)
+        let worse = try store.fire("job/a/failed", .critical, "it failed twice", at: noon + .seconds(2))
+        #expect(worse?.since == noon && worse?.changed == noon + .seconds(2))
+        #expect(try fixture.open().alerts(all: false).map(\.severity) == [.critical])
+        #expect(try store.resolve("job/a/failed", at: noon + .seconds(3))?.state == .resolved)
+        #expect(try store.alerts(all: false).isEmpty)
+        #expect(try store.alerts(all: true).map(\.state) == [.resolved])
+        #expect(try store.fire("job/a/failed", .warning, "again", at: noon + .seconds(4))?.since == noon + .seconds(4))
+    }
+
+    @Test("tells each change of an alert once", arguments: RunStoreUnderTest.all)
+    func telling(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let first = try #require(try store.fire("a", .warning, "one", at: noon))
+        #expect(try store.untoldAlerts() == [first])
+        let second = try #require(try store.resolve("a", at: noon + .seconds(1)))
+        // The change that was told is not the last one any more.
+        try store.markTold(first)
+        #expect(try store.untoldAlerts() == [second])
+        try store.markTold(second)
+        #expect(try fixture.open().untoldAlerts().isEmpty)
+    }
+
+    @Test("has another revision after each writing, and the same without", arguments: RunStoreUnderTest.all)
+    func revisions(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let (one, other) = (try fixture.open(), try fixture.open())
+        _ = try one.memories(of: [key(0).job], at: noon)
+        var last = try one.revision()
+        #expect(try one.revision() == last)
+        for (index, store) in [one, other, one, other].enumerated() {
+            _ = try store.fire("a", .warning, "\(index)", at: noon)
+            let next = try one.revision()
+            #expect(next != last)
+            last = next
+        }
+        #expect(try one.revision() == last)
+    }
+}

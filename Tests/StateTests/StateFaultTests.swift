@@ -1,0 +1,119 @@
+// A state database that is locked, damaged, full, of a newer version, or of another boot.
+
+import Foundation
+import Glibc
+import Primitives
+import Scheduling
+import State
+import TestSupport
+import Testing
+
+@Suite("The state database")
+struct StateFaultTests {
+    private let directory = TemporaryDirectory()
+    private let noon = Timestamp(seconds: 1_800_000_000)
+    private let holder = RunHolder(host: "one", process: 100)
+    private var path: String { directory.path + "/state/runs.sqlite" }
+
+    private func open(boot: String = "one", maximumPages: Int = 1 << 20) throws -> SQLiteRunStore {
+        try SQLiteRunStore(
+            path: path, clock: RunStoreClock(boot: boot) { .seconds(10) }, patience: .milliseconds(50),
+            maximumPages: maximumPages)
+    }
+
+    private func failure(_ body: () throws -> Void) -> HoldfastError? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return error as? HoldfastError
+        }
+    }
+
+    private func key(_ hours: Int64) -> RunKey {
+        RunKey(job: JobName("nightly"), scheduled: Timestamp(seconds: noon.seconds + hours * 3600))
+    }
+
+    private func sqlite(_ text: String) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["sqlite3", path, text]
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+    }
+
+    @Test("is the user's alone, in a directory that is made for it")
+    func modes() throws {
+        _ = try open()
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+    }
+
+    @Test("that another process holds is busy, which passes, and keeps what was written before")
+    func locked() throws {
+        let store = try open()
+        let claim = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["sqlite3", path]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        try input.fileHandleForWriting.write(contentsOf: Data("BEGIN IMMEDIATE; SELECT 'held';\n".utf8))
+        #expect(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self) == "held\n")
+        let busy = failure { try store.complete(claim, RunCompletion(.succeeded), at: noon) }
+        #expect(busy?.code == .busy && busy?.retry == .later)
+        #expect(busy?.message.contains("locked") == true)
+        try input.fileHandleForWriting.close()
+        process.waitUntilExit()
+        try store.complete(claim, RunCompletion(.succeeded), at: noon)
+    }
+
+    @Test("that is damaged is named, with what to do")
+    func damaged() throws {
+        _ = try open()
+        try Data(repeating: 7, count: 8192).write(to: URL(fileURLWithPath: path))
+        for ending in ["-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + ending) }
+        let found = failure { _ = try open() }
+        #expect(found?.code == .corruptObject)
+        #expect(found?.message.contains(path) == true && found?.hint.contains("Move it away") == true)
+    }
+
+    @Test("of a newer version is left alone")
+    func newer() throws {
+        _ = try open()
+        try sqlite("INSERT INTO grdb_migrations VALUES ('99');")
+        #expect(failure { _ = try open() }?.code == .unsupportedFormat)
+    }
+
+    @Test("that cannot grow says that there is no space, and what was begun can be completed when there is")
+    func full() throws {
+        let store = try open()
+        let claim = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        var completion = RunCompletion(.succeeded)
+        completion.output = String(repeating: "x", count: RunCompletion.maximumOutput)
+        // The engine takes no limit below what there is, so this one has no page to take.
+        let confined = try open(maximumPages: 1)
+        let result = failure { try confined.complete(claim, completion, at: noon) }
+        #expect(result?.code == .noSpace && result?.retry == .later)
+        try store.complete(claim, completion, at: noon)
+        #expect(try store.history(HistoryQuery()).map(\.state) == [.ended(.succeeded)])
+    }
+
+    @Test("of another boot has no living leases")
+    func rebooted() throws {
+        let store = try open(boot: "one")
+        _ = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(1000), at: noon)
+        #expect(try store.buryDead(gone: nil, at: noon).isEmpty)
+        #expect(try open(boot: "two").buryDead(gone: nil, at: noon).map(\.key) == [key(0)])
+    }
+
+    @Test("of a file that cannot be written is refused by its path")
+    func unwritable() throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        #expect(failure { _ = try open() }?.code == .accessDenied)
+    }
+}
