@@ -66,11 +66,14 @@ struct CopyCheck {
             comparison.isSame ? .passed : .failed, output: Array((same + differences).utf8), from: start)
     }
 
+    /// What ``judgeFlags()`` asks.
+    static let wholeness = "the snapshot is whole"
+
     /// The snapshot's own word that it does not hold all of its source.
     func judgeFlags() {
         for flag in record.flags {
             recorder.add(
-                "\(name)/snapshot", name, kind: "contents", statement: "the snapshot is whole", expected: "whole",
+                "\(name)/snapshot", name, kind: "contents", statement: Self.wholeness, expected: "whole",
                 actual: flag, .failed, output: Array(flag.utf8), from: clock.uptime())
         }
     }

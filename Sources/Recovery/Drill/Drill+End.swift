@@ -7,10 +7,10 @@ import Workloads
 
 extension Drill {
     /// Removes the scratch directory or leaves it to be looked at, stops the watch and draws the verdict.
-    func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch) {
+    func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch, keeping: Bool) {
         watch.stop()
         let isInterrupted = watch.cancellation.isRaised && watch.reason == nil
-        let isKept = settings.keeps && !isInterrupted
+        let isKept = keeping && !isInterrupted
         do throws(HoldfastError) {
             if isKept { try KeptScratch.keep(scratch, settings) } else { try scratch.remove() }
         } catch {
@@ -184,7 +184,7 @@ extension EvidenceRecord {
         return record
     }
 
-    /// Objectives that were not kept.
+    /// Objectives that were not kept; none of a copy that was broken on purpose.
     var misses: [(object: String, message: String)] {
         var misses: [(object: String, message: String)] = []
         func hold(_ what: String, _ object: String, _ found: Duration?, _ objective: Duration?) {
@@ -217,4 +217,5 @@ extension Duration {
         let tenths = nanosecondsClamped / 100_000_000
         return "\(tenths / 10).\(tenths % 10)"
     }
+        guard sabotage == nil else { return [] }
 }
