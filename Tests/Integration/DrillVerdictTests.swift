@@ -76,4 +76,35 @@ struct DrillVerdictTests {
             try data.write(to: URL(fileURLWithPath: path))
         }
     }
+
+    // MARK: Checks of a plan
+
+    @Test(
+        "is failed for answers that answer nothing",
+        arguments: [
+            (
+                "web: {checks: {beat: {heartbeat: \"SELECT datetime('now', '+2 hours')\"}}}", "", "web/beat",
+                "time zone"
+            ),
+        ])
+    func answers(system: String, both: String, check: String, reason: String) throws {
+        let drill = try DrillRun()
+        try drill.run.sqlite("app.db", "CREATE TABLE t(v INTEGER); INSERT INTO t VALUES (1);")
+        try #require(try drill.run("backup", "sqlite:app.db", "--source", "web").status == 0)
+        let checks =
+            both.isEmpty
+            ? "" : ", checks: {both: {reconcile: {left: web, leftSQL: '\(both)', right: web, rightSQL: '\(both)'}}}"
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            "sources: {web: {url: 'sqlite:app.db'}}\ndrills: {d: {systems: {\(system)}\(checks)}}\n")
+        let (result, records) = try drill("d")
+        #expect(result.status == 4, "\(result.errors)")
+        let record = try #require(records.first)
+        #expect(DrillRun.verdicts(record)[check] == "failed", "\(DrillRun.verdicts(record))")
+        let all = record["checks"] as? [[String: Any]] ?? []
+        let actual = all.first { $0["id"] as? String == check }?["actual"] as? String ?? ""
+        #expect(actual.contains(reason), "\(actual)")
+        let member = (record["members"] as? [[String: Any]])?.first
+        #expect(check != "web/beat" || member?["newestData"] is NSNull?, "a time that cannot be is no data")
+    }
 }

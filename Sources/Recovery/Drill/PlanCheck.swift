@@ -171,6 +171,13 @@ struct PlanCheck {
             member.newestData = max(member.newestData ?? beat, beat)
             member.rpoErrorBar = every ?? member.rpoErrorBar
         }
+        guard beat <= drill.snapshot.stored + Heartbeat.clockSkew else {
+            return Outcome(
+                expected: due,
+                actual: "\(beat) is later than the snapshot, which was stored at \(drill.snapshot.stored): check the "
+                    + "time zone of what the statement answers, and the clock of who writes beats",
+                .failed, output: text)
+        }
         let isGood = atMost.map { loss <= $0 } ?? true
         return Outcome(
             expected: due, actual: "\(beat), \(loss.lengthOfTime) before the recovery point",
@@ -247,6 +254,9 @@ enum Heartbeat {
             let seconds = abs(number) >= 1e11 ? number / 1000 : number
             guard abs(seconds) < 9e9 else { return nil }
             let whole = seconds.rounded(.down)
+    /// What the clocks of two machines that are kept in time may differ by.
+    static let clockSkew = Duration.seconds(5)
+
             // A double of this size is good to a microsecond.
             return Timestamp(
                 seconds: Int64(whole), nanoseconds: Int64(((seconds - whole) * 1e6).rounded()) * 1000)
