@@ -86,6 +86,11 @@ struct DrillVerdictTests {
                 "web: {checks: {beat: {heartbeat: \"SELECT datetime('now', '+2 hours')\"}}}", "", "web/beat",
                 "time zone"
             ),
+            ("web: {}", "SELECT v FROM t WHERE 0", "both", "no value"),
+            ("web: {}", "SELECT sum(v) FROM t WHERE 0", "both", "no value"),
+            ("web: {checks: {long: {sql: 'SELECT hex(zeroblob(1000000))', atMost: 1}}}", "", "web/long", "1.0 MiB"),
+            ("web: {checks: {two: {sql: 'SELECT 1; SELECT 2', expect: '1'}}}", "", "web/two", "one statement"),
+            ("web: {checks: {none: {sql: '-- nothing', expect: ''}}}", "", "web/none", "statement"),
         ])
     func answers(system: String, both: String, check: String, reason: String) throws {
         let drill = try DrillRun()
