@@ -112,4 +112,49 @@ struct DrillVerdictTests {
         let member = (record["members"] as? [[String: Any]])?.first
         #expect(check != "web/beat" || member?["newestData"] is NSNull?, "a time that cannot be is no data")
     }
+
+    // MARK: What was verified
+
+    private func verified(_ drill: DrillRun, _ copies: String) throws -> Double? {
+        let report = try drill.run.start(["rpo", "web", "--json"], naming: false).finish().json()
+        let views = try #require(report["views"] as? [[String: Any]])
+        return views.first { $0["copies"] as? String == copies && $0["onlyVerified"] as? Bool == true }?["atEndSeconds"]
+            as? Double
+    }
+
+    @Test("verifies the copy that was read, and no other")
+    func verifiedCopy() throws {
+        let drill = try prepared()
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            """
+            repositories: {main: {location: repository, mirrors: [second], offsite: [second]}}
+            sources: {web: {url: 'dir:source'}}
+
+            """)
+        try #require(try drill.run("mirror", "--to", "second").status == 0)
+        #expect(try drill("web").result.status == 0)
+        #expect(try verified(drill, "local") != nil)
+        #expect(try verified(drill, "any") != nil)
+        #expect(try verified(drill, "offsite") == nil)
+    }
+
+    @Test("verifies no system when a check of several failed, and those that passed when another system failed")
+    func verifiedSystems() throws {
+        let drill = try prepared()
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            """
+            repositories: {main: {location: repository}}
+            sources: {web: {url: 'dir:source'}}
+            drills:
+              several: {systems: {web: {}}, checks: {no: {command: ['false']}}}
+              other: {systems: {web: {}, again: {source: web, checks: {no: {command: ['false']}}}}}
+
+            """)
+        #expect(try drill("several").result.status == 4)
+        #expect(try verified(drill, "any") == nil)
+        #expect(try drill("other").result.status == 4)
+        #expect(try verified(drill, "any") != nil)
+    }
 }
