@@ -161,7 +161,8 @@ final class SystemDrill {
         let right = older == nil ? session : session.of(snapshot)
         try shared.guarded { () throws(HoldfastError) in
             try checks.compare(
-                right, .tree(data, layout, filter), expected: filter.isEmpty ? record.counts.bytes : 0)
+                right, .tree(data, layout, filter), expected: filter.isEmpty ? record.counts.bytes : 0,
+                least: filter.isEmpty ? 0 : 2, isAlone: true)
         }
         checks.judgeFlags()
     }
