@@ -112,6 +112,36 @@ struct DrillPostgresTests {
         server.stop()
     }
 
+    @Test("refuses answers without bound, and several statements in one")
+    func answers() throws {
+        let (drill, server) = try cluster()
+        server.stop()
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            """
+            sources: {shop: {url: '\(server.url())'}}
+            drills:
+              d:
+                systems:
+                  shop:
+                    checks:
+                      long: {sql: "SELECT repeat('x', 2000000)", atMost: 1}
+                      many: {sql: 'SELECT generate_series(1, 3000000)', atMost: 1}
+                      two: {sql: 'SELECT 1; SELECT 2', expect: '2'}
+                      one: {sql: 'SELECT 3;', expect: '3'}
+
+            """)
+        let (result, records) = try drill("d")
+        #expect(result.status == 4, "\(result.errors)")
+        let checks = try #require(records.first?["checks"] as? [[String: Any]])
+        func actual(_ id: String) -> String { checks.first { $0["id"] as? String == id }?["actual"] as? String ?? "" }
+        #expect(actual("shop/long").contains("1.0 MiB"), "\(actual("shop/long").prefix(100))")
+        #expect(actual("shop/many").contains("10000 rows"), "\(actual("shop/many").prefix(300))")
+        #expect(actual("shop/two").contains("multiple commands"), "\(actual("shop/two").prefix(300))")
+        #expect(DrillRun.verdicts(records[0])["shop/two"] == "failed")
+        #expect(DrillRun.verdicts(records[0])["shop/one"] == "passed", "\(actual("shop/one"))")
+    }
+
     @Test("of dumps fails for a broken copy, and passes for a whole one")
     func dumps() throws {
         let (drill, server) = try cluster()

@@ -259,7 +259,7 @@ struct DrillTests {
     func sabotage(source: String, kind: String) throws {
         let drill = try sources()
         let alone = try drill("ledger", "--sabotage", "old-snapshot")
-        #expect(alone.result.status == 4 && DrillRun.findings(alone.records[0]).contains("no older snapshot"))
+        #expect(alone.result.status == 64 && alone.result.output.contains("no older snapshot"))
         try drill.run.sqlite("app.db", "UPDATE account SET balance = balance + 1 WHERE id = 7;")
         try drill.run.randomFile("source/inner/second", 3000, seed: 3)
         #expect(try drill.run("backup", "dir:source", "--source", "web").status == 0)

@@ -167,8 +167,15 @@ struct EvidenceProgramTests {
         #expect(try other("evidence", "import", file).status == 0)
         #expect(try run("evidence", "verify", "latest").status == 0)
         #expect(try run("check").status == 0)
+        #expect(!(try run("evidence", "verify", "latest").errors.contains("was removed")))
         #expect(try run("keys", "remove", slot).status == 0)
-        #expect(try run("evidence", "verify", "latest").status == 0)
+        // What it signed stays good, and what it signs from now on would look the same.
+        let removed = try run("evidence", "verify", "latest")
+        #expect(removed.status == 0 && removed.errors.contains("no snapshot names this record"), "\(removed.errors)")
+        #expect(try run("evidence", "verify", "latest", "--json").json()["isSignerRevoked"] as? Bool == true)
+        #expect(try run("backup", "dir:source", "--source", "web").status == 0)
+        let named = try run("evidence", "verify", "latest")
+        #expect(named.errors.contains("was removed") && !named.errors.contains("no snapshot"), "\(named.errors)")
     }
 
     @Test("rpo counts each class of copies and verified points, and fails when the objective is missed")

@@ -162,8 +162,8 @@ struct ExposureTests {
                 consistentAsOf: Self.hours(0),
                 copies: [
                     .init(classes: [.local], durableAt: Self.hours(1)),
-                    .init(classes: [.offsite, .immutable], durableAt: Self.hours(4)),
-                ], verifiedAt: Self.hours(6)),
+                    .init(classes: [.offsite, .immutable], durableAt: Self.hours(4), verifiedAt: Self.hours(6)),
+                ]),
             CopiedPoint(
                 consistentAsOf: Self.hours(10),
                 copies: [
@@ -187,5 +187,6 @@ struct ExposureTests {
         #expect(try at(5, ExposureView(onlyVerified: true)) == nil)
         #expect(try at(15, ExposureView(onlyVerified: true)) == 15)
         #expect(try at(15, ExposureView(.immutable, onlyVerified: true)) == 15)
+        #expect(try at(15, ExposureView(.local, onlyVerified: true)) == nil)
     }
 }

@@ -51,14 +51,17 @@ struct PointStandingTests {
         #expect(stretches([(3, .content, "here"), (7, nil, "here")], from: 5) == [[7, nil]])
     }
 
-    @Test("was verified by the first drill that recovered it")
+    @Test("was verified by the first drill that recovered this copy")
     func verified() {
         var standing = PointStanding()
         standing.add(PointStanding.Verdict(at: Self.at(2), damage: .copy, place: ""))
-        #expect(standing.verifiedAt == nil)
-        for hour in [6, 4, 8] as [Int64] {
-            standing.add(PointStanding.Verdict(at: Self.at(hour), damage: nil, place: ""))
+        #expect(standing.verifiedAt("here", since: Self.at(0)) == nil)
+        for (hour, place) in [(6, "here"), (3, "there"), (4, "here"), (1, ""), (8, "here")] as [(Int64, String)] {
+            standing.add(PointStanding.Verdict(at: Self.at(hour), damage: nil, place: place, isByEngine: hour == 4))
         }
-        #expect(standing.verifiedAt == Self.at(4))
+        #expect(standing.verifiedAt("here", since: Self.at(0)) == Self.at(4))
+        #expect(standing.verifiedAt("here", since: Self.at(5)) == Self.at(6), "one that was put again is another")
+        #expect(standing.verifiedAt("elsewhere", since: Self.at(0)) == nil)
+        #expect(!standing.isWithoutEngine)
     }
 }

@@ -219,6 +219,8 @@ struct EvidenceVerifyReport: Encodable {
     let chainLength: UInt32?
     /// Whether a later snapshot or chain tells of it; nil for a file.
     let isWitnessed: Bool?
+    /// The signer's key was removed, as far as the grants at hand say.
+    let isSignerRevoked: Bool
 
     struct Problem: Encodable {
         let object, message: String
@@ -226,6 +228,7 @@ struct EvidenceVerifyReport: Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case schema, evidence, isGood, problems, adminKey, isAdminKeyTrusted, chainLength, isWitnessed
+        case isSignerRevoked
     }
 }
 

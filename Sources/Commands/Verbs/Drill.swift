@@ -28,7 +28,9 @@ struct DrillVerb: ParsableCommand {
 
             --sabotage breaks the restored copy and must fail: page and missing-file harm a file, swapped-row swaps \
             two rows, old-snapshot passes an older snapshot off as the one that was asked for. The exit status is 4 \
-            when that was noticed, and 1 when it was not.
+            when the engine's checks or the comparison with the snapshot noticed that, or a server did not start for \
+            it; 1 when it was not noticed, whatever else failed, or the drill failed before; 64, without a record, \
+            when a copy holds nothing that could be broken so. Objectives are not judged then.
 
             Examples:
 
@@ -154,8 +156,15 @@ struct DrillVerb: ParsableCommand {
     private func status(_ outcomes: [DrillOutcome], _ context: CommandContext) throws(HoldfastError) -> ExitStatus {
         try context.cancellation.check()
         let records = outcomes.map(\.record)
-        if let blind = records.first(where: { $0.sabotage != nil && $0.verdict == .passed }) {
-            context.output.warning("the copy was broken (\(blind.sabotage ?? "")), and the drill did not notice")
+        for case let result? in outcomes.map(\.sabotage) {
+            switch result {
+            case .noticed: continue
+            case .unnoticed(let names):
+                let systems = names.map { ShownText.name($0) }.joined(separator: ", ")
+                context.output.warning(
+                    "the copy was broken (\(sabotage?.rawValue ?? "")), and the drill did not notice: \(systems)")
+            case .notBroken: context.output.warning("nothing was broken: the drill failed before")
+            }
             return .failed
         }
         return records.allSatisfy { $0.verdict == .passed } ? .success : .checkFailed

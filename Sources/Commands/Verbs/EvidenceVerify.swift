@@ -10,12 +10,15 @@ struct EvidenceVerify: ParsableCommand {
         commandName: "verify",
         abstract: "Check a record: its signature, its chain, and what later snapshots know of it.",
         discussion: """
-            An exported file is checked by itself, without a repository and without a key: its signature, the right of \
-            the signer, and the link to the record before. All of that hangs on the admin key of the repository; \
-            --admin-key says which it must be, else the file's own word counts, and the key is printed. A file cannot \
-            tell whether later records were taken away. A record in the repository is checked with its whole chain and \
-            with what later snapshots know of its end; where no later snapshot does, an end that was cut off cannot be \
-            found. What does not hold makes the exit status 4. A file whose name could be an id is written ./NAME.
+            An exported file is checked by itself, without a repository and without a key: its signature, the right \
+            of the signer, and the link to the record before. All of that hangs on the admin key of the repository; \
+            --admin-key says which it must be, else the file's own word counts, and the key is printed. A file \
+            cannot tell whether later records were taken away, or whether the signer's key was removed since: \
+            whoever made it chose the grants in it. A key that was removed can still sign under the epochs that it \
+            had; a warning says that the signer's was, and whether a snapshot names the record. A record in the \
+            repository is checked with its whole chain and with what later snapshots know of its end; where no later \
+            snapshot does, an end that was cut off cannot be found. What does not hold makes the exit status 4. A \
+            file whose name could be an id is written ./NAME.
 
             Examples:
 
@@ -70,10 +73,14 @@ struct EvidenceVerify: ParsableCommand {
             context.output.remark("the admin key is \(key), on the file's own word; compare it, or give --admin-key")
         }
         context.output.remark("whether later records were taken away, a file cannot tell")
+        context.output.remark(
+            "whether the signer's key was removed since, it cannot tell either: its maker chose the grants")
+        if shown.signer.isRevoked { context.output.warning(Self.revoked) }
         try context.output.json(
             EvidenceVerifyReport(
                 evidence: EvidenceReport(shown.object, shown.record, signer: shown.signer.label), isGood: true,
-                problems: [], adminKey: key, isAdminKeyTrusted: adminKey != nil, chainLength: nil, isWitnessed: nil))
+                problems: [], adminKey: key, isAdminKeyTrusted: adminKey != nil, chainLength: nil, isWitnessed: nil,
+                isSignerRevoked: shown.signer.isRevoked))
         return .success
     }
 
@@ -91,6 +98,10 @@ struct EvidenceVerify: ParsableCommand {
                 cause: error)
         }
     }
+
+    /// A right is of an epoch, and nothing tells when within it, or after it, a link was put.
+    private static let revoked =
+        "the signer's key was removed; who kept it can sign under its old epochs still, with any time that they like"
 
     // MARK: In the repository
 
@@ -114,6 +125,11 @@ struct EvidenceVerify: ParsableCommand {
             try context.output.line(
                 "good: the signature holds, the signer had the right, and its chain of \(standing.length) is whole")
         }
+        let isRevoked = repository.keyring.roster[evidence.slot]?.isRevoked ?? false
+        if isRevoked {
+            let unnamed = standing.isWitnessed ? "" : ", and no snapshot names this record: it may be younger than that"
+            context.output.warning(Self.revoked + unnamed)
+        }
         if !standing.isWitnessed {
             context.output.remark(
                 "no later snapshot knows of it yet: if records after it were taken away, that cannot be found")
@@ -123,7 +139,7 @@ struct EvidenceVerify: ParsableCommand {
                 evidence: EvidenceReport(evidence.object, record, signer: label), isGood: standing.problems.isEmpty,
                 problems: standing.problems.map { .init(object: $0.object, message: $0.message) },
                 adminKey: Hex.encode(repository.keyring.adminKey.array), isAdminKeyTrusted: true,
-                chainLength: standing.length, isWitnessed: standing.isWitnessed))
+                chainLength: standing.length, isWitnessed: standing.isWitnessed, isSignerRevoked: isRevoked))
         return standing.problems.isEmpty ? .success : .checkFailed
     }
 }

@@ -15,10 +15,10 @@ struct RPOVerb: ParsableCommand {
             The exposure at an instant is the time back to what could have been recovered then: from the instant that \
             the data of a snapshot is consistent as of, counted once the snapshot was durable. Worst, mean, 95th \
             percentile and the share of time within the objective are exact. They are told for any copy, for each \
-            class of copies that the configuration declares, and for points that a drill has proven. A point that a \
-            drill found damaged counts until then, and again once another drill recovered it. Of past periods only \
-            points that are still there count: where some were forgotten, the figures are upper bounds, and it says \
-            so. When the objective was not kept, the exit status is 4.
+            class of copies that the configuration declares, and for copies that a drill has read and proven. A \
+            point that a drill found damaged counts until then, and again once another drill recovered it. Of past \
+            periods only points that are still there count: where some were forgotten, the figures are upper bounds, \
+            and it says so. When the objective was not kept, the exit status is 4.
 
             Examples:
 
@@ -125,6 +125,8 @@ struct RPOReport: Encodable {
     let incomplete, sealed, forgotten: UInt64
     /// Points that count no more in some copy, since a drill found them damaged.
     let foundDamaged: UInt64
+    /// Points of which drills compared the bytes, and in none the engine could be asked.
+    let withoutEngine: UInt64
     /// Snapshots of the source were forgotten, so that the exposure may have been less.
     let isUpperBound: Bool
     let seesAllEvidence: Bool
@@ -191,6 +193,7 @@ struct RPOReport: Encodable {
         sealed = known.sealed
         forgotten = known.forgotten
         foundDamaged = known.foundDamaged
+        withoutEngine = known.withoutEngine
         isUpperBound = known.forgotten > 0
         seesAllEvidence = known.seesAllEvidence
         damaged = known.damaged
@@ -214,7 +217,12 @@ struct RPOReport: Encodable {
             ])
         }
         let aim = objectiveSeconds.map { "objective \(text($0))" } ?? "no objective"
+        let note =
+            withoutEngine == 0
+            ? []
+            : ["of the verified points \(withoutEngine) are so by their bytes alone: the engine's checks were skipped"]
         return ["\(ShownText.name(source)) from \(from) to \(to): \(points) recovery points, \(aim)"] + table.lines
+            + note
     }
 
     /// Rounded down, so that only what was kept all the time is called so.

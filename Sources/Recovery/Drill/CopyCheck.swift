@@ -48,15 +48,22 @@ struct CopyCheck {
 
     /// The copy against the list of the snapshot of `session`, byte by byte.
     ///
-    /// - Parameter expected: Bytes to be read, for the progress.
-    func compare(_ session: RestoreSession, _ place: Place, expected: UInt64) throws(HoldfastError) {
+    /// - Parameters:
+    ///   - expected: Bytes to be read, for the progress.
+    ///   - least: Fewer files are not what was to be compared.
+    ///   - isAlone: What lies beside the snapshot's own is a difference.
+    func compare(
+        _ session: RestoreSession, _ place: Place, expected: UInt64, least: UInt64 = 0, isAlone: Bool = false
+    ) throws(HoldfastError) {
         let start = clock.uptime()
         progress.enter(.validating, bytesTotal: expected)
-        let comparison = try CopyComparison(session, cancellation: cancellation, progress: progress)
+        let comparison = try CopyComparison(
+            session, isAlone: isAlone, cancellation: cancellation, progress: progress)
         switch place {
         case .tree(let directory, let layout, let filter): try comparison.run(directory, layout, filter: filter)
         case .file(let path, let root): try comparison.run(file: path, root)
         }
+        comparison.expect(atLeast: least)
         let same = "\(comparison.files) files of \(ByteCount(comparison.bytes)) as in the snapshot"
         let differences = comparison.named.joined(separator: "; ")
         recorder.add(
@@ -66,11 +73,14 @@ struct CopyCheck {
             comparison.isSame ? .passed : .failed, output: Array((same + differences).utf8), from: start)
     }
 
+    /// What ``judgeFlags()`` asks.
+    static let wholeness = "the snapshot is whole"
+
     /// The snapshot's own word that it does not hold all of its source.
     func judgeFlags() {
         for flag in record.flags {
             recorder.add(
-                "\(name)/snapshot", name, kind: "contents", statement: "the snapshot is whole", expected: "whole",
+                "\(name)/snapshot", name, kind: "contents", statement: Self.wholeness, expected: "whole",
                 actual: flag, .failed, output: Array(flag.utf8), from: clock.uptime())
         }
     }

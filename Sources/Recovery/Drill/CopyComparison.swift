@@ -10,8 +10,9 @@ import Workloads
 /// Walks beside a snapshot through a restored copy.
 ///
 /// Unlike the comparison of a restore it takes nothing for granted: holes are read, sizes and kinds are compared, and
-/// what cannot be read is a difference. Owners, modes and times are not compared.
-/// Memory: a descriptor for each level, and a chunk. Thread: one at a time.
+/// what cannot be read is a difference. Links are compared by their targets, and what is too many is one where the copy
+/// is said to hold the snapshot alone. Owners, modes and times are not compared.
+/// Memory: a descriptor and the names of each level, and a chunk. Thread: one at a time.
 final class CopyComparison {
     private static let mostNamed = 10
 
@@ -27,10 +28,15 @@ final class CopyComparison {
     private let hash: KeyedHash
     private let buffer: UnsafeMutableRawBufferPointer
     private var levels: [OwnedDescriptor?] = []
+    /// Names of the snapshot in each directory that is compared as a whole; nil for one that is not.
+    private var expected: [Set<[UInt8]>?] = []
+    private let isAlone: Bool
 
+    /// - Parameter isAlone: Nothing else may lie in the directories of the copy.
     init(
-        _ session: RestoreSession, cancellation: Cancellation, progress: Progress = Progress()
+        _ session: RestoreSession, isAlone: Bool = false, cancellation: Cancellation, progress: Progress = Progress()
     ) throws(HoldfastError) {
+        self.isAlone = isAlone
         self.session = session
         self.cancellation = cancellation
         self.progress = progress
@@ -52,10 +58,18 @@ final class CopyComparison {
         let walk = SnapshotWalk(tree, filter: filter, cancellation: cancellation)
         try walk.visit(layout) { (step) throws(HoldfastError) in
             switch step {
-            case .enter(let parts, _, let isTaken): enter(parts, isTaken: isTaken)
-            case .leave: levels.removeLast()
+            case .enter(let parts, _, let isTaken):
+                note(parts)
+                enter(parts, isTaken: isTaken)
+                // Where only a part is taken the rest is somebody else's.
+                expected.append(isAlone && filter.isEmpty ? [] : nil)
+            case .leave(let parts, _):
+                if let names = expected.removeLast() { findOthers(parts, names) }
+                levels.removeLast()
             case .damaged(let parts, _, let error): differs(parts, error.message)
-            case .entry(let parts, let entry): try compare(parts, entry, tree)
+            case .entry(let parts, let entry):
+                note(parts)
+                try compare(parts, entry, tree)
             }
             return true
         }
@@ -73,6 +87,34 @@ final class CopyComparison {
         let name = Array(path[slash...].utf8.drop { $0 == UInt8(ascii: "/") })
         try compare([name], placed.root.entry, try session.repository.makeTree(session.index))
         levels = []
+    }
+
+    /// Fewer files than this are a difference: a snapshot that has none of them would agree with anything.
+    func expect(atLeast least: UInt64) {
+        guard files < least else { return }
+        differs([], "the snapshot has \(files) of the \(least) files that are compared")
+    }
+
+    private func note(_ parts: [[UInt8]]) {
+        guard let name = parts.last, let last = expected.indices.last else { return }
+        expected[last]?.insert(name)
+    }
+
+    /// What lies in the directory at hand beside `names`.
+    private func findOthers(_ parts: [[UInt8]], _ names: Set<[UInt8]>) {
+        guard let directory = levels[levels.count - 1] else { return }
+        let copy = holdfast_openat(directory.number, ".", O_RDONLY | O_DIRECTORY, 0)
+        guard copy >= 0, let stream = fdopendir(copy) else {
+            if copy >= 0 { close(copy) }
+            return differs(parts, "cannot be listed")
+        }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            guard let start = holdfast_dirent_name(entry) else { continue }
+            let name = Array(UnsafeRawBufferPointer(start: start, count: strlen(start)))
+            guard name != [0x2E], name != [0x2E, 0x2E], !names.contains(name) else { continue }
+            differs(parts + [name], "is not in the snapshot")
+        }
     }
 
     private func differs(_ parts: [[UInt8]], _ what: String) {
@@ -115,6 +157,12 @@ final class CopyComparison {
         }
         guard EntryKind(fileMode: status.st_mode) == entry.metadata.kind else {
             return differs(parts, "is no \(entry.metadata.kind)")
+        }
+        if entry.metadata.kind == .symbolicLink {
+            var target = [UInt8](repeating: 0, count: entry.metadata.linkTarget.count + 1)
+            let count = Self.withName(name) { readlinkat(directory.number, $0, &target, target.count) }
+            let isSame = count >= 0 && target.prefix(count).elementsEqual(entry.metadata.linkTarget)
+            return isSame ? () : differs(parts, "points elsewhere than in the snapshot")
         }
         guard entry.metadata.kind == .file, let content = entry.content else { return }
         files += 1

@@ -7,10 +7,10 @@ import Workloads
 
 extension Drill {
     /// Removes the scratch directory or leaves it to be looked at, stops the watch and draws the verdict.
-    func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch) {
+    func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch, keeping: Bool) {
         watch.stop()
         let isInterrupted = watch.cancellation.isRaised && watch.reason == nil
-        let isKept = settings.keeps && !isInterrupted
+        let isKept = keeping && !isInterrupted
         do throws(HoldfastError) {
             if isKept { try KeptScratch.keep(scratch, settings) } else { try scratch.remove() }
         } catch {
@@ -117,6 +117,21 @@ extension EvidenceMember {
     }
 }
 
+extension EvidenceMember {
+    /// What cannot be at the time of a failure: data or a snapshot that came later. Nothing can be said of what was
+    /// lost then; nil when there is no such thing.
+    func clockContradiction(_ failedAt: Timestamp) -> String? {
+        func late(_ instant: Timestamp?, _ what: String, _ skew: Duration) -> String? {
+            guard let instant, instant > failedAt + skew else { return nil }
+            return "\(what) at \(instant), after the failure at \(failedAt): there is no achieved RPO; set the clocks "
+                + "of this host, of the source and of the store"
+        }
+        return late(consistentAsOf, "by the source's clock the data is consistent", .zero)
+            ?? late(durableAt, "by the store's clock the snapshot was durable", Heartbeat.clockSkew)
+            ?? late(newestData, "by its writer's clock the newest data came", Heartbeat.clockSkew)
+    }
+}
+
 extension SnapshotRecord {
     /// About what a restored copy takes with all that a server writes beside it.
     var scratchBytes: UInt64 {
@@ -140,7 +155,15 @@ extension EvidenceRecord {
             guard let failedAt, let newest = members[place].newestData ?? members[place].consistentAsOf,
                 members[place].verdict == .passed
             else { continue }
-            members[place].rpoAchieved = max(.zero, failedAt.since(newest))
+            if members[place].clockContradiction(failedAt) == nil {
+                members[place].rpoAchieved = max(.zero, failedAt.since(newest))
+            }
+        }
+        for (name, ready) in readyTimes {
+            guard let place = members.firstIndex(where: { $0.name == name }), !members[place].after.isEmpty else {
+                continue
+            }
+            members[place].facts["plan.ready.seconds"] = ready.tenths
         }
         let achieved = members.compactMap(\.rpoAchieved)
         if achieved.count == members.count { rpoAchieved = achieved.max() }
@@ -159,6 +182,14 @@ extension EvidenceRecord {
         guard tasks.count > 1, let schedule = try? PlanSchedule(tasks, workers: tasks.count) else { return }
         facts["plan.atOnce.seconds"] = schedule.total.tenths
         facts["plan.atOnce.path"] = schedule.criticalTasks.joined(separator: ", ")
+    }
+
+    /// When each system that was recovered is there if every one begins as soon as those that it waits for are there.
+    var readyTimes: [String: Duration] {
+        let tasks = members.map { PlanTask($0.name, duration: max(.zero, $0.rtoMeasured ?? .zero), after: $0.after) }
+        let slots = tasks.isEmpty ? [] : (try? PlanSchedule(tasks, workers: tasks.count).slots) ?? []
+        let recovered = Set(members.filter { $0.rtoMeasured != nil }.map(\.name))
+        return Dictionary(slots.filter { recovered.contains($0.name) }.map { ($0.name, $0.end) }) { $1 }
     }
 
     /// What is left of a record that is too large to be kept: all that its verdict says, and figures, but no texts of
@@ -184,8 +215,9 @@ extension EvidenceRecord {
         return record
     }
 
-    /// Objectives that were not kept.
+    /// Objectives that were not kept; none of a copy that was broken on purpose.
     var misses: [(object: String, message: String)] {
+        guard sabotage == nil else { return [] }
         var misses: [(object: String, message: String)] = []
         func hold(_ what: String, _ object: String, _ found: Duration?, _ objective: Duration?) {
             guard let found, let objective, found > objective else { return }
@@ -193,12 +225,21 @@ extension EvidenceRecord {
                 (object, "\(what) \(found.lengthOfTime) is over the objective of \(objective.lengthOfTime)"))
         }
         let declared = serviceRTO?.declared ?? .zero
+        let ready = readyTimes
         hold("RPO", "", rpoAchieved, rpoObjective)
         hold("RTO with what is declared", "", rtoMeasured.map { $0 + declared }, rtoObjective)
         for member in members {
+            if kind == .drill, let failedAt, member.selection == PointChoice.latest.name, member.verdict == .passed,
+                let contradiction = member.clockContradiction(failedAt)
+            {
+                misses.append((member.name, contradiction))
+            }
             hold("RPO", member.name, member.rpoAchieved, member.rpoObjective)
+            // A system is not there before those that it waits for are.
+            let waiting = member.after.isEmpty ? "" : " and what it waits for"
             hold(
-                "RTO with what is declared", member.name, member.rtoMeasured.map { $0 + declared }, member.rtoObjective)
+                "RTO with what is declared\(waiting)", member.name, ready[member.name].map { $0 + declared },
+                member.rtoObjective)
         }
         return misses
     }

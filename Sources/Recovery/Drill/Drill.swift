@@ -39,6 +39,8 @@ package struct DrillOutcome: Sendable {
     package var record: EvidenceRecord
     /// Its link; nil when it was left in a file.
     package var evidence: Evidence?
+    /// Nil for a drill in which nothing was to be broken.
+    package var sabotage: SabotageResult?
 }
 
 /// Restores what a plan names into scratch space, checks it, measures, tears down, and leaves evidence.
@@ -71,7 +73,8 @@ package struct Drill {
     /// - Returns: The record, which was left where the settings say. A drill that failed or was interrupted returns
     ///   too: its verdict says so.
     /// - Throws: before anything is restored, when the plan makes no sense, evidence cannot be left, or the scratch
-    ///   directory cannot be made; afterwards, when the evidence could not be left: the state directory keeps it then,
+    ///   directory cannot be made; `.usage`, without a record, when a copy holds nothing that could be broken as the
+    ///   settings say; afterwards, when the evidence could not be left: the state directory keeps it then,
     ///   and the next drill leaves it.
     package func run() throws(HoldfastError) -> DrillOutcome {
         try repository.keyring.requireReadingData()
@@ -96,6 +99,8 @@ package struct Drill {
         let watch = DrillWatch(
             plan.limits, directory: scratch.path, clock: repository.clock, parent: repository.environment.cancellation)
         let store = MeasuringStore(repository.store, clock: repository.clock)
+        var refusal: HoldfastError?
+        var sabotage: SabotageResult?
         do throws(HoldfastError) {
             let shared = DrillShared(
                 repository: repository.view(through: store, cancellation: watch.cancellation), store: store,
@@ -104,13 +109,18 @@ package struct Drill {
                     WorkloadContext(
                         clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation)),
                 sabotage: settings.sabotage, threads: settings.threads, progress: progress, runner: runner, tell: tell)
-            recover(systems, shared)
+            (sabotage, refusal) = recover(systems, shared)
         } catch {
             note(error, of: "", recorder, watch)
         }
-        end(recorder, scratch, watch)
+        end(recorder, scratch, watch, keeping: settings.keeps && refusal == nil)
+        if let refusal {
+            // There was no sabotage, and a record would be taken for one of it.
+            journal.end()
+            throw refusal
+        }
         let evidence = try leave(recorder.record, journal)
-        return DrillOutcome(record: recorder.record, evidence: evidence)
+        return DrillOutcome(record: recorder.record, evidence: evidence, sabotage: sabotage)
     }
 
     private func firstRecord(_ systems: [DrillSystem]) throws(HoldfastError) -> EvidenceRecord {
@@ -146,7 +156,11 @@ package struct Drill {
     // MARK: Recovering
 
     /// Everything that may fail; whatever becomes of it is in the record.
-    private func recover(_ systems: [DrillSystem], _ shared: DrillShared) {
+    ///
+    /// - Returns: What came of sabotage, and why it could not be.
+    private func recover(
+        _ systems: [DrillSystem], _ shared: DrillShared
+    ) -> (sabotage: SabotageResult?, refusal: HoldfastError?) {
         let recorder = shared.recorder
         var drills: [SystemDrill] = []
         do throws(HoldfastError) {
@@ -158,10 +172,11 @@ package struct Drill {
                 recorder.member(system.name) { $0.verdict = shared.isInterrupted ? .interrupted : .failed }
                 skipChecks(of: system, shared)
             }
-            return
+            return (judgeSabotage(drills, recorder), nil)
         }
+        var refusal = drills.lazy.compactMap(\.olderRefusal).first
         var lasts: [String: Int] = [:]
-        for drill in drills {
+        for drill in drills where refusal == nil {
             let system = drill.system
             guard !shared.isInterrupted else {
                 skipChecks(of: system, shared)
@@ -177,9 +192,25 @@ package struct Drill {
             if recorder.record.members.first(where: { $0.name == system.name })?.verdict == .passed {
                 lasts[system.name] = drill.lastPhase
             }
+            refusal = drill.refusal
         }
-        reconcile(drills, shared)
-        for drill in drills.reversed() { drill.tearDown(keeping: settings.keeps && !shared.isInterrupted) }
+        if refusal == nil { reconcile(drills, shared) }
+        let sabotage = judgeSabotage(drills, recorder)
+        let isKept = settings.keeps && !shared.isInterrupted && refusal == nil
+        for drill in drills.reversed() { drill.tearDown(keeping: isKept) }
+        return (sabotage, refusal)
+    }
+
+    /// Whether those that were broken were noticed. Those that wait for a broken one are not tried.
+    private func judgeSabotage(_ drills: [SystemDrill], _ recorder: DrillRecorder) -> SabotageResult? {
+        guard settings.sabotage != nil else { return nil }
+        let broken = drills.filter(\.isBroken)
+        let unnoticed = broken.filter { !$0.isNoticed }.map(\.system.name)
+        recorder.update { record in
+            if broken.isEmpty { record.sabotage = nil } else { record.facts["sabotage.noticed"] = "yes" }
+            if !unnoticed.isEmpty { record.facts["sabotage.noticed"] = "not in \(unnoticed.joined(separator: ", "))" }
+        }
+        return broken.isEmpty ? .notBroken : unnoticed.isEmpty ? .noticed : .unnoticed(unnoticed)
     }
 
     /// Places of the last phases of `names`; nil when one of them was not recovered.
@@ -253,15 +284,7 @@ package struct Drill {
         for system in systems {
             let selection = try PointSelection(system.source, in: listing, repository)
             let snapshot = try selection.choose(system.point, repository.entropy)
-            var older: Snapshot?
-            if settings.sabotage == .oldSnapshot {
-                guard let before = selection.before(snapshot) else {
-                    throw HoldfastError(
-                        .usage, "there is no older snapshot of \(system.source) to pass off as \(snapshot.id)",
-                        hint: "Take another snapshot, or choose another kind of sabotage.")
-                }
-                older = before
-            }
+            let older = settings.sabotage == .oldSnapshot ? selection.before(snapshot) : nil
             let drill = try SystemDrill(system, snapshot, older: older, shared)
             shared.recorder.member(system.name) { member in
                 member.describe(drill.record, snapshot)

@@ -68,8 +68,12 @@ struct PlanCheck {
                 else {
                     return Outcome(expected: "both systems", actual: "\(one) or \(other) was not recovered", .notRun)
                 }
-                let due = Self.text(try ask(left, first, context))
-                let found = Self.text(try ask(right, second, context))
+                let (one, other) = (try ask(left, first, context), try ask(right, second, context))
+                let (due, found) = (Self.text(one), Self.text(other))
+                // What is not there agrees with anything that is not there either.
+                guard Self.hasValue(one), Self.hasValue(other) else {
+                    return Outcome(expected: "a value of both", actual: "no value: \(due); \(found)", .failed)
+                }
                 return Outcome(
                     expected: due + (tolerance > 0 ? " ± \(Self.shown(tolerance))" : ""), actual: found,
                     Self.agree(due, found, tolerance) ? .passed : .failed)
@@ -132,6 +136,8 @@ struct PlanCheck {
         rows.map { $0.map { $0 ?? "" }.joined(separator: "|") }.joined(separator: "\n")
     }
 
+    private static func hasValue(_ rows: [[String?]]) -> Bool { rows.contains { $0.contains { $0 != nil } } }
+
     private static func judge(_ found: String, _ expectation: DrillCheck.Expectation) -> Outcome {
         switch expectation {
         case .text(let due): return Outcome(expected: due, actual: found, found == due ? .passed : .failed)
@@ -164,6 +170,13 @@ struct PlanCheck {
         let due = atMost.map { "a beat at most \($0.lengthOfTime) before the recovery point" } ?? "a beat"
         guard let beat = Heartbeat.instant(text) else {
             return Outcome(expected: due, actual: text.isEmpty ? "no beat" : "no instant: \(text)", .failed)
+        }
+        guard beat <= drill.snapshot.stored + Heartbeat.clockSkew else {
+            return Outcome(
+                expected: due,
+                actual: "\(beat) is later than the snapshot, which was stored at \(drill.snapshot.stored): check the "
+                    + "time zone of what the statement answers, and the clock of who writes beats",
+                .failed, output: text)
         }
         // A beat may be younger than the instant that is vouched for.
         let loss = max(.zero, drill.record.consistentAsOf.since(beat))
@@ -241,6 +254,9 @@ extension DrillCheck {
 
 /// Instants as databases print them.
 enum Heartbeat {
+    /// What the clocks of two machines that are kept in time may differ by.
+    static let clockSkew = Duration.seconds(5)
+
     /// Reads `2026-11-24 13:18:21.25+00`, the same without a zone as UTC, or seconds or milliseconds since 1970.
     static func instant(_ text: String) -> Timestamp? {
         if let number = Double(text) {

@@ -18,6 +18,16 @@ package enum SabotageKind: String, Sendable, CaseIterable {
     case oldSnapshot = "old-snapshot"
 }
 
+/// What came of breaking copies on purpose.
+package enum SabotageResult: Sendable, Hashable {
+    /// Every copy that was broken failed by its contents, by its engine, or because its server did not start.
+    case noticed
+    /// These systems were broken, and nothing of the kind failed.
+    case unnoticed([String])
+    /// The drill failed before anything could be broken.
+    case notBroken
+}
+
 /// Breaks one copy.
 struct Sabotage {
     private static let stretch = 64

@@ -17,8 +17,14 @@ final class SystemDrill {
     /// The place of the last phase in the record, for those that come after.
     private(set) var lastPhase: Int?
 
+    /// The copy was broken on purpose, so that its checks have to fail.
+    private(set) var isBroken = false
+    /// Why it could not be broken: there is nothing in it to break.
+    private(set) var refusal: HoldfastError?
+
     private let shared: DrillShared
     private let older: Snapshot?
+    private var didNotStart = false
     private var session: RestoreSession?
     private var directory: String?
     /// Objects of the repository could not be read.
@@ -53,9 +59,7 @@ final class SystemDrill {
         lastPhase = last
         last = try restore(after: last)
         lastPhase = last
-        if let kind = shared.sabotage, kind != .oldSnapshot, let copy {
-            recorder.find("info", name, "broken on purpose: \(try Sabotage(copy).apply(kind))")
-        }
+        try breakCopy()
         if let data { try ScratchIsolation.own(data) }
         let workload = try workload()
         if workload.capabilities.needsScratch {
@@ -110,6 +114,18 @@ final class SystemDrill {
         return restored
     }
 
+    private func breakCopy() throws(HoldfastError) {
+        guard let kind = shared.sabotage, let copy else { return }
+        do throws(HoldfastError) {
+            let done = try Sabotage(copy).apply(kind)
+            isBroken = true
+            recorder.find("info", name, "broken on purpose: \(done)")
+        } catch {
+            if error.code == .usage { refusal = error }
+            throw error
+        }
+    }
+
     private func tellEntered(_ phase: RecoveryPhase) { shared.tell(.entered(phase, member: name)) }
 
     private func startServer(_ workload: any Workload) throws(HoldfastError) {
@@ -123,6 +139,8 @@ final class SystemDrill {
             for (key, value) in error.context where key == PostgresScratch.manifestContext {
                 checks.add(WorkloadFinding(.error, key, value), from: start)
             }
+            // Other codes are of the place, the limits and the programs, and not of the copy.
+            didNotStart = error.code == .checkFailed
             throw error
         }
     }
@@ -143,7 +161,8 @@ final class SystemDrill {
         let right = older == nil ? session : session.of(snapshot)
         try shared.guarded { () throws(HoldfastError) in
             try checks.compare(
-                right, .tree(data, layout, filter), expected: filter.isEmpty ? record.counts.bytes : 0)
+                right, .tree(data, layout, filter), expected: filter.isEmpty ? record.counts.bytes : 0,
+                least: filter.isEmpty ? 0 : 2, isAlone: true)
         }
         checks.judgeFlags()
     }
@@ -204,6 +223,30 @@ final class SystemDrill {
     }
 
     // MARK: End
+
+    /// That the copy is broken was seen in its contents or by its engine, or its server did not start over it. What
+    /// else fails, such as a check of the plan, could have another reason.
+    var isNoticed: Bool {
+        guard isBroken else { return false }
+        return didNotStart
+            || recorder.record.checks.contains { check in
+                check.member == name && check.verdict == .failed && ["engine", "contents"].contains(check.kind)
+                    && check.statement != CopyCheck.wholeness
+            }
+    }
+
+    /// Why this copy cannot be broken by an older snapshot; nil when it can, or something else is to be broken.
+    var olderRefusal: HoldfastError? {
+        guard shared.sabotage == .oldSnapshot else { return nil }
+        let hint = "Take another snapshot, or choose another kind of sabotage."
+        guard let older else {
+            return HoldfastError(
+                .usage, "there is no older snapshot of \(system.source) to pass off as \(snapshot.id)", hint: hint)
+        }
+        guard older.record?.roots == record.roots else { return nil }
+        return HoldfastError(
+            .usage, "the older snapshot \(older.id) of \(system.source) holds the same as \(snapshot.id)", hint: hint)
+    }
 
     /// What this drill found wrong with the point itself; nil when nothing, or when it was broken on purpose.
     ///

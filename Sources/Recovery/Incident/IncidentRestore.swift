@@ -204,7 +204,7 @@ package struct IncidentRestore {
             let isManifest = target is PgdataWorkload
             let bytes =
                 filter.isEmpty ? snapshotRecord.counts.bytes : result.bytesWritten + result.bytesAlreadyThere
-            try checks.compare(session, copy, expected: isManifest ? 0 : bytes)
+            try checks.compare(session, copy, expected: isManifest ? 0 : bytes, least: isManifest ? 2 : 0)
         }
         if let finding = place.transferFinding(result) { checks.add(finding, from: start) }
         checks.judgeFlags()
@@ -242,8 +242,10 @@ package struct IncidentRestore {
             record.members[0].verdict = isInterrupted ? .interrupted : failure == nil ? .passed : .failed
             if !record.isGood, !isInterrupted { record.members[0].verdict = .failed }
             let passed = record.members[0].verdict == .passed
-            if passed, let failedAt = record.failedAt, let instant = record.members[0].consistentAsOf {
-                record.members[0].rpoAchieved = max(.zero, failedAt.since(instant))
+            if passed, let failedAt = record.failedAt, let instant = record.members[0].consistentAsOf,
+                instant <= failedAt
+            {
+                record.members[0].rpoAchieved = failedAt.since(instant)
                 record.rpoAchieved = record.members[0].rpoAchieved
             }
             if passed {
@@ -251,6 +253,11 @@ package struct IncidentRestore {
                 record.rtoMeasured = record.technicalRTO
             }
             record.verdict = record.members[0].verdict
+        }
+        if recorder.record.members[0].verdict == .passed, recorder.record.rpoAchieved == nil {
+            recorder.find(
+                "warning", name,
+                "there is no achieved RPO: the snapshot is of after the failure, or clocks differ")
         }
         // Late is not the same as lost: an objective that was missed fails no restore.
         for miss in Set(recorder.record.misses.map(\.message)).sorted() { recorder.find("warning", name, miss) }

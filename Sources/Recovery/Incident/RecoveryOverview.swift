@@ -93,7 +93,7 @@ package struct RecoveryOverview: Sendable {
             bySource[record.source, default: []].append(
                 OfferedPoint(
                     snapshot: snapshot, record: record, lost: max(.zero, failedAt.since(record.consistentAsOf)),
-                    proof: Self.proof(of: snapshot, evidence), isAfterFailure: record.consistentAsOf > failedAt))
+                    proof: Self.proof(of: snapshot, found.evidence), isAfterFailure: record.consistentAsOf > failedAt))
         }
         sources = bySource.map { name, points in
             OfferedSource(
@@ -132,15 +132,18 @@ package struct RecoveryOverview: Sendable {
         return nil
     }
 
-    /// The newest verdict counts. What was broken on purpose or interrupted shows nothing.
-    private static func proof(of snapshot: Snapshot, _ evidence: [EvidenceRecord]) -> PointProof {
+    /// The newest verdict counts. What was broken on purpose or interrupted shows nothing, and a system that passed
+    /// beside a failed check of several neither.
+    private static func proof(of snapshot: Snapshot, _ evidence: [Evidence]) -> PointProof {
         var newest: (at: Timestamp, passed: Bool)?
-        for record in evidence where record.sabotage == nil && record.verdict != .interrupted {
+        for link in evidence {
+            guard let record = link.record, record.sabotage == nil, record.verdict != .interrupted else { continue }
             for member in record.members where member.verdict != .interrupted && member.provesSnapshot {
                 guard member.snapshot?.id == snapshot.id, member.snapshot?.digest == snapshot.digest else { continue }
-                if record.finished >= newest?.at ?? record.finished {
-                    newest = (record.finished, member.verdict == .passed)
-                }
+                let passed = member.verdict == .passed
+                guard !passed || record.proves(member) else { continue }
+                let at = passed ? link.provenAt(record) : record.finished
+                if at >= newest?.at ?? at { newest = (at, passed) }
             }
         }
         guard let newest else { return .untried }

@@ -22,23 +22,25 @@ package struct CopiedPoint: Sendable, Hashable {
         package var classes: Set<CopyClass>
         package var durableAt: Timestamp
         package var goneFrom: Timestamp?
+        /// When a drill that read this copy first showed that it can be recovered.
+        package var verifiedAt: Timestamp?
 
-        package init(classes: Set<CopyClass>, durableAt: Timestamp, goneFrom: Timestamp? = nil) {
+        package init(
+            classes: Set<CopyClass>, durableAt: Timestamp, goneFrom: Timestamp? = nil, verifiedAt: Timestamp? = nil
+        ) {
             self.classes = classes
             self.durableAt = durableAt
             self.goneFrom = goneFrom
+            self.verifiedAt = verifiedAt
         }
     }
 
     package var consistentAsOf: Timestamp
     package var copies: [Copy]
-    /// When a drill first showed that it can be recovered.
-    package var verifiedAt: Timestamp?
 
-    package init(consistentAsOf: Timestamp, copies: [Copy], verifiedAt: Timestamp? = nil) {
+    package init(consistentAsOf: Timestamp, copies: [Copy]) {
         self.consistentAsOf = consistentAsOf
         self.copies = copies
-        self.verifiedAt = verifiedAt
     }
 }
 
@@ -46,7 +48,7 @@ package struct CopiedPoint: Sendable, Hashable {
 package struct ExposureView: Sendable, Hashable {
     /// Only copies of this class; nil for any.
     package var copyClass: CopyClass?
-    /// Only from the time on that a drill had proven the point.
+    /// Only from the time on that a drill had proven this copy of the point.
     package var onlyVerified: Bool
 
     package init(_ copyClass: CopyClass? = nil, onlyVerified: Bool = false) {
@@ -56,10 +58,10 @@ package struct ExposureView: Sendable, Hashable {
 
     package func points(of all: [CopiedPoint]) -> [ExposurePoint] {
         all.flatMap { point -> [ExposurePoint] in
-            if onlyVerified, point.verifiedAt == nil { return [] }
-            return point.copies.compactMap { copy in
+            point.copies.compactMap { copy in
                 if let copyClass, !copy.classes.contains(copyClass) { return nil }
-                let verified = onlyVerified ? point.verifiedAt ?? copy.durableAt : copy.durableAt
+                if onlyVerified, copy.verifiedAt == nil { return nil }
+                let verified = onlyVerified ? copy.verifiedAt ?? copy.durableAt : copy.durableAt
                 // What the point holds does not change with the copy, whenever that came.
                 return ExposurePoint(
                     consistentAsOf: min(point.consistentAsOf, copy.durableAt),

@@ -20,6 +20,29 @@ package enum PointDamage: String, Sendable {
     }
 }
 
+extension EvidenceRecord {
+    /// Whether it shows that the snapshot of `member` can be recovered. Another system may have failed beside it, or
+    /// been late; where a check of several systems failed, nobody can tell which of them it was.
+    func proves(_ member: EvidenceMember) -> Bool {
+        let bad: Set<EvidenceCheckVerdict> = [.failed, .timedOut, .notRun]
+        return member.verdict == .passed && verdict != .interrupted && sabotage == nil && member.provesSnapshot
+            && !checks.contains { $0.member.isEmpty && bad.contains($0.verdict) }
+    }
+
+    /// Whether the engine of `member` was asked, or its kind has none.
+    func isByEngine(_ member: EvidenceMember) -> Bool {
+        let verdicts = checks.filter { $0.member == member.name && $0.kind == "engine" }.map(\.verdict)
+        return verdicts.isEmpty || verdicts.contains { $0 != .skipped }
+    }
+}
+
+extension Evidence {
+    /// From when on what `record` shows counts. What was imported says itself when it was, and the signer when it came.
+    func provenAt(_ record: EvidenceRecord) -> Timestamp {
+        object.origin == .imported ? max(record.finished, object.stored) : record.finished
+    }
+}
+
 /// All that drills showed of one snapshot.
 struct PointStanding {
     struct Verdict: Hashable {
@@ -28,15 +51,26 @@ struct PointStanding {
         var damage: PointDamage?
         /// The copy that was read; empty when the record does not say.
         var place: String
+        /// The engine's own checks were made, or there are none of its kind. Without it the bytes alone were compared.
+        var isByEngine = true
     }
 
-    /// When it was first shown to be recoverable.
-    var verifiedAt: Timestamp?
     private(set) var verdicts: [Verdict] = []
 
     mutating func add(_ verdict: Verdict) {
         verdicts.append(verdict)
-        if verdict.damage == nil { verifiedAt = min(verifiedAt ?? verdict.at, verdict.at) }
+    }
+
+    /// When the copy at `place`, which is there since `durableAt`, was first shown to be recoverable. A copy that
+    /// nobody read is not verified by what another one showed; nor is one that was put there since.
+    func verifiedAt(_ place: String, since durableAt: Timestamp) -> Timestamp? {
+        verdicts.filter { $0.damage == nil && $0.place == place && $0.at >= durableAt }.map(\.at).min()
+    }
+
+    /// It was recovered, and in no drill the engine's own checks could be made.
+    var isWithoutEngine: Bool {
+        let proofs = verdicts.filter { $0.damage == nil }
+        return !proofs.isEmpty && !proofs.contains(where: \.isByEngine)
     }
 
     /// The stretches in which one copy counted: until a drill found it damaged, and again from one that recovered it.
@@ -47,6 +81,7 @@ struct PointStanding {
     func stretches(of copy: CopiedPoint.Copy, at place: String, among places: Set<String>) -> [CopiedPoint.Copy] {
         var found: [CopiedPoint.Copy] = []
         var from: Timestamp? = copy.durableAt
+        let verifiedAt = verifiedAt(place, since: copy.durableAt)
         for verdict in verdicts.sorted(by: { $0.at < $1.at }) {
             let isOfThis = verdict.place == place || !places.contains(verdict.place)
             switch verdict.damage {
@@ -59,12 +94,16 @@ struct PointStanding {
                 from = from ?? max(verdict.at, copy.durableAt)
             } else if let start = from {
                 if verdict.at > start {
-                    found.append(CopiedPoint.Copy(classes: copy.classes, durableAt: start, goneFrom: verdict.at))
+                    found.append(
+                        CopiedPoint.Copy(
+                            classes: copy.classes, durableAt: start, goneFrom: verdict.at, verifiedAt: verifiedAt))
                 }
                 from = nil
             }
         }
-        if let from { found.append(CopiedPoint.Copy(classes: copy.classes, durableAt: from)) }
+        if let from {
+            found.append(CopiedPoint.Copy(classes: copy.classes, durableAt: from, verifiedAt: verifiedAt))
+        }
         return found
     }
 }

@@ -35,6 +35,8 @@ package struct RecoveryPoints: Sendable {
     package var seesAllEvidence = true
     /// Points that a drill found damaged, and none recovered since, in some copy: they count until then.
     package var foundDamaged: UInt64 = 0
+    /// Points that were recovered in drills in which the checks of their engine were skipped, all of them.
+    package var withoutEngine: UInt64 = 0
     /// Damaged snapshots by name.
     package var damaged: [String] = []
 
@@ -45,7 +47,7 @@ package struct RecoveryPoints: Sendable {
         var copies: [(copy: CopiedPoint.Copy, place: String)]
     }
 
-    /// Reads the snapshots of `source` in all places, and the evidence of the first.
+    /// Reads the snapshots of `source` and the evidence in all places.
     ///
     /// A copy is durable from the instant at which its place's store put the snapshot, which comes last.
     ///
@@ -93,17 +95,16 @@ package struct RecoveryPoints: Sendable {
         }
         forgotten = last - UInt64(numbers.count)
         declaredObjective = newest?.rpo.flatMap { Duration(lengthOfTime: $0) }
-        let shown = try places.first.map { (place) throws(HoldfastError) in try Self.standings(place.repository) }
-        seesAllEvidence = shown?.isComplete ?? true
+        let shown = try Self.standings(places.map(\.repository))
+        seesAllEvidence = shown.isComplete
         let locations = Set(places.map { PointDamage.place($0.repository.store.location) })
         for (id, point) in known {
-            let standing = shown?.standings[EvidencePoint(id: id, digest: point.digest)] ?? PointStanding()
+            let standing = shown.standings[EvidencePoint(id: id, digest: point.digest)] ?? PointStanding()
             let stretches = point.copies.map { standing.stretches(of: $0.copy, at: $0.place, among: locations) }
             if stretches.contains(where: { $0.last.map { $0.goneFrom != nil } ?? true }) { foundDamaged += 1 }
+            if standing.isWithoutEngine { withoutEngine += 1 }
             points.append(
-                CopiedPoint(
-                    consistentAsOf: point.consistentAsOf, copies: stretches.flatMap { $0 },
-                    verifiedAt: standing.verifiedAt))
+                CopiedPoint(consistentAsOf: point.consistentAsOf, copies: stretches.flatMap { $0 }))
         }
         points.sort { ($0.consistentAsOf, $0.copies.count) < ($1.consistentAsOf, $1.copies.count) }
     }
@@ -121,27 +122,35 @@ package struct RecoveryPoints: Sendable {
     }
 
     /// What drills showed of each snapshot. What was broken on purpose shows nothing, and what was interrupted no
-    /// recovery. A record that was brought in unsigned counts; `holdfast evidence list` tells which those are.
+    /// recovery. A record that was brought in unsigned counts from when it came; `holdfast evidence list` tells which
+    /// those are.
     private static func standings(
-        _ repository: Repository
+        _ repositories: [Repository]
     ) throws(HoldfastError) -> (standings: [EvidencePoint: PointStanding], isComplete: Bool) {
-        let listing = try repository.evidence()
         var standings: [EvidencePoint: PointStanding] = [:]
-        for evidence in listing.evidence {
+        var isComplete = true
+        var known: Set<EvidenceHead> = []
+        var links: [Evidence] = []
+        // A drill of a mirror leaves its evidence there.
+        for repository in repositories {
+            let listing = try repository.evidence()
+            if !listing.damaged.isEmpty || listing.evidence.contains(where: { $0.record == nil }) { isComplete = false }
+            links += listing.evidence.filter { known.insert($0.head).inserted }
+        }
+        for evidence in links {
             guard let record = evidence.record, record.sabotage == nil else { continue }
             for member in record.members {
                 guard let snapshot = member.snapshot else { continue }
                 let damage = member.facts[PointDamage.fact].flatMap { PointDamage(rawValue: $0) }
-                // A member can pass in a drill in which another failed.
-                let isProof = member.verdict == .passed && record.verdict != .interrupted && member.provesSnapshot
+                let isProof = record.proves(member)
                 guard isProof || damage != nil else { continue }
                 standings[EvidencePoint(id: snapshot.id, digest: snapshot.digest), default: PointStanding()].add(
                     PointStanding.Verdict(
-                        at: record.finished, damage: isProof ? nil : damage,
-                        place: member.facts[PointDamage.placeFact] ?? ""))
+                        at: isProof ? evidence.provenAt(record) : record.finished, damage: isProof ? nil : damage,
+                        place: member.facts[PointDamage.placeFact] ?? "", isByEngine: record.isByEngine(member)))
             }
         }
-        return (standings, listing.evidence.allSatisfy { $0.record != nil } && listing.damaged.isEmpty)
+        return (standings, isComplete)
     }
 
     /// The exposure over a period as a view has it.

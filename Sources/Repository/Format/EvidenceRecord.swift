@@ -175,7 +175,8 @@ package struct EvidenceCheck: Sendable, Hashable {
     package var verdict: EvidenceCheckVerdict
     package var started: Timestamp?
     package var duration: Duration?
-    /// SHA-256 of all that the check printed, of which `actual` may be a part.
+    /// SHA-256 of all that the check printed, of which `actual` may be a part. Of the kinds `engine` and `contents` it
+    /// is of the sentence in which the program says what it found, and not of what the engine's tool printed.
     package var outputDigest: Bytes32
     package var outputBytes: UInt64
     package var unknown = FieldMap()

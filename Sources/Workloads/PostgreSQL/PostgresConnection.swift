@@ -150,6 +150,34 @@ package final class PostgresConnection: @unchecked Sendable {
         return rows
     }
 
+    /// One row as it came.
+    package struct Fields {
+        fileprivate let result: PostgresResult
+
+        package var count: Int { result.columnCount }
+        package func byteCount(_ column: Int) -> Int { result.byteCount(0, column) }
+        package func text(_ column: Int) -> String? { result.text(0, column) }
+    }
+
+    /// Runs one statement and hands on each row as it comes, so that an answer of any length takes the memory of a row.
+    /// After `body` has thrown the connection can only be closed.
+    ///
+    /// - Throws: `.usage` for a copy, which is no answer; what `body` throws; see
+    ///   ``HoldfastError/postgres(_:during:)``, also for several statements in one.
+    package func eachRow(
+        of statement: String, for action: String, _ body: (Fields) throws(HoldfastError) -> Void
+    ) throws(HoldfastError) {
+        // The extended protocol takes one statement alone.
+        guard PQsendQueryParams(handle, statement, 0, nil, nil, nil, nil, 0) == 1, PQsetSingleRowMode(handle) == 1
+        else { throw connectionFailure(action) }
+        while let result = try nextResult(for: action) {
+            guard result.status != PGRES_COPY_OUT else {
+                throw HoldfastError(.usage, "\(action): a copy is no answer", hint: "Use SELECT.")
+            }
+            if result.rowCount > 0 { try body(Fields(result: result)) }
+        }
+    }
+
     /// Sends one statement, whose results come from ``nextResult(for:)``.
     package func send(_ statement: String, for action: String) throws(HoldfastError) {
         guard PQsendQuery(handle, statement) == 1 else { throw connectionFailure(action) }

@@ -30,6 +30,9 @@ package final class PostgresResult {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Of a field as text; 0 for NULL.
+    package func byteCount(_ row: Int, _ column: Int) -> Int { Int(PQgetlength(result, Int32(row), Int32(column))) }
+
     package var rows: [[String?]] {
         (0..<rowCount).map { row in (0..<columnCount).map { text(row, $0) } }
     }

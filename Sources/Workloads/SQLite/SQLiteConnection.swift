@@ -92,17 +92,30 @@ final class SQLiteConnection {
     /// Runs a query and hands each row on.
     ///
     /// - Parameter deadline: What is not done by then throws `.limitExceeded`.
+    /// - Throws: `.usage` for none and for more than one statement, and what the engine says.
     func query(
         _ sql: String, by deadline: (clock: any Clock, uptime: Duration)? = nil,
         _ row: (SQLiteRow) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
         watch.deadline = deadline
         defer { watch.deadline = nil }
-        var statement: OpaquePointer?
-        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement else {
-            throw failure("read")
+        var (statement, more): (OpaquePointer?, OpaquePointer?)
+        let result = sql.withCString { text in
+            var rest: UnsafePointer<CChar>?
+            let first = sqlite3_prepare_v2(handle, text, -1, &statement, &rest)
+            // After the one there may be spaces and comments, of which no statement is made.
+            return first == SQLITE_OK ? sqlite3_prepare_v2(handle, rest, -1, &more, nil) : first
         }
-        defer { sqlite3_finalize(statement) }
+        defer {
+            sqlite3_finalize(statement)
+            sqlite3_finalize(more)
+        }
+        guard result == SQLITE_OK else { throw failure("read") }
+        guard let statement, more == nil else {
+            throw HoldfastError(
+                .usage, "what is asked is \(statement == nil ? "no statement" : "more than one statement")",
+                hint: "Ask one statement at a time.")
+        }
         while true {
             switch sqlite3_step(statement) {
             case SQLITE_ROW: try row(SQLiteRow(statement: statement))
@@ -181,6 +194,9 @@ struct SQLiteRow {
     func number(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
 
     func isNull(_ column: Int32) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
+
+    /// Of the value as text.
+    func byteCount(_ column: Int32) -> Int { isNull(column) ? 0 : Int(sqlite3_column_bytes(statement, column)) }
 
     func text(_ column: Int32) -> String { String(decoding: bytes(column), as: UTF8.self) }
 

@@ -9,6 +9,8 @@ import Repository
 package struct CopyQuestion: Sendable, Hashable {
     /// Rows that an answer may have.
     package static let mostRows = 10_000
+    /// Bytes of text that an answer may have.
+    package static let mostBytes = ByteCount.mebi(1)
 
     package var statement: String
     /// The database of the server, or the file's name among several; nil for the only one, or `postgres`.
@@ -27,8 +29,9 @@ package struct CopyQuestion: Sendable, Hashable {
     /// Asks `copy`; nothing is changed by it.
     ///
     /// - Parameter timeout: The statement is ended after this.
+    /// The answer is held back row by row; only one row of it is in memory beyond what it may have.
     /// - Throws: `.limitExceeded` when its time is over or the answer is too long, `.interrupted`, and what the
-    ///   engine says.
+    ///   engine says, also of more than one statement.
     package func ask(
         _ copy: RestoredCopy, _ scratch: (any WorkloadScratch)?, timeout: Duration?, _ context: WorkloadContext
     ) throws(HoldfastError) -> [[String?]] {
@@ -55,9 +58,15 @@ package struct CopyQuestion: Sendable, Hashable {
             "SET default_transaction_read_only = on; SET statement_timeout = \(limit); SET TimeZone = 'UTC'; "
                 + "SET DateStyle = 'ISO'; SET search_path = public, pg_catalog", for: "set up the session")
         do throws(HoldfastError) {
-            let rows = try connection.rows(statement, for: "ask the restored copy")
-            guard rows.count <= Self.mostRows else { throw tooLong }
-            return rows
+            var answer = Answer()
+            try connection.eachRow(of: statement, for: "ask the restored copy") { (fields) throws(HoldfastError) in
+                try answer.add(fields.count) {
+                    fields.byteCount($0)
+                } _: {
+                    fields.text($0)
+                }
+            }
+            return answer.rows
         } catch {
             // query_canceled: nobody but the server's own timer ends it here.
             guard error.sqlstate == "57014" else { throw error }
@@ -88,19 +97,40 @@ package struct CopyQuestion: Sendable, Hashable {
         guard holdfast_sqlite_set(connection.handle, SQLITE_DBCONFIG_ENABLE_VIEW, 1) == SQLITE_OK else {
             throw connection.failure("set up")
         }
-        var rows: [[String?]] = []
+        var answer = Answer()
         let deadline = timeout.map { (clock: context.clock, uptime: context.clock.uptime() + $0) }
         try connection.query(statement, by: deadline) { (row) throws(HoldfastError) in
-            guard rows.count < Self.mostRows else { throw tooLong }
-            rows.append(
-                (0..<sqlite3_column_count(row.statement)).map { row.isNull($0) ? nil : row.text($0) })
+            try answer.add(Int(sqlite3_column_count(row.statement))) {
+                row.byteCount(Int32($0))
+            } _: { place in
+                row.isNull(Int32(place)) ? nil : row.text(Int32(place))
+            }
         }
-        return rows
+        return answer.rows
+    }
+}
+
+/// Rows that were answered, within bounds.
+private struct Answer {
+    private(set) var rows: [[String?]] = []
+    private var bytes = 0
+
+    /// Adds a row of `count` fields.
+    ///
+    /// - Throws: `.limitExceeded` before a field is copied that is too much.
+    mutating func add(
+        _ count: Int, _ size: (Int) -> Int, _ text: (Int) -> String?
+    ) throws(HoldfastError) {
+        guard rows.count < CopyQuestion.mostRows else { throw Self.tooLong("\(CopyQuestion.mostRows) rows") }
+        // A field without text takes room as well.
+        bytes += (0..<count).reduce(0) { $0 + size($1) + 1 }
+        let most = CopyQuestion.mostBytes
+        guard ByteCount(bytes).bytes <= most.bytes else { throw Self.tooLong("\(most)") }
+        rows.append((0..<count).map(text))
     }
 
-    private var tooLong: HoldfastError {
+    private static func tooLong(_ limit: String) -> HoldfastError {
         HoldfastError(
-            .limitExceeded, "the answer has more than \(Self.mostRows) rows",
-            hint: "Let the statement count or add up.")
+            .limitExceeded, "the answer has more than \(limit)", hint: "Let the statement count or add up.")
     }
 }

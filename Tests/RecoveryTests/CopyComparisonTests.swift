@@ -1,0 +1,40 @@
+// A restored copy held against its snapshot, whatever was changed in it.
+
+import Primitives
+import Repository
+import TestSupport
+import Testing
+
+@testable import Recovery
+
+@Suite("The comparison of a copy with its snapshot")
+struct CopyComparisonTests {
+    private func differing(_ change: String, isAlone: Bool) throws -> [String] {
+        let tree = SourceTree()
+        #expect(shell("mkdir -p sub/deep && echo a > sub/a && ln -s a sub/link", in: tree.directory.path) == 0)
+        let test = try TestRepository()
+        let snapshot = try test.backUp(tree)
+        let target = TemporaryDirectory()
+        #expect(try restore(test.repository, snapshot, to: target.path + "/out").isComplete)
+        #expect(shell(change, in: target.path + "/out") == 0)
+        let session = try RestoreSession(test.repository) { (_) throws(HoldfastError) in snapshot }
+        defer { session.close() }
+        let comparison = try CopyComparison(session, isAlone: isAlone, cancellation: Cancellation())
+        try comparison.run(target.path + "/out", SnapshotLayout(try snapshot.readableRecord().roots))
+        return comparison.named
+    }
+
+    @Test(
+        "finds what points elsewhere, and what is too many where nothing else may be",
+        arguments: [
+            ("true", "", true), ("rm sub/link && ln -s b sub/link", "sub/link", true),
+            ("rm sub/link && ln -s a/ sub/link", "sub/link", false),
+            ("rm sub/link && ln -s '' sub/link || true", "sub/link", true),
+            ("echo x > sub/deep/more", "sub/deep/more", true), ("echo x > more", "more", true),
+            ("mkdir sub/.more", "sub/.more", true), ("echo x > sub/deep/more", "", false),
+        ])
+    func changes(change: String, found: String, isAlone: Bool) throws {
+        let named = try differing(change, isAlone: isAlone)
+        #expect(named.count == (found.isEmpty ? 0 : 1) && (named.first ?? "").hasPrefix(found), "\(named)")
+    }
+}
