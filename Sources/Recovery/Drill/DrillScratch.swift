@@ -37,13 +37,15 @@ final class DrillScratch: Sendable {
         }
     }
 
-    /// Makes the directory of one system, open to the user alone that programs run as.
+    /// Makes the directory of one system and the one of its copy, closed to all others until they are handed over: what
+    /// is restored is written by us, who may be root, and nobody may lead that astray.
     func make(_ system: String) throws(HoldfastError) -> String {
         let place = "\(path)/\(system)"
-        guard mkdir(place, 0o700) == 0 else {
-            throw HoldfastError.systemCall("make directory", errno, on: place, code: .targetFailed)
+        for made in [place, "\(place)/data"] {
+            guard mkdir(made, 0o700) == 0 else {
+                throw HoldfastError.systemCall("make directory", errno, on: made, code: .targetFailed)
+            }
         }
-        try ScratchIsolation.own(place)
         return place
     }
 

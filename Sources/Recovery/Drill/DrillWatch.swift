@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import Primitives
 import Synchronization
+import Workloads
 
 /// Watches one drill from its beginning to its teardown.
 ///

@@ -56,7 +56,7 @@ final class SystemDrill {
         if let kind = shared.sabotage, kind != .oldSnapshot, let copy {
             recorder.find("info", name, "broken on purpose: \(try Sabotage(copy).apply(kind))")
         }
-        if let data { try ScratchIsolation.own(data) }
+        try ScratchIsolation.handOver(place)
         let workload = try workload()
         if workload.capabilities.needsScratch {
             let start = try recorder.enter(.replay, name)
@@ -88,9 +88,11 @@ final class SystemDrill {
         tellEntered(.restore)
         let begin = shared.clock.uptime()
         let target = try target(at: data)
+        var options = Restorer.writerOptions(ownership: false)
+        options.followsTarget = false
         let (result, findings) = try shared.guarded { () throws(HoldfastError) in
             try session.restore(
-                to: target, options: Restorer.writerOptions(ownership: false), threads: shared.threads,
+                to: target, options: options, threads: shared.threads,
                 progress: shared.progress)
         }
         let reading = shared.store.reading

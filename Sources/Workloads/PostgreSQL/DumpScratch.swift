@@ -93,14 +93,14 @@ extension PostgresScratch {
             throw HoldfastError(
                 .targetFailed, "a server runs in \(data), process \(process)", hint: "Wait until it is done.")
         }
-        // One that was left by a crash.
-        if !PostgresDirectory.isEmptyOrAbsent(data) { try PostgresDirectory.removeAll(data) }
-        guard mkdir(data, 0o700) == 0 || errno == EEXIST else {
+        // One that was left by a crash, or whatever else stands there: the server's user may write beside it.
+        try ScratchTree.remove(data)
+        guard mkdir(data, 0o700) == 0 else {
             throw HoldfastError.systemCall("make directory", errno, on: data, code: .targetFailed)
         }
         try user.own(data)
         guard user.reaches(data) else {
-            try PostgresDirectory.removeAll(data)
+            try ScratchTree.remove(data)
             throw HoldfastError(
                 .targetFailed, "the user \(user.name), as whom the server has to run, cannot get to \(data)",
                 hint: "Use a directory whose parents everybody may pass.")
@@ -112,7 +112,7 @@ extension PostgresScratch {
             ]
         ).run(context)
         guard made.result.isSuccess else {
-            try PostgresDirectory.removeAll(data)
+            try ScratchTree.remove(data)
             throw HoldfastError(
                 .checkFailed, "initdb failed: \(made.result): \(made.complaint)",
                 hint: "Look whether the server's programs are installed in full.")
@@ -133,7 +133,7 @@ extension PostgresScratch {
             running?.terminate()
             _ = running?.wait()
             place.remove()
-            try? PostgresDirectory.removeAll(data)
+            try? ScratchTree.remove(data)
             throw error
         }
     }

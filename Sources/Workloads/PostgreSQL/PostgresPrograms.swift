@@ -110,16 +110,22 @@ struct ServerUser: Sendable, Hashable {
         }
     }
 
-    /// Gives a directory with all below it to this user; links are given, not followed.
-    func own(_ path: String, depth: Int = 0) throws(HoldfastError) {
+    /// Gives a directory with all below it to this user, who may be at work in it.
+    ///
+    /// Links are given, not followed, and devices are closed to all instead. Nobody else may be able to replace `path`
+    /// itself.
+    /// - Parameter isClosed: Nobody else gets there yet.
+    /// - Throws: `.targetFailed`, also for a file that has a name elsewhere, where this user could have made the one here.
+    func own(_ path: String, isClosed: Bool = false) throws(HoldfastError) {
+        if isOther { try TreeGift(to: self, isClosed: isClosed).give(path) }
+    }
+
+    /// Lets this user, and nobody else but us, pass through `directory`, which stays ours.
+    func admit(to directory: String) throws(HoldfastError) {
         guard isOther else { return }
-        guard lchown(path, number, group) == 0 else {
-            throw HoldfastError.systemCall("give away", errno, on: path, code: .targetFailed)
+        guard lchown(directory, geteuid(), group) == 0, chmod(directory, 0o710) == 0 else {
+            throw HoldfastError.systemCall("open", errno, on: directory, code: .targetFailed)
         }
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
-        guard depth < 64 else { throw HoldfastError(.targetFailed, "\(path) is too deep") }
-        for name in try PostgresDirectory.names(in: path) { try own("\(path)/\(name)", depth: depth + 1) }
     }
 
     /// Whether a path's directories let this user through to it.

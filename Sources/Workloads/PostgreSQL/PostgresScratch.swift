@@ -77,7 +77,7 @@ package final class PostgresScratch: WorkloadScratch {
         _ = process.wait()
         place.remove()
         // What was restored stays; a cluster that was made for the server goes with it.
-        if isMadeForIt { try? PostgresDirectory.removeAll(data) }
+        if isMadeForIt { try? ScratchTree.remove(data) }
     }
 
     // MARK: Starting
@@ -163,7 +163,7 @@ package final class PostgresScratch: WorkloadScratch {
     }
 
     /// The directories of tablespaces; refuses one that is not of the copy, since the server would write to it.
-    private static func tablespaces(
+    static func tablespaces(
         of directory: PostgresDirectory, _ copy: RestoredCopy
     ) throws(HoldfastError) -> [String] {
         guard try directory.small("tablespace_map") == nil else {
@@ -172,7 +172,8 @@ package final class PostgresScratch: WorkloadScratch {
                 hint: "Restore to pgdata:DIR.")
         }
         var own: Set<String> = []
-        for place in copy.places.values { own.insert(try realPath(place)) }
+        // One that was made in place is a directory there; a link in its place leads to what is not of the copy.
+        for place in copy.places.values where !place.hasPrefix("\(directory.path)/") { own.insert(try realPath(place)) }
         var found: [String] = []
         for oid in try PostgresDirectory.names(in: "\(directory.path)/pg_tblspc") {
             guard directory.linkTarget(ofTablespace: oid) != nil else { continue }
@@ -224,10 +225,10 @@ package final class PostgresScratch: WorkloadScratch {
         _ preparation: Preparation, _ place: ScratchPlace, _ context: WorkloadContext
     ) throws(HoldfastError) -> any RunningProcess {
         let user = preparation.user
+        try place.write("postgresql.conf", "")
+        try place.write("pg_hba.conf", "local all all trust\n")
+        try place.write("pg_ident.conf", "")
         try user.own(place.inner)
-        try place.write("postgresql.conf", "", for: user)
-        try place.write("pg_hba.conf", "local all all trust\n", for: user)
-        try place.write("pg_ident.conf", "", for: user)
         var words = try ServerUser.withoutNetwork(context) + user.prefix
         words += [preparation.programs.path("postgres"), "-D", preparation.data]
         for (name, value) in settings(preparation, place).sorted(by: { $0.key < $1.key }) {

@@ -28,8 +28,15 @@ package struct ScratchIsolation: Sendable {
         return user.name.isEmpty ? "\(user.number)" : user.name
     }
 
-    /// Gives `path` with all below it to the user that programs run as.
-    package static func own(_ path: String) throws(HoldfastError) { try ServerUser(for: path).own(path) }
+    /// Gives all in `directory` to the user that programs run as, and then lets that user pass through it, and nobody
+    /// else. The directory itself stays ours, so that its names mean what they meant.
+    ///
+    /// - Precondition: Nobody else gets into it before.
+    package static func handOver(_ directory: String) throws(HoldfastError) {
+        let user = try ServerUser(for: directory)
+        for name in ScratchTree.names(in: directory).sorted() { try user.own("\(directory)/\(name)", isClosed: true) }
+        try user.admit(to: directory)
+    }
 
     /// The words that start `words` as the owner of `directory`, without network, and that end them with us.
     func words(_ words: [String], for directory: String) throws(HoldfastError) -> [String] {

@@ -49,7 +49,8 @@ package final class ScratchPlace: Sendable {
         return ScratchPlace(path: path, lock: lock)
     }
 
-    func write(_ name: String, _ text: String, for user: ServerUser) throws(HoldfastError) {
+    /// Writes a file for the server, before its directory is given to the server's user.
+    func write(_ name: String, _ text: String) throws(HoldfastError) {
         let file = "\(inner)/\(name)"
         let number = holdfast_openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: file, code: .targetFailed) }
@@ -58,11 +59,10 @@ package final class ScratchPlace: Sendable {
         guard Glibc.write(descriptor.number, bytes, bytes.count) == bytes.count else {
             throw HoldfastError.systemCall("write", errno, on: file, code: .targetFailed)
         }
-        try user.own(file)
     }
 
     /// Takes the directory away; what is not there is no failure.
-    func remove() { try? PostgresDirectory.removeAll(path) }
+    func remove() { try? ScratchTree.remove(path) }
 
     // MARK: After a crash
 
@@ -94,7 +94,7 @@ package final class ScratchPlace: Sendable {
                 stop(data, name)
                 found.append(data)
             }
-            try? PostgresDirectory.removeAll(path)
+            try? ScratchTree.remove(path)
         }
         return found
     }

@@ -1,0 +1,104 @@
+// Scratch directories whose user plants links where a drill is about to write.
+
+import CLinux
+import Foundation
+import Glibc
+import Primitives
+import Repository
+import TestSupport
+import Testing
+
+@testable import Recovery
+@testable import Workloads
+
+@Suite("A scratch directory")
+struct ScratchSafetyTests {
+    private func status(_ path: String) throws -> (owner: UInt32, mode: UInt32) {
+        var status = stat()
+        try #require(lstat(path, &status) == 0, "\(path)")
+        return (status.st_uid, status.st_mode & 0o7777)
+    }
+
+    private func code(_ body: () throws -> Void) -> ErrorCode? {
+        do {
+            try body()
+            return nil
+        } catch { return (error as? HoldfastError)?.code }
+    }
+
+    private func scratch(_ parent: String) throws -> DrillScratch {
+        try DrillScratch(try ULID(at: SystemClock().now(), entropy: SystemEntropy()), in: parent)
+    }
+
+    private var user: ServerUser? { getpwnam("postgres").flatMap { _ in try? ServerUser(for: "/") } }
+
+    private func record(_ workload: String, _ facts: [String: String] = [:]) throws -> SnapshotRecord {
+        let now = SystemClock().now()
+        var record = SnapshotRecord(
+            source: "s", workload: workload, host: "h", toolVersion: "t",
+            runID: try ULID(at: now, entropy: SystemEntropy()), started: now)
+        record.facts = facts
+        return record
+    }
+
+    @Test("is closed to the programs' user until what is restored is whole, and its names stay ours after that")
+    func handedOver() throws {
+        let directory = TemporaryDirectory()
+        let scratch = try scratch(directory.path)
+        let place = try scratch.make("site")
+        let own = geteuid()
+        #expect(try status(place) == (own, 0o700) && status(place + "/data") == (own, 0o700))
+        try Data("x".utf8).write(to: URL(fileURLWithPath: place + "/data/file"))
+        try ScratchIsolation.handOver(place)
+        #expect(try status(place).owner == own)
+        guard own == 0, let user else { return }
+        #expect(try status(place).mode == 0o710)
+        #expect(try status(place + "/data").owner == user.number && status(place + "/data/file").owner == user.number)
+    }
+
+    @Test("in which something was planted is not restored into")
+    func planted() throws {
+        let directory = TemporaryDirectory()
+        let scratch = try scratch(directory.path)
+        let victim = directory.path + "/victim"
+        #expect(mkdir(victim, 0o700) == 0 && symlink(victim, scratch.path + "/site") == 0)
+        #expect(code { _ = try scratch.make("site") } == .targetFailed)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: victim).isEmpty)
+        // Whoever gets between the making of the copy's directory and its opening gains nothing either.
+        let place = try scratch.make("other")
+        #expect(rmdir(place + "/data") == 0 && symlink(victim, place + "/data") == 0)
+        var options = Restorer.writerOptions(ownership: false)
+        options.followsTarget = false
+        #expect(code { _ = try TreeWriter(target: Array((place + "/data").utf8), options: options) } != nil)
+    }
+
+    @Test("is given away without what its user planted in it", .enabled(if: geteuid() == 0))
+    func gifts() throws {
+        guard let user else { return }
+        let directory = TemporaryDirectory()
+        let victim = directory.path + "/victim"
+        let tree = directory.path + "/tree"
+        for path in [victim, tree, tree + "/sub", tree + "/own"] { #expect(mkdir(path, 0o700) == 0) }
+        for path in [victim + "/secret", tree + "/sub/file"] {
+            try Data("x".utf8).write(to: URL(fileURLWithPath: path))
+        }
+        #expect(symlink(victim, tree + "/sub/link") == 0)
+        #expect(mknod(tree + "/sub/null", S_IFCHR | 0o666, dev_t(0x103)) == 0 && chmod(tree + "/sub/null", 0o666) == 0)
+        try user.own(tree)
+        #expect(try status(tree).owner == user.number && status(tree + "/sub/file").owner == user.number)
+        #expect(try status(tree + "/sub/link").owner == user.number, "the link itself")
+        #expect(try status(victim).owner == 0 && status(victim + "/secret").owner == 0)
+        #expect(try status(tree + "/sub/null") == (0, 0), "a device")
+        // The tree is the user's now, who gives a file of ours a name in it.
+        #expect(link(victim + "/secret", tree + "/own/mine") == 0)
+        #expect(code { try user.own(tree) } == .targetFailed)
+        #expect(try status(victim + "/secret").owner == 0)
+        // Links in the place of a tablespace that was made in place lead out of the copy.
+        #expect(mkdir(tree + "/pg_tblspc", 0o700) == 0 && symlink(victim, tree + "/pg_tblspc/16500") == 0)
+        let place = tree + "/pg_tblspc/16500"
+        let copy = RestoredCopy(
+            record: try record(PostgresWorkload.kind),
+            places: [PostgresWorkload.rootPath: tree, PostgresWorkload.rootPath(ofTablespace: "16500"): place])
+        #expect(code { _ = try PostgresScratch.tablespaces(of: PostgresDirectory(tree), copy) } == .targetFailed)
+    }
+}
