@@ -26,6 +26,8 @@ struct ScratchSafetyTests {
         } catch { return (error as? HoldfastError)?.code }
     }
 
+    private func read<T>(_ body: @autoclosure () throws -> T) throws -> T { try body() }
+
     private func scratch(_ parent: String) throws -> DrillScratch {
         try DrillScratch(try ULID(at: SystemClock().now(), entropy: SystemEntropy()), in: parent)
     }
@@ -100,5 +102,30 @@ struct ScratchSafetyTests {
             record: try record(PostgresWorkload.kind),
             places: [PostgresWorkload.rootPath: tree, PostgresWorkload.rootPath(ofTablespace: "16500"): place])
         #expect(code { _ = try PostgresScratch.tablespaces(of: PostgresDirectory(tree), copy) } == .targetFailed)
+    }
+
+    @Test(
+        "gets no tablespace whose number is none", arguments: ["../../victim", "1/2", "", "-1", "16500 ", "4294967296"])
+    func tablespaces(number: String) throws {
+        let directory = TemporaryDirectory()
+        let place = directory.path + "/data"
+        let facts = ["tablespace \(number)": "/srv/space", "systemIdentifier": "1"]
+        let record = try record(PostgresWorkload.kind, facts)
+        #expect(code { _ = try read(record.tablespaces) } == .corruptObject)
+        let context = WorkloadContext(
+            clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
+        var options = WorkloadOptions()
+        options.tablespaces = ["/srv/space": directory.path + "/space"]
+        let target = PgdataWorkload(path: place, options: options)
+        #expect(code { _ = try target.prepareRestore(of: record, context) } == .corruptObject)
+        #expect(access(place, F_OK) != 0, "nothing was made")
+    }
+
+    @Test("gets no dump whose file is no plain name", arguments: ["../x.dump", "a/b.dump", "", ".."])
+    func dumps(file: String) throws {
+        let record = try record(DumpWorkload.kind, ["\(file): database": "x"])
+        #expect(code { _ = try read(record.dumps) } == .corruptObject)
+        let good = try self.record(DumpWorkload.kind, ["x.dump: database": "x"])
+        #expect(try read(good.dumps).map(\.file) == ["x.dump"])
     }
 }

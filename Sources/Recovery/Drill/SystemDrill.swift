@@ -108,7 +108,7 @@ final class SystemDrill {
         hasDamagedObjects = result.damagedCount > 0
         try checks.judge(result)
         for finding in findings where finding.severity != .good { checks.note(finding) }
-        copy = RestoredCopy(record: record, places: places(at: data))
+        copy = RestoredCopy(record: record, places: try places(at: data))
         return restored
     }
 
@@ -175,7 +175,7 @@ final class SystemDrill {
     private func target(at data: String) throws(HoldfastError) -> any Workload {
         guard record.workload == PostgresWorkload.kind else { return FilesWorkload(path: data) }
         var options = WorkloadOptions()
-        for (oid, location) in record.tablespaces { options.tablespaces[location] = tablespace(oid, data) }
+        for (oid, location) in try record.tablespaces { options.tablespaces[location] = tablespace(oid, data) }
         return PgdataWorkload(path: data, options: options)
     }
 
@@ -192,10 +192,10 @@ final class SystemDrill {
         }
     }
 
-    private func places(at data: String) -> [[UInt8]: String] {
+    private func places(at data: String) throws(HoldfastError) -> [[UInt8]: String] {
         if record.workload == PostgresWorkload.kind {
             var places = [PostgresWorkload.rootPath: data]
-            for (oid, location) in record.tablespaces {
+            for (oid, location) in try record.tablespaces {
                 // One that was made in place lies within the data directory.
                 places[PostgresWorkload.rootPath(ofTablespace: oid)] =
                     location.hasPrefix("/") ? tablespace(oid, data) : "\(data)/pg_tblspc/\(oid)"

@@ -15,7 +15,7 @@ extension DumpWorkload {
             return [WorkloadFinding(.error, "dump", "the restored copy has no dumps", code: .checkFailed)]
         }
         var findings: [WorkloadFinding] = []
-        for dump in copy.record.dumps {
+        for dump in try copy.record.dumps {
             do throws(HoldfastError) {
                 findings += try Self.check("\(place)/\(dump.file)", dump, copy.record, context)
             } catch {

@@ -45,7 +45,7 @@ package struct DumpWorkload: Workload {
     /// Whether a restore of this snapshot brings all of it back: not one database of several, and not single tables.
     package func takesAll(of record: SnapshotRecord) -> Bool {
         guard options.tables.isEmpty, options.database == nil else { return false }
-        return (try? address())?.database == nil || record.dumps.count == 1
+        return (try? address())?.database == nil || (try? record.dumps)?.count == 1
     }
 
     func address() throws(HoldfastError) -> PostgresAddress { try target.get() }
