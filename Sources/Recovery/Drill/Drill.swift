@@ -14,6 +14,8 @@ package struct DrillSettings: Sendable {
     package var stateDirectory: String?
     package var evidence: EvidencePlace
     package var sabotage: SabotageKind?
+    /// Files and directories that programs over restored copies must not see, such as those of keys.
+    package var hidden: [String] = []
     /// The restored copies stay, to be looked at; an interrupted drill removes them all the same.
     package var keeps = false
     package var occasion = EvidenceOccasion.manual
@@ -102,7 +104,8 @@ package struct Drill {
                 scratch: scratch, watch: watch, recorder: recorder,
                 isolation: try ScratchIsolation(
                     WorkloadContext(
-                        clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation)),
+                        clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation),
+                    hiding: hidden, keeping: [scratch.path]),
                 sabotage: settings.sabotage, threads: settings.threads, progress: progress, runner: runner, tell: tell)
             recover(systems, shared)
         } catch {
@@ -111,6 +114,15 @@ package struct Drill {
         end(recorder, scratch, watch)
         let evidence = try leave(recorder.record, journal)
         return DrillOutcome(record: recorder.record, evidence: evidence)
+    }
+
+    /// What no program over a copy sees, besides what none ever does.
+    private var hidden: [String] {
+        var paths = settings.hidden + [settings.stateDirectory.map { Host.absolutePath($0) } ?? settings.journals]
+        if case .local(let path)? = try? StoreLocation(repository.store.location) {
+            paths.append(Host.absolutePath(path))
+        }
+        return paths
     }
 
     private func firstRecord(_ systems: [DrillSystem]) throws(HoldfastError) -> EvidenceRecord {
@@ -278,8 +290,9 @@ package struct Drill {
         let isElsewhere = records.allSatisfy { $0.host != settings.host }
         shared.recorder.update { record in
             record.environment.network = shared.isolation.network
+            record.facts["scratch.keptFrom"] = shared.isolation.summary
             record.environment.account = account
-            record.environment.isSegregated = isElsewhere && shared.isolation.deniesNetwork && account != "root"
+            record.environment.isSegregated = isElsewhere && shared.isolation.level == .namespaces && account != "root"
         }
     }
 

@@ -26,6 +26,8 @@ package struct DumpWorkload: Workload {
     private let target: Result<PostgresAddress, HoldfastError>
     private let url: String
     let options: WorkloadOptions
+    /// How pg_restore is kept apart; nil for a server of the operator's, where it is what they would run themselves.
+    var confinement: ScratchConfinement?
 
     /// - Parameter rest: A `postgres://` URL. With a database's name it means that alone.
     package init(rest: String, options: WorkloadOptions = WorkloadOptions()) {

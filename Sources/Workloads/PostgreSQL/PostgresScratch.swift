@@ -28,6 +28,7 @@ package final class PostgresScratch: WorkloadScratch {
     let programs: PostgresPrograms
     let user: ServerUser
     let role: String
+    let isolation: ScratchIsolation
     /// What was looked at before the server changed the copy, or what came of filling it. Written before others see it.
     nonisolated(unsafe) var findings: [WorkloadFinding]
     private let isMadeForIt: Bool
@@ -41,6 +42,9 @@ package final class PostgresScratch: WorkloadScratch {
         var user: ServerUser
         var findings: [WorkloadFinding]
         var control: [String: String]
+        var isolation: ScratchIsolation
+        /// Directories of tablespaces.
+        var tablespaces: [String] = []
         /// The data directory is no copy.
         var isMade = false
     }
@@ -53,6 +57,7 @@ package final class PostgresScratch: WorkloadScratch {
         data = preparation.data
         programs = preparation.programs
         user = preparation.user
+        isolation = preparation.isolation
         findings = preparation.findings
         isMadeForIt = preparation.isMade
         self.place = place
@@ -75,9 +80,21 @@ package final class PostgresScratch: WorkloadScratch {
     package func stop() {
         process.terminate()
         _ = process.wait()
+        Self.forget(data)
         place.remove()
         // What was restored stays; a cluster that was made for the server goes with it.
         if isMadeForIt { try? ScratchTree.remove(data) }
+    }
+
+    /// The words that start a client of it.
+    func words(_ program: String, _ arguments: [String]) -> [String] {
+        isolation.words(
+            [programs.path(program)] + arguments, as: user, seeing: [place.path] + programs.places)
+    }
+
+    /// How pg_restore is kept apart that fills it.
+    var confinement: ScratchConfinement {
+        ScratchConfinement(isolation: isolation, user: user, directory: place.inner, place: place.path)
     }
 
     // MARK: Starting
@@ -105,11 +122,16 @@ package final class PostgresScratch: WorkloadScratch {
         } catch {
             running?.terminate()
             _ = running?.wait()
+            forget(preparation.data)
             place.remove()
             guard let wrong = preparation.findings.first(where: { $0.severity == .error }) else { throw error }
             throw error.with(manifestContext, wrong.message)
         }
     }
+
+    /// Removes the number of a server that has ended: in a namespace of processes it is a small one, which is somebody
+    /// else's outside.
+    static func forget(_ data: String) { unlink("\(data)/postmaster.pid") }
 
     /// The server that runs over a directory, by its process; nil when there is none.
     package static func server(over data: String) throws(HoldfastError) -> Int32? {
@@ -149,9 +171,13 @@ package final class PostgresScratch: WorkloadScratch {
         for name in ["recovery.signal", "standby.signal"] where unlink("\(data)/\(name)") != 0 && errno != ENOENT {
             throw HoldfastError.systemCall("remove", errno, on: "\(data)/\(name)", code: .targetFailed)
         }
-        let control = try control(programs, data, user, context)
-        let findings = try manifest(programs, directory, user, context)
-        return Preparation(data: data, programs: programs, user: user, findings: findings, control: control)
+        let isolation = try context.settledIsolation()
+        var preparation = Preparation(
+            data: data, programs: programs, user: user, findings: [], control: [:], isolation: isolation)
+        preparation.tablespaces = tablespaces
+        preparation.control = try control(preparation, context)
+        preparation.findings = try manifest(preparation, directory, context)
+        return preparation
     }
 
     private static func realPath(_ path: String) throws(HoldfastError) -> String {
@@ -190,9 +216,9 @@ package final class PostgresScratch: WorkloadScratch {
 
     /// What pg_controldata says.
     private static func control(
-        _ programs: PostgresPrograms, _ data: String, _ user: ServerUser, _ context: WorkloadContext
+        _ preparation: Preparation, _ context: WorkloadContext
     ) throws(HoldfastError) -> [String: String] {
-        let outcome = try ToolRun(user.prefix + [programs.path("pg_controldata"), "-D", data]).run(context)
+        let outcome = try ToolRun(preparation.words("pg_controldata", ["-D", preparation.data])).run(context)
         guard outcome.result.isSuccess else {
             throw HoldfastError(
                 .checkFailed, "pg_controldata failed: \(outcome.result): \(outcome.complaint)",
@@ -208,7 +234,7 @@ package final class PostgresScratch: WorkloadScratch {
 
     /// Compares the copy with the server's manifest, which can only be done before a server has changed it.
     private static func manifest(
-        _ programs: PostgresPrograms, _ directory: PostgresDirectory, _ user: ServerUser, _ context: WorkloadContext
+        _ preparation: Preparation, _ directory: PostgresDirectory, _ context: WorkloadContext
     ) throws(HoldfastError) -> [WorkloadFinding] {
         guard try directory.small("backup_label") != nil else {
             return [
@@ -218,7 +244,7 @@ package final class PostgresScratch: WorkloadScratch {
                     hint: "Restore it again.")
             ]
         }
-        return [try PostgresChecks.manifest(programs, directory.path, user, context)]
+        return [try PostgresChecks.manifest(preparation, context)]
     }
 
     static func launch(
@@ -229,15 +255,16 @@ package final class PostgresScratch: WorkloadScratch {
         try place.write("pg_hba.conf", "local all all trust\n")
         try place.write("pg_ident.conf", "")
         try user.own(place.inner)
-        var words = try ServerUser.withoutNetwork(context) + user.prefix
-        words += [preparation.programs.path("postgres"), "-D", preparation.data]
+        var arguments = ["-D", preparation.data]
         for (name, value) in settings(preparation, place).sorted(by: { $0.key < $1.key }) {
-            words += ["-c", "\(name)=\(value)"]
+            arguments += ["-c", "\(name)=\(value)"]
         }
-        var request = ProcessRequest(words)
+        // Not with this thread: whoever checks may be another.
+        var request = ProcessRequest(
+            preparation.words("postgres", arguments, seeing: [place.path], endsWithUs: false))
         request.environment = ToolRun.environment
-        // An immediate end: nothing of it is kept.
-        request.stopSignal = SIGQUIT
+        // An end as immediate as may be: nothing of it is kept.
+        request.stopSignal = preparation.isolation.serverStopSignal
         return try context.runner.start(request, cancellation: context.cancellation)
     }
 
@@ -415,5 +442,16 @@ package final class PostgresScratch: WorkloadScratch {
         let count = Glibc.read(file.number, &bytes, bytes.count)
         guard count > 0 else { return [] }
         return bytes[..<count].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+extension PostgresScratch.Preparation {
+    /// The words that start a program of the server's, which sees the copy and what else is named.
+    func words(
+        _ program: String, _ arguments: [String], seeing places: [String] = [], endsWithUs: Bool = true
+    ) -> [String] {
+        isolation.words(
+            [programs.path(program)] + arguments, as: user, seeing: [data] + tablespaces + places + programs.places,
+            endsWithUs: endsWithUs)
     }
 }
