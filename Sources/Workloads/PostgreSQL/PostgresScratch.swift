@@ -415,6 +415,10 @@ package final class PostgresScratch: WorkloadScratch {
     /// The copy is its maker's, who may long have started a server of their own over it, which is left alone.
     package static func stopServer(over data: String, from place: String) {
         guard let process = try? PostgresDirectory(data).runningServer() else { return }
+        // First of all a handle, so that what is looked at is what is stopped.
+        let number = holdfast_process_handle(process)
+        guard number >= 0 else { return }
+        let handle = OwnedDescriptor(number)
         // The postmaster works in its data directory; another process that got its number does not.
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink("/proc/\(process)/cwd", &buffer, buffer.count)
@@ -423,16 +427,17 @@ package final class PostgresScratch: WorkloadScratch {
         }
         // Where its configuration is says from where it was started.
         guard arguments(of: process).contains(where: { $0.hasSuffix("/\(place)/s/postgresql.conf") }) else { return }
-        let clock = SystemClock()
-        for (signal, grace) in [(SIGQUIT, 10), (SIGKILL, 10)] {
-            kill(process, signal)
-            let end = clock.uptime() + .seconds(grace)
-            while kill(process, 0) == 0, clock.uptime() < end {
-                clock.sleep(for: .milliseconds(20), unless: Cancellation())
-            }
-            if kill(process, 0) != 0 { return }
+        for signal in [SIGQUIT, SIGKILL] {
+            guard holdfast_signal_process(handle.number, signal) == 0 else { break }
+            // The handle can be read from when the process has ended.
+            var watched = pollfd(fd: handle.number, events: Int16(POLLIN), revents: 0)
+            if poll(&watched, 1, graceOfStop) > 0 { break }
         }
+        if OpenFiles.residents(of: data, called: ["postgres", "postmaster"]).isEmpty { forget(data) }
     }
+
+    /// In milliseconds.
+    private static let graceOfStop: Int32 = 10_000
 
     private static func arguments(of process: Int32) -> [String] {
         let number = holdfast_openat(AT_FDCWD, "/proc/\(process)/cmdline", O_RDONLY, 0)
