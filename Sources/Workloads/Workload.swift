@@ -104,6 +104,8 @@ package struct WorkloadContext: Sendable {
     package var isDryRun = false
     /// What programs over restored copies are kept from; nil to find out for each.
     package var isolation: ScratchIsolation?
+    /// A directory of ours in which is noted where servers have theirs, to be found after a crash; nil for none.
+    package var scratchNotes: String?
     /// Is told how far a long look at a target is.
     package var progress: Progress?
 

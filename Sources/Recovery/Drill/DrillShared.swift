@@ -26,6 +26,7 @@ struct DrillShared {
         var context = WorkloadContext(
             clock: clock, entropy: repository.entropy, cancellation: cancellation, runner: runner)
         context.isolation = isolation
+        context.scratchNotes = scratch.path
         return context
     }
 
