@@ -128,4 +128,76 @@ struct ScratchSafetyTests {
         let good = try self.record(DumpWorkload.kind, ["x.dump: database": "x"])
         #expect(try read(good.dumps).map(\.file) == ["x.dump"])
     }
+
+    @Test("that a crash left half made is removed when it is an hour old, and not while it may be under way")
+    func halfMade() throws {
+        let directory = TemporaryDirectory()
+        let fresh = directory.path + "/holdfast-new-drill-fresh"
+        let old = directory.path + "/holdfast-new-drill-old"
+        for path in [fresh, old] { #expect(mkdir(path, 0o711) == 0) }
+        try Data().write(to: URL(fileURLWithPath: old + "/owner"))
+        let before = timeval(tv_sec: time(nil) - 7200, tv_usec: 0)
+        #expect(utimes(old, [before, before]) == 0)
+        #expect(DrillScratch.removeLeftovers(in: directory.path).removed == [old])
+        #expect(access(fresh, F_OK) == 0 && access(old, F_OK) != 0)
+        let made = try scratch(directory.path)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted()
+                == [
+                    URL(fileURLWithPath: made.path).lastPathComponent, "holdfast-new-drill-fresh",
+                ].sorted())
+    }
+
+    @Test("counts what was unlinked and is still written to")
+    func unlinked() throws {
+        let directory = TemporaryDirectory()
+        let file = directory.path + "/gone"
+        var request = ProcessRequest([
+            "sh", "-c", "exec 3>'\(file)'; rm '\(file)'; head -c 3000000 /dev/zero >&3; exec sleep 600",
+        ])
+        request.stopSignal = SIGKILL
+        let process = try SystemProcessRunner().start(request, cancellation: Cancellation())
+        defer { process.terminate() }
+        var limits = DrillLimits()
+        limits.disk = ByteCount(1 << 20)
+        let watch = try read(
+            DrillWatch(limits, directory: directory.path, clock: SystemClock(), parent: Cancellation()))
+        defer { watch.stop() }
+        for _ in 0..<200 where watch.reason == nil {
+            SystemClock().sleep(for: .milliseconds(50), unless: Cancellation())
+        }
+        #expect(watch.reason?.code == .limitExceeded)
+        #expect(watch.mostDisk >= 3_000_000)
+    }
+
+    @Test("without a thread to watch it is not used")
+    func noThread() throws {
+        let directory = TemporaryDirectory()
+        #expect(
+            code {
+                _ = try DrillWatch(
+                    DrillLimits(), directory: directory.path, clock: SystemClock(), parent: Cancellation(),
+                    start: { _ in nil })
+            } == .busy)
+    }
+
+    @Test("tells where its servers have their directories, so that the next run finds them wherever they are")
+    func notes() throws {
+        let directory = TemporaryDirectory()
+        let other = TemporaryDirectory()
+        var left: DrillScratch? = try scratch(directory.path)
+        let path = try #require(left?.path)
+        var context = WorkloadContext(
+            clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
+        context.scratchNotes = path
+        var place: ScratchPlace? = try ScratchPlace.make(over: path + "/site/data", in: other.path, context)
+        let made = try #require(place?.path)
+        #expect(ScratchPlace.noted(in: path) == [made])
+        // A crash unlocks both.
+        withExtendedLifetime((left, place)) {}
+        left = nil
+        place = nil
+        #expect(DrillScratch.removeLeftovers(in: directory.path).removed == [path])
+        #expect(access(made, F_OK) != 0)
+    }
 }

@@ -95,8 +95,17 @@ package struct Drill {
         }
         recorder.keep(in: journal)
         tell(.began(plan: plan.name, systems: systems.map(\.name)))
-        let watch = DrillWatch(
-            plan.limits, directory: scratch.path, clock: repository.clock, parent: repository.environment.cancellation)
+        let watch: DrillWatch
+        do throws(HoldfastError) {
+            watch = try DrillWatch(
+                plan.limits, directory: scratch.path, clock: repository.clock,
+                parent: repository.environment.cancellation)
+        } catch {
+            // Nothing was tried, so that there is nothing to leave evidence of.
+            try? scratch.remove()
+            journal.end()
+            throw error
+        }
         let store = MeasuringStore(repository.store, clock: repository.clock)
         do throws(HoldfastError) {
             let shared = DrillShared(
