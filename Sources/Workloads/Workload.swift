@@ -102,6 +102,10 @@ package struct WorkloadContext: Sendable {
     package var parent: SnapshotRecord?
     /// Look only, and leave source and target as they are.
     package var isDryRun = false
+    /// What programs over restored copies are kept from; nil to find out for each.
+    package var isolation: ScratchIsolation?
+    /// A directory of ours in which is noted where servers have theirs, to be found after a crash; nil for none.
+    package var scratchNotes: String?
     /// Is told how far a long look at a target is.
     package var progress: Progress?
 
@@ -114,6 +118,11 @@ package struct WorkloadContext: Sendable {
         self.cancellation = cancellation
         self.runner = runner
         self.parent = parent
+    }
+
+    func settledIsolation() throws(HoldfastError) -> ScratchIsolation {
+        if let isolation { return isolation }
+        return try ScratchIsolation(self)
     }
 }
 

@@ -129,12 +129,39 @@ struct PostgresScratchTests {
         let setting = try Setting()
         let scratch = try PostgresScratch.start(over: setting.copy, context())
         defer { scratch.stop() }
-        guard try !ServerUser.withoutNetwork(context()).isEmpty else { return }
-        let text = try String(contentsOfFile: setting.data + "/postmaster.pid", encoding: .utf8)
-        let process = try #require(text.split(separator: "\n").first)
+        guard try ScratchIsolation(context()).deniesNetwork else { return }
+        let process = try #require(try PostgresScratch.server(over: setting.data))
         let manager = FileManager.default
         let own = try manager.destinationOfSymbolicLink(atPath: "/proc/self/ns/net")
         #expect(try manager.destinationOfSymbolicLink(atPath: "/proc/\(process)/ns/net") != own)
+    }
+
+    @Test("sees no files of homes and temporary directories, no sockets and no other processes, where that can be had")
+    func view() throws {
+        let setting = try Setting()
+        let secret = TemporaryDirectory()
+        try Data("secret".utf8).write(to: URL(fileURLWithPath: secret.path + "/password"))
+        chmod(secret.path, 0o755)
+        chmod(secret.path + "/password", 0o644)
+        var context = context()
+        // In a place that is in sight otherwise: what was settled for all is what holds for the server.
+        let named = "/var/lib/holdfast-test-\(getpid())"
+        guard mkdir(named, 0o755) == 0 else { return }
+        defer { rmdir(named) }
+        context.isolation = try ScratchIsolation(context, hiding: [named])
+        guard context.isolation?.level == .namespaces else { return }
+        #expect(rmdir(named) == 0 && mkdir(named, 0o755) == 0 && mkdir(named + "/inner", 0o755) == 0)
+        defer { rmdir(named + "/inner") }
+        let scratch = try PostgresScratch.start(over: setting.copy, context)
+        defer { scratch.stop() }
+        #expect(try show(scratch, "SELECT pg_stat_file('\(secret.path)/password', true) IS NULL") == "t")
+        #expect(try show(scratch, "SELECT count(*) FROM pg_ls_dir('/run')") == "0")
+        #expect(try show(scratch, "SELECT count(*) FROM pg_ls_dir('\(named)')") == "0")
+        let processes = "SELECT pg_read_file('/proc/1/cmdline', 0, 2)"
+        #expect(try show(scratch, processes) == "sh", "the first of its own")
+        // And what it starts has no rights that it could win them back with.
+        let status = try show(scratch, "SELECT pg_read_file('/proc/self/status')")
+        #expect(status.contains("CapEff:\t0000000000000000") && status.contains("NoNewPrivs:\t1"), "\(status)")
     }
 
     @Test("finds a changed row, a damaged index, a missing file, another schema and a log that stops short")

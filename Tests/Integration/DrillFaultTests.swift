@@ -242,13 +242,16 @@ struct DrillFaultTests {
     }
 
     private func commandRuns(of program: StartedProgram) -> Bool {
-        let tasks = "/proc/\(program.process.processIdentifier)/task"
-        return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).contains { task in
-            let children = (try? String(contentsOfFile: "\(tasks)/\(task)/children", encoding: .utf8)) ?? ""
-            return children.split(separator: " ").contains { child in
-                let words = FileManager.default.contents(atPath: "/proc/\(child)/cmdline") ?? Data()
-                return String(decoding: words, as: UTF8.self).hasPrefix("sleep\u{0}60")
+        let own = Int(program.process.processIdentifier)
+        return DrillRun.processes(like: "sleep\u{0}60").contains { process in
+            var at = process
+            // What keeps the program apart stands between.
+            for _ in 0..<8 {
+                guard let parent = DrillRun.parent(of: at) else { return false }
+                if parent == own { return true }
+                at = parent
             }
+            return false
         }
     }
 

@@ -16,6 +16,22 @@ extension DrillRun {
         .map { String(decoding: $0, as: UTF8.self) }.joined()
     }
 
+    /// Ids of processes whose words begin like this.
+    static func processes(like words: String) -> [Int] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int($0) }.filter { id in
+            String(decoding: FileManager.default.contents(atPath: "/proc/\(id)/cmdline") ?? Data(), as: UTF8.self)
+                .hasPrefix(words)
+        }
+    }
+
+    static func parent(of process: Int) -> Int? {
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+            let end = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[end...].split(separator: " ")
+        return fields.count > 2 ? Int(fields[2]) : nil
+    }
+
     /// Starts a drill, kills it as soon as its journal says `phase`, and has the next one clean up.
     ///
     /// - Returns: What the evidence of the killed one says of it; nil when it was over before.
@@ -61,6 +77,32 @@ struct DrillKillTests {
         _ = try drill.run.file(
             "holdfast.yaml", "sources: {web: {url: 'dir:source'}}\ndrills:\n  many:\n    systems:\(systems)\n")
         return drill
+    }
+
+    @Test("takes the programs of its checks along, and what they started")
+    func programs() throws {
+        let drill = try DrillRun()
+        try drill.run.makeDirectory("source")
+        try drill.run.randomFile("source/data", 1000, seed: 1)
+        try #require(try drill.run("backup", "dir:source", "--source", "web").status == 0)
+        let time = "4\(getpid() % 100_000)"
+        _ = try drill.run.file(
+            "holdfast.yaml",
+            "sources: {web: {url: 'dir:source'}}\n"
+                + "drills: {d: {systems: {web: {checks: {wait: {command: [sh, -c, 'sleep \(time); true']}}}}}}\n")
+        let running = try drill.run.start(["drill", "d", "--scratch", drill.scratch])
+        let words = "sleep\u{0}\(time)"
+        while running.process.isRunning, DrillRun.processes(like: words).isEmpty { pause(.milliseconds(5)) }
+        running.send(SIGKILL)
+        #expect(try running.finish().status == SIGKILL)
+        for _ in 0..<400 where !DrillRun.processes(like: words).isEmpty { pause(.milliseconds(10)) }
+        let left = DrillRun.processes(like: words)
+        for process in left { kill(pid_t(process), SIGKILL) }
+        let (next, records) = try drill("web")
+        #expect(next.status == 0, "\(next.errors)")
+        let kept = (records.first?["facts"] as? [String: String])?["scratch.keptFrom"] ?? ""
+        // Without the right to a namespace of processes only the first of them ends.
+        #expect(left.isEmpty || !kept.contains("processes,"), "\(kept)")
     }
 
     @Test(

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,5 +40,11 @@ static inline int holdfast_memory_file(void) { return memfd_create("holdfast", M
 
 static inline int holdfast_exit_status(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -1; }
 static inline int holdfast_exit_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
+
+// A handle of a process: signals by it never reach another one that got the number since. Linux 5.3.
+static inline int holdfast_process_handle(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+static inline int holdfast_signal_process(int handle, int number) {
+    return (int)syscall(SYS_pidfd_send_signal, handle, number, 0, 0);
+}
 
 #endif

@@ -76,7 +76,9 @@ extension ConfigurationSchema {
         example: "/srv/scratch")
     static let scratchDisk = Key(
         name: "disk", type: .text(.size),
-        doc: "The most that the scratch directory may take: looked at before, and once a second.", absence: "no limit",
+        doc:
+            "The most that the scratch directory may take: looked at before and while it fills.",
+        absence: "no limit",
         example: "50G")
     static let scratchMemory = Key(
         name: "memory", type: .text(.size),

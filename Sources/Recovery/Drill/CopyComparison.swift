@@ -145,7 +145,9 @@ final class CopyComparison {
         if levels.count == 1 {
             for name in parts.dropLast() {
                 guard let above = at else { break }
-                let number = Self.withName(name) { holdfast_openat(above.number, $0, O_RDONLY | O_DIRECTORY, 0) }
+                let number = Self.withName(name) {
+                    holdfast_openat(above.number, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+                }
                 at = number >= 0 ? OwnedDescriptor(number) : nil
             }
         }

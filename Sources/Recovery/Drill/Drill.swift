@@ -14,6 +14,8 @@ package struct DrillSettings: Sendable {
     package var stateDirectory: String?
     package var evidence: EvidencePlace
     package var sabotage: SabotageKind?
+    /// Files and directories that programs over restored copies must not see, such as those of keys.
+    package var hidden: [String] = []
     /// The restored copies stay, to be looked at; an interrupted drill removes them all the same.
     package var keeps = false
     package var occasion = EvidenceOccasion.manual
@@ -96,8 +98,17 @@ package struct Drill {
         }
         recorder.keep(in: journal)
         tell(.began(plan: plan.name, systems: systems.map(\.name)))
-        let watch = DrillWatch(
-            plan.limits, directory: scratch.path, clock: repository.clock, parent: repository.environment.cancellation)
+        let watch: DrillWatch
+        do throws(HoldfastError) {
+            watch = try DrillWatch(
+                plan.limits, directory: scratch.path, clock: repository.clock,
+                parent: repository.environment.cancellation)
+        } catch {
+            // Nothing was tried, so that there is nothing to leave evidence of.
+            try? scratch.remove()
+            journal.end()
+            throw error
+        }
         let store = MeasuringStore(repository.store, clock: repository.clock)
         var refusal: HoldfastError?
         var sabotage: SabotageResult?
@@ -107,7 +118,8 @@ package struct Drill {
                 scratch: scratch, watch: watch, recorder: recorder,
                 isolation: try ScratchIsolation(
                     WorkloadContext(
-                        clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation)),
+                        clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation),
+                    hiding: hidden, keeping: [scratch.path]),
                 sabotage: settings.sabotage, threads: settings.threads, progress: progress, runner: runner, tell: tell)
             (sabotage, refusal) = recover(systems, shared)
         } catch {
@@ -121,6 +133,15 @@ package struct Drill {
         }
         let evidence = try leave(recorder.record, journal)
         return DrillOutcome(record: recorder.record, evidence: evidence, sabotage: sabotage)
+    }
+
+    /// What no program over a copy sees, besides what none ever does.
+    private var hidden: [String] {
+        var paths = settings.hidden + [settings.stateDirectory.map { Host.absolutePath($0) } ?? settings.journals]
+        if case .local(let path)? = try? StoreLocation(repository.store.location) {
+            paths.append(Host.absolutePath(path))
+        }
+        return paths
     }
 
     private func firstRecord(_ systems: [DrillSystem]) throws(HoldfastError) -> EvidenceRecord {
@@ -301,8 +322,9 @@ package struct Drill {
         let isElsewhere = records.allSatisfy { $0.host != settings.host }
         shared.recorder.update { record in
             record.environment.network = shared.isolation.network
+            record.facts["scratch.keptFrom"] = shared.isolation.summary
             record.environment.account = account
-            record.environment.isSegregated = isElsewhere && shared.isolation.deniesNetwork && account != "root"
+            record.environment.isSegregated = isElsewhere && shared.isolation.level == .namespaces && account != "root"
         }
     }
 

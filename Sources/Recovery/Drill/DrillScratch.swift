@@ -10,6 +10,9 @@ import Workloads
 /// Its file `owner` is locked as long as this process lives; whoever finds it unlocked knows that its maker is gone.
 final class DrillScratch: Sendable {
     static let prefix = "holdfast-drill-"
+    /// What is not yet locked has another name, so that nobody takes it for what a crash left.
+    private static let freshPrefix = "holdfast-new-drill-"
+    private static let longestMaking: Int64 = 3600
     private static let mostLeftovers = 1000
 
     let path: String
@@ -24,7 +27,8 @@ final class DrillScratch: Sendable {
     ///
     /// - Throws: `.targetFailed`, `.accessDenied`, `.noSpace`.
     init(_ id: ULID, in parent: String) throws(HoldfastError) {
-        path = "\(parent)/\(Self.prefix)\(id)"
+        let whole = "\(parent)/\(Self.prefix)\(id)"
+        let path = "\(parent)/\(Self.freshPrefix)\(id)"
         // Others may pass, so that a server can run as another user; what is in it is closed to them.
         guard mkdir(path, 0o711) == 0, chmod(path, 0o711) == 0 else {
             throw HoldfastError.systemCall("make directory", errno, on: path, code: .targetFailed)
@@ -35,15 +39,21 @@ final class DrillScratch: Sendable {
         guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
             throw HoldfastError.systemCall("lock", errno, on: path, code: .targetFailed)
         }
+        guard rename(path, whole) == 0 else {
+            throw HoldfastError.systemCall("rename", errno, on: path, code: .targetFailed)
+        }
+        self.path = whole
     }
 
-    /// Makes the directory of one system, open to the user alone that programs run as.
+    /// Makes the directory of one system and the one of its copy, closed to all others until they are handed over: what
+    /// is restored is written by us, who may be root, and nobody may lead that astray.
     func make(_ system: String) throws(HoldfastError) -> String {
         let place = "\(path)/\(system)"
-        guard mkdir(place, 0o700) == 0 else {
-            throw HoldfastError.systemCall("make directory", errno, on: place, code: .targetFailed)
+        for made in [place, "\(place)/data"] {
+            guard mkdir(made, 0o700) == 0 else {
+                throw HoldfastError.systemCall("make directory", errno, on: made, code: .targetFailed)
+            }
         }
-        try ScratchIsolation.own(place)
         return place
     }
 
@@ -53,6 +63,13 @@ final class DrillScratch: Sendable {
         guard statvfs(path, &system) == 0 else {
             throw HoldfastError.systemCall("look at", errno, on: path, code: .targetFailed)
         }
+        return UInt64(system.f_bavail) * UInt64(system.f_frsize)
+    }
+
+    /// The same for any place; 0 where nobody tells.
+    static func room(at path: String) -> UInt64 {
+        var system = statvfs()
+        guard statvfs(path, &system) == 0 else { return 0 }
         return UInt64(system.f_bavail) * UInt64(system.f_frsize)
     }
 
@@ -84,10 +101,14 @@ final class DrillScratch: Sendable {
     /// Stops the servers of drills whose processes are gone and removes their directories below `parent`.
     ///
     /// - Returns: The directories that were removed, and what could not be.
-    static func removeLeftovers(in parent: String) -> (removed: [String], failures: [HoldfastError]) {
+    static func removeLeftovers(
+        in parent: String, at now: Timestamp = SystemClock().now()
+    ) -> (removed: [String], failures: [HoldfastError]) {
         ScratchPlace.removeLeftovers(stop: PostgresScratch.stopServer)
         var outcome: (removed: [String], failures: [HoldfastError]) = ([], [])
-        for name in ScratchTree.names(in: parent).filter({ $0.hasPrefix(prefix) }).sorted().prefix(mostLeftovers) {
+        let names = ScratchTree.names(in: parent).filter { $0.hasPrefix(prefix) || $0.hasPrefix(freshPrefix) }.sorted()
+        for name in names.prefix(mostLeftovers) {
+            if name.hasPrefix(freshPrefix), !isOld("\(parent)/\(name)", now) { continue }
             let path = "\(parent)/\(name)"
             // One that is being made has no owner yet; it is left for the next time unless it is empty.
             guard access("\(path)/owner", F_OK) == 0 else {
@@ -98,6 +119,10 @@ final class DrillScratch: Sendable {
             defer { withExtendedLifetime(owner) {} }
             // Somebody wanted to look at it.
             if access("\(path)/\(KeptScratch.mark)", F_OK) == 0 { continue }
+            // Its servers may have been started under another TMPDIR than ours.
+            for place in ScratchPlace.noted(in: path) {
+                _ = ScratchPlace.removeLeftover(place, stop: PostgresScratch.stopServer)
+            }
             do throws(HoldfastError) {
                 try ScratchTree.remove(path)
                 outcome.removed.append(path)
@@ -106,6 +131,11 @@ final class DrillScratch: Sendable {
             }
         }
         return outcome
+    }
+
+    private static func isOld(_ path: String, _ now: Timestamp) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && Int64(status.st_mtim.tv_sec) + longestMaking < now.seconds
     }
 }
 

@@ -23,7 +23,11 @@ struct DrillShared {
     var clock: any Clock { repository.clock }
 
     func context(_ cancellation: Cancellation) -> WorkloadContext {
-        WorkloadContext(clock: clock, entropy: repository.entropy, cancellation: cancellation, runner: runner)
+        var context = WorkloadContext(
+            clock: clock, entropy: repository.entropy, cancellation: cancellation, runner: runner)
+        context.isolation = isolation
+        context.scratchNotes = scratch.path
+        return context
     }
 
     /// Runs a step; when a limit stopped it, that is what is thrown.

@@ -4,11 +4,13 @@ import CLinux
 import Glibc
 import Primitives
 import Synchronization
+import Workloads
 
 /// Watches one drill from its beginning to its teardown.
 ///
-/// The disk and the memory are looked at once a second, or less often where a look takes long; what is used in between
-/// can be over the limit for that time.
+/// The disk and the memory are looked at once a second, or less often where a look takes long. In between the free room
+/// of the file system is: as soon as so much of it is gone that the disk's limit could be reached, the next look comes
+/// at once. What is used until it is over can be over the limit.
 final class DrillWatch: Sendable {
     private static let nap = Duration.milliseconds(50)
     private static let lookEvery = Duration.seconds(1)
@@ -30,11 +32,20 @@ final class DrillWatch: Sendable {
     private let thread = Mutex<JoinableThread?>(nil)
     private let clock: any Clock
 
-    init(_ limits: DrillLimits, directory: String, clock: any Clock, parent: Cancellation) {
+    /// - Parameter start: Starts the thread.
+    /// - Throws: `.busy` when there is no thread to watch with: nothing would be limited.
+    init(
+        _ limits: DrillLimits, directory: String, clock: any Clock, parent: Cancellation,
+        start: (@escaping @Sendable () -> Void) -> JoinableThread? = { JoinableThread($0) }
+    ) throws(HoldfastError) {
         self.parent = parent
         self.clock = clock
         let deadline = limits.time.map { clock.uptime() + $0 }
-        let own = JoinableThread { [self] in run(limits, deadline, directory) }
+        guard let own = start({ [self] in run(limits, deadline, directory) }) else {
+            throw HoldfastError(
+                .busy, "there is no thread to watch the drill's limits with",
+                hint: "Try again when the machine is less busy.", retry: .later)
+        }
         thread.withLock { $0 = own }
     }
 
@@ -86,6 +97,9 @@ final class DrillWatch: Sendable {
 
     private func run(_ limits: DrillLimits, _ deadline: Duration?, _ directory: String) {
         var next = clock.uptime()
+        var soonest = next
+        var free = DrillScratch.room(at: directory)
+        var disk: UInt64 = 0
         while !ending.isRaised {
             clock.sleep(for: Self.nap, unless: ending)
             let now = clock.uptime()
@@ -101,15 +115,20 @@ final class DrillWatch: Sendable {
                 state.isPartLate = true
                 part.cancellation.raise()
             }
-            guard now >= next else { continue }
-            if let over = look(limits, directory) { return end(over) }
+            let room = DrillScratch.room(at: directory)
+            // Others may use the file system too, so that this only says when to look.
+            let isNear = limits.disk.map { disk + (free - min(free, room)) > $0.bytes } ?? false
+            guard now >= next || isNear && now >= soonest else { continue }
+            free = room
+            disk = DrillDisk.used(by: directory)
+            if let over = look(limits, disk) { return end(over) }
             let took = clock.uptime() - now
             next = clock.uptime() + max(Self.lookEvery, took * 20)
+            soonest = clock.uptime() + took * 3
         }
     }
 
-    private func look(_ limits: DrillLimits, _ directory: String) -> HoldfastError? {
-        let disk = ScratchTree.size(of: directory)
+    private func look(_ limits: DrillLimits, _ disk: UInt64) -> HoldfastError? {
         let memory = ProcessFamily.memory
         state.withLock { state in
             state.mostDisk = max(state.mostDisk, disk)
@@ -130,10 +149,40 @@ final class DrillWatch: Sendable {
     }
 }
 
+/// What a drill takes on the disk.
+enum DrillDisk {
+    /// The scratch directory, those of its servers, and what its programs hold open there and unlinked, in bytes.
+    static func used(by directory: String) -> UInt64 {
+        var sum = ScratchTree.size(of: directory)
+        for place in ScratchPlace.noted(in: directory) { sum += ScratchTree.size(of: place) }
+        var status = stat()
+        if stat(directory, &status) == 0 { sum += ProcessFamily.unlinked(on: status.st_dev) }
+        return sum
+    }
+}
+
 /// The processes that this one started, and theirs.
 enum ProcessFamily {
     /// Proportional set size of all of them, ourselves left out; 0 where the kernel does not tell.
-    static var memory: UInt64 {
+    static var memory: UInt64 { members.reduce(0) { $0 + size($1) } }
+
+    /// What they hold open on the file system `device` and has no name any more, in bytes.
+    static func unlinked(on device: dev_t) -> UInt64 {
+        var sizes: [ino_t: UInt64] = [:]
+        for process in members {
+            let directory = "/proc/\(process)/fd"
+            for name in ScratchTree.names(in: directory) {
+                var status = stat()
+                guard stat("\(directory)/\(name)", &status) == 0, status.st_nlink == 0, status.st_dev == device else {
+                    continue
+                }
+                sizes[status.st_ino] = UInt64(clamping: status.st_blocks) * 512
+            }
+        }
+        return sizes.values.reduce(0, +)
+    }
+
+    private static var members: [Int32] {
         var parents: [Int32: Int32] = [:]
         for name in ScratchTree.names(in: "/proc") {
             guard let process = Int32(name), let text = text("/proc/\(name)/stat") else { continue }
@@ -143,14 +192,14 @@ enum ProcessFamily {
             if fields.count > 1, let parent = Int32(fields[1]) { parents[process] = parent }
         }
         let own = getpid()
-        return parents.keys.reduce(0) { sum, process in
+        return parents.keys.filter { process in
             var at = process
             var steps = 0
             while let parent = parents[at], parent != own, steps < 64 {
                 at = parent
                 steps += 1
             }
-            return parents[at] == own ? sum + size(process) : sum
+            return parents[at] == own
         }
     }
 

@@ -60,7 +60,7 @@ final class SystemDrill {
         last = try restore(after: last)
         lastPhase = last
         try breakCopy()
-        if let data { try ScratchIsolation.own(data) }
+        try ScratchIsolation.handOver(place)
         let workload = try workload()
         if workload.capabilities.needsScratch {
             let start = try recorder.enter(.replay, name)
@@ -92,9 +92,11 @@ final class SystemDrill {
         tellEntered(.restore)
         let begin = shared.clock.uptime()
         let target = try target(at: data)
+        var options = Restorer.writerOptions(ownership: false)
+        options.followsTarget = false
         let (result, findings) = try shared.guarded { () throws(HoldfastError) in
             try session.restore(
-                to: target, options: Restorer.writerOptions(ownership: false), threads: shared.threads,
+                to: target, options: options, threads: shared.threads,
                 progress: shared.progress)
         }
         let reading = shared.store.reading
@@ -110,7 +112,7 @@ final class SystemDrill {
         hasDamagedObjects = result.damagedCount > 0
         try checks.judge(result)
         for finding in findings where finding.severity != .good { checks.note(finding) }
-        copy = RestoredCopy(record: record, places: places(at: data))
+        copy = RestoredCopy(record: record, places: try places(at: data))
         return restored
     }
 
@@ -192,7 +194,7 @@ final class SystemDrill {
     private func target(at data: String) throws(HoldfastError) -> any Workload {
         guard record.workload == PostgresWorkload.kind else { return FilesWorkload(path: data) }
         var options = WorkloadOptions()
-        for (oid, location) in record.tablespaces { options.tablespaces[location] = tablespace(oid, data) }
+        for (oid, location) in try record.tablespaces { options.tablespaces[location] = tablespace(oid, data) }
         return PgdataWorkload(path: data, options: options)
     }
 
@@ -209,10 +211,10 @@ final class SystemDrill {
         }
     }
 
-    private func places(at data: String) -> [[UInt8]: String] {
+    private func places(at data: String) throws(HoldfastError) -> [[UInt8]: String] {
         if record.workload == PostgresWorkload.kind {
             var places = [PostgresWorkload.rootPath: data]
-            for (oid, location) in record.tablespaces {
+            for (oid, location) in try record.tablespaces {
                 // One that was made in place lies within the data directory.
                 places[PostgresWorkload.rootPath(ofTablespace: oid)] =
                     location.hasPrefix("/") ? tablespace(oid, data) : "\(data)/pg_tblspc/\(oid)"

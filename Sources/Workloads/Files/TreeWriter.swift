@@ -19,6 +19,9 @@ package struct TreeWriterOptions: Sendable {
     /// Directories whose metadata waits for ``TreeWriter/finish()``.
     package var maximumPendingDirectories = 4_000_000
 
+    /// The target may be a link to a directory.
+    package var followsTarget = true
+
     package init() {}
 }
 
@@ -67,7 +70,8 @@ package final class TreeWriter: Sendable {
                 }
                 return (-1, .systemCall("make directory", number, on: name, code: .targetFailed))
             }
-            let opened = holdfast_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0)
+            let opened = holdfast_openat(
+                AT_FDCWD, path, O_RDONLY | O_DIRECTORY | (options.followsTarget ? 0 : O_NOFOLLOW), 0)
             return opened >= 0 ? (opened, nil) : (-1, .systemCall("open", errno, on: name, code: .targetFailed))
         }
         if let error { throw error }

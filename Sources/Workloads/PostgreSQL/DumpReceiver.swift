@@ -136,7 +136,8 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
             try target.make(working, like: plan.original, database?.definition ?? "")
             isMade = true
         }
-        list = try TemporaryList.write(selection.list, target.context)
+        let confinement = target.workload.confinement
+        list = try TemporaryList.write(selection.list, confinement, target.context)
         var arguments = [
             tool.path, "--format=custom", "--no-password", "--use-list=\(list ?? "")",
             "--dbname=\(try target.workload.address().connectionString(database: working))",
@@ -149,8 +150,10 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         }
         pipe = ends[0]
         defer { Glibc.close(ends[1]) }
-        process = try target.context.runner.start(
-            PostgresTool.request(arguments, input: .descriptor(ends[1])), cancellation: target.context.cancellation)
+        let request =
+            confinement?.request(arguments, input: .descriptor(ends[1]))
+            ?? PostgresTool.request(arguments, input: .descriptor(ends[1]))
+        process = try target.context.runner.start(request, cancellation: target.context.cancellation)
     }
 
     /// Writes into pg_restore; one that has ended by itself takes no more, which its status explains.
@@ -261,12 +264,20 @@ struct PostgresRestoreReport {
 
 /// A file that a child reads and that is gone afterwards.
 enum TemporaryList {
-    static func write(_ bytes: [UInt8], _ context: WorkloadContext) throws(HoldfastError) -> String {
-        let directory = ProcessEnvironment.value("TMPDIR") ?? "/tmp"
+    /// - Parameter confinement: The file lies where the child sees it, and belongs to its user.
+    static func write(
+        _ bytes: [UInt8], _ confinement: ScratchConfinement?, _ context: WorkloadContext
+    ) throws(HoldfastError) -> String {
+        let directory = confinement?.directory ?? ProcessEnvironment.value("TMPDIR") ?? "/tmp"
         let path = "\(directory)/holdfast-list-" + Hex.encode(try context.entropy.bytes32().array.prefix(16))
         let number = holdfast_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
         guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: path) }
         let file = OwnedDescriptor(number)
+        if let user = confinement?.user, user.isOther, fchown(number, user.number, user.group) != 0 {
+            let reason = errno
+            unlink(path)
+            throw HoldfastError.systemCall("give away", reason, on: path)
+        }
         var written = 0
         while written < bytes.count {
             let (count, error) = retryingInterrupts {

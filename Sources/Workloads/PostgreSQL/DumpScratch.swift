@@ -41,7 +41,8 @@ extension DumpWorkload {
     private static func fill(
         _ scratch: PostgresScratch, from dumps: String, _ record: SnapshotRecord, _ context: WorkloadContext
     ) throws(HoldfastError) -> [WorkloadFinding] {
-        let target = DumpWorkload(rest: try scratch.address(database: "").text)
+        var target = DumpWorkload(rest: try scratch.address(database: "").text)
+        target.confinement = scratch.confinement
         let stage = try target.prepareRestore(of: record, context)
         var findings: [WorkloadFinding] = []
         for stream in stage.streams {
@@ -93,33 +94,30 @@ extension PostgresScratch {
             throw HoldfastError(
                 .targetFailed, "a server runs in \(data), process \(process)", hint: "Wait until it is done.")
         }
-        // One that was left by a crash.
-        if !PostgresDirectory.isEmptyOrAbsent(data) { try PostgresDirectory.removeAll(data) }
-        guard mkdir(data, 0o700) == 0 || errno == EEXIST else {
+        // One that was left by a crash, or whatever else stands there: the server's user may write beside it.
+        try ScratchTree.remove(data)
+        guard mkdir(data, 0o700) == 0 else {
             throw HoldfastError.systemCall("make directory", errno, on: data, code: .targetFailed)
         }
         try user.own(data)
         guard user.reaches(data) else {
-            try PostgresDirectory.removeAll(data)
+            try ScratchTree.remove(data)
             throw HoldfastError(
                 .targetFailed, "the user \(user.name), as whom the server has to run, cannot get to \(data)",
                 hint: "Use a directory whose parents everybody may pass.")
         }
-        let made = try ToolRun(
-            user.prefix + [
-                programs.path("initdb"), "-D", data, "-U", superuser, "-A", "trust", "-N", "--encoding=UTF8",
-                "--locale=C.UTF-8",
-            ]
-        ).run(context)
+        var preparation = Preparation(
+            data: data, programs: programs, user: user, findings: [], control: [:],
+            isolation: try context.settledIsolation())
+        preparation.isMade = true
+        let arguments = ["-D", data, "-U", superuser, "-A", "trust", "-N", "--encoding=UTF8", "--locale=C.UTF-8"]
+        let made = try ToolRun(preparation.words("initdb", arguments)).run(context)
         guard made.result.isSuccess else {
-            try PostgresDirectory.removeAll(data)
+            try ScratchTree.remove(data)
             throw HoldfastError(
                 .checkFailed, "initdb failed: \(made.result): \(made.complaint)",
                 hint: "Look whether the server's programs are installed in full.")
         }
-        var preparation = Preparation(
-            data: data, programs: programs, user: user, findings: [], control: [:])
-        preparation.isMade = true
         let place = try ScratchPlace.make(over: data, context)
         var running: (any RunningProcess)?
         do throws(HoldfastError) {
@@ -133,7 +131,7 @@ extension PostgresScratch {
             running?.terminate()
             _ = running?.wait()
             place.remove()
-            try? PostgresDirectory.removeAll(data)
+            try? ScratchTree.remove(data)
             throw error
         }
     }

@@ -15,7 +15,7 @@ extension DumpWorkload {
             return [WorkloadFinding(.error, "dump", "the restored copy has no dumps", code: .checkFailed)]
         }
         var findings: [WorkloadFinding] = []
-        for dump in copy.record.dumps {
+        for dump in try copy.record.dumps {
             do throws(HoldfastError) {
                 findings += try Self.check("\(place)/\(dump.file)", dump, copy.record, context)
             } catch {
@@ -57,8 +57,15 @@ extension DumpWorkload {
         findings.append(WorkloadFinding(.good, "rows", "\(dump.name): \(compared) numbers compared"))
         let tool = try PostgresTool.best(
             "pg_restore", for: Int(scanner.clientVersion.prefix { $0.isNumber }) ?? 0, context)
+        // By a descriptor: its user need not get to the file.
+        let number = holdfast_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0)
+        guard number >= 0 else { throw HoldfastError.systemCall("open", errno, on: path) }
+        let file = OwnedDescriptor(number)
+        let confinement = ScratchConfinement(
+            isolation: try context.settledIsolation(), user: try ServerUser.unprivileged(), directory: "/",
+            place: "/usr")
         let listing = try CommandSource(
-            PostgresTool.request([tool.path, "--list", path]), runner: context.runner,
+            confinement.request([tool.path, "--list"], input: .descriptor(file.number)), runner: context.runner,
             cancellation: context.cancellation)
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while try read(listing, &buffer) > 0 {}
@@ -73,7 +80,7 @@ extension DumpWorkload {
     }
 
     private static func scan(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
-        let (file, number) = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC) }
+        let (file, number) = retryingInterrupts { open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) }
         guard file >= 0 else { throw HoldfastError.systemCall("open", number, on: path) }
         defer { close(file) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)

@@ -9,7 +9,7 @@ extension DumpWorkload {
     package func prepareRestore(
         of record: SnapshotRecord, _ context: WorkloadContext
     ) throws(HoldfastError) -> RestoreStage {
-        let dumps = record.dumps
+        let dumps = try record.dumps
         guard record.workload == Self.kind, !dumps.isEmpty else {
             throw HoldfastError(
                 .usage, "the snapshot is of a \(record.workload) source and holds no dump of a database",
@@ -120,11 +120,22 @@ extension DumpWorkload {
 
 extension SnapshotRecord {
     /// The dumps of databases that the snapshot holds: their files, and the databases' names.
+    ///
+    /// - Throws: `.corruptObject` for a file that is no plain name: it becomes a part of paths.
     var dumps: [(file: String, name: String)] {
-        let end = ": database"
-        return facts.compactMap { key, value in
-            key.hasSuffix(end) ? (file: String(key.dropLast(end.count)), name: value) : nil
+        get throws(HoldfastError) {
+            let end = ": database"
+            var found: [(file: String, name: String)] = []
+            for (key, value) in facts.sorted(by: { $0.key < $1.key }) where key.hasSuffix(end) {
+                let file = String(key.dropLast(end.count))
+                guard isSafeName(Array(file.utf8)) else {
+                    throw HoldfastError(
+                        .corruptObject, "the snapshot holds a dump with the impossible file name `\(file)`",
+                        hint: "Do not trust this snapshot: such a name is made to lead elsewhere.")
+                }
+                found.append((file, value))
+            }
+            return found
         }
-        .sorted { $0.file < $1.file }
     }
 }

@@ -26,6 +26,8 @@ package struct DumpWorkload: Workload {
     private let target: Result<PostgresAddress, HoldfastError>
     private let url: String
     let options: WorkloadOptions
+    /// How pg_restore is kept apart; nil for a server of the operator's, where it is what they would run themselves.
+    var confinement: ScratchConfinement?
 
     /// - Parameter rest: A `postgres://` URL. With a database's name it means that alone.
     package init(rest: String, options: WorkloadOptions = WorkloadOptions()) {
@@ -45,7 +47,7 @@ package struct DumpWorkload: Workload {
     /// Whether a restore of this snapshot brings all of it back: not one database of several, and not single tables.
     package func takesAll(of record: SnapshotRecord) -> Bool {
         guard options.tables.isEmpty, options.database == nil else { return false }
-        return (try? address())?.database == nil || record.dumps.count == 1
+        return (try? address())?.database == nil || (try? record.dumps)?.count == 1
     }
 
     func address() throws(HoldfastError) -> PostgresAddress { try target.get() }

@@ -88,14 +88,15 @@ package struct PgdataWorkload: Workload {
         of record: SnapshotRecord, _ directory: PostgresDirectory, isOurs: Bool
     ) throws(HoldfastError) -> [(oid: String, place: String)] {
         var places: [(oid: String, place: String)] = []
-        let known = record.tablespaces.map(\.location)
-        if let wrong = tablespaces.keys.filter({ !known.contains($0) }).min() {
+        let tablespaces = try record.tablespaces
+        let known = tablespaces.map(\.location)
+        if let wrong = self.tablespaces.keys.filter({ !known.contains($0) }).min() {
             throw HoldfastError(
                 .usage, "the snapshot has no tablespace at \(wrong)",
                 hint: known.isEmpty ? "It has none at all." : "It has \(known.joined(separator: ", ")).")
         }
-        for (oid, location) in record.tablespaces {
-            let chosen = tablespaces[location]
+        for (oid, location) in tablespaces {
+            let chosen = self.tablespaces[location]
             guard location.hasPrefix("/") || chosen != nil else {
                 // One that was made in place stays a directory of the data directory.
                 places.append((oid, "\(path)/pg_tblspc/\(oid)"))
@@ -170,10 +171,21 @@ package struct PgdataWorkload: Workload {
 
 extension SnapshotRecord {
     /// Tablespaces of a physical snapshot by number, with their directories at the source.
+    ///
+    /// - Throws: `.corruptObject` for what is no number: it becomes a part of paths.
     package var tablespaces: [(oid: String, location: String)] {
-        facts.compactMap { key, value in
-            key.hasPrefix("tablespace ") ? (String(key.dropFirst("tablespace ".count)), value) : nil
+        get throws(HoldfastError) {
+            var found: [(oid: String, location: String)] = []
+            for (key, value) in facts.sorted(by: { $0.key < $1.key }) where key.hasPrefix("tablespace ") {
+                let oid = String(key.dropFirst("tablespace ".count))
+                guard let number = UInt32(oid), String(number) == oid else {
+                    throw HoldfastError(
+                        .corruptObject, "the snapshot holds a tablespace with the impossible number `\(oid)`",
+                        hint: "Do not trust this snapshot: such a number is made to lead elsewhere.")
+                }
+                found.append((oid, value))
+            }
+            return found
         }
-        .sorted { $0.oid < $1.oid }
     }
 }

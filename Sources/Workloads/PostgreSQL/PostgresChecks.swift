@@ -40,8 +40,9 @@ struct PostgresChecks {
 
     /// The copy against the manifest of the server, before a server has run over it.
     static func manifest(
-        _ programs: PostgresPrograms, _ data: String, _ user: ServerUser, _ context: WorkloadContext
+        _ preparation: PostgresScratch.Preparation, _ context: WorkloadContext
     ) throws(HoldfastError) -> WorkloadFinding {
+        let (programs, data) = (preparation.programs, preparation.data)
         guard programs.has("pg_verifybackup") else {
             let directory = PostgresDirectory(data)
             do throws(HoldfastError) {
@@ -53,7 +54,7 @@ struct PostgresChecks {
                 return WorkloadFinding(.error, "manifest", error.message, hint: error.hint, code: .checkFailed)
             }
         }
-        let outcome = try ToolRun(user.prefix + [programs.path("pg_verifybackup"), "--", data]).run(context)
+        let outcome = try ToolRun(preparation.words("pg_verifybackup", ["--", data])).run(context)
         guard outcome.result.isSuccess else {
             return WorkloadFinding(
                 .error, "pg_verifybackup", "\(outcome.result): \(outcome.complaint)",
@@ -169,11 +170,12 @@ struct PostgresChecks {
                 .warning, "pg_amcheck", "is not installed, so indexes are not compared with their tables",
                 hint: "Install the server's contrib programs.")
         }
-        let words =
-            scratch.user.prefix + [scratch.programs.path("pg_amcheck")] + scratch.clientOptions + [
+        let words = scratch.words(
+            "pg_amcheck",
+            scratch.clientOptions + [
                 "--all", "--maintenance-db=\(catalogue.address.database ?? "postgres")", "--heapallindexed",
                 "--install-missing", "--jobs=\(max(1, min(4, Host.processors)))",
-            ]
+            ])
         let outcome = try ToolRun(words, sessionOptions: PostgresScratch.sessionOptions).run(context)
         if outcome.result.isSuccess {
             return WorkloadFinding(.good, "pg_amcheck", "tables and indexes of all databases are sound")
@@ -194,9 +196,7 @@ struct PostgresChecks {
         }
         var bytes: UInt64 = 0
         for database in databases {
-            let words =
-                scratch.user.prefix + [scratch.programs.path("pg_dump")] + scratch.clientOptions
-                + ["-d", Self.connection(database)]
+            let words = scratch.words("pg_dump", scratch.clientOptions + ["-d", Self.connection(database)])
             let outcome = try ToolRun(words, sessionOptions: PostgresScratch.sessionOptions).run(context)
             guard outcome.result.isSuccess else {
                 return WorkloadFinding(

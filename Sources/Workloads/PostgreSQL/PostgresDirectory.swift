@@ -199,20 +199,11 @@ struct PostgresDirectory: Sendable {
             var status = stat()
             guard lstat(directory, &status) == 0 else { continue }
             if EntryKind(fileMode: status.st_mode) == .directory {
-                for inner in try Self.names(in: directory) { try Self.removeAll("\(directory)/\(inner)") }
+                for inner in try Self.names(in: directory) { try ScratchTree.remove("\(directory)/\(inner)") }
             } else if unlink(directory) != 0 {
                 throw failed("remove", directory)
             }
         }
-    }
-
-    static func removeAll(_ path: String, depth: Int = 0) throws(HoldfastError) {
-        if unlink(path) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM, depth < mostDepth else {
-            throw HoldfastError.systemCall("remove", errno, on: path, code: .targetFailed)
-        }
-        for name in try names(in: path) { try removeAll("\(path)/\(name)", depth: depth + 1) }
-        guard rmdir(path) == 0 else { throw HoldfastError.systemCall("remove", errno, on: path, code: .targetFailed) }
     }
 
     /// Makes the links to the tablespaces, and no others.
@@ -298,7 +289,7 @@ struct PostgresDirectory: Sendable {
                 if isKnown {
                     removed += try removeOthers(in: inner, known, directories, depth: depth + 1)
                 } else {
-                    try Self.removeAll(place(inner))
+                    try ScratchTree.remove(place(inner))
                     removed += 1
                 }
             } else if !known.contains(inner) {

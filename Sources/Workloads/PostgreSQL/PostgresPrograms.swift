@@ -56,6 +56,9 @@ package struct PostgresPrograms: Sendable, Hashable {
 
     func path(_ program: String) -> String { "\(directory)/\(program)" }
 
+    /// Where they lie, with the libraries beside them.
+    var places: [String] { [directory, "\(directory)/.."] }
+
     func has(_ program: String) -> Bool { access(path(program), X_OK) == 0 }
 }
 
@@ -84,42 +87,45 @@ struct ServerUser: Sendable, Hashable {
         }
     }
 
+    /// Ourselves, or as root somebody who has no rights: for programs that need no file of their own.
+    ///
+    /// - Throws: `.targetFailed` when there is nobody.
+    static func unprivileged() throws(HoldfastError) -> ServerUser {
+        guard geteuid() == 0 else { return ServerUser(number: geteuid(), group: getegid()) }
+        for name in ["postgres", "nobody"] {
+            guard let entry = getpwnam(name) else { continue }
+            return ServerUser(number: entry.pointee.pw_uid, group: entry.pointee.pw_gid)
+        }
+        throw HoldfastError(
+            .targetFailed, "there is neither a user postgres nor nobody to read what a snapshot holds",
+            hint: "Run this as another user than root.")
+    }
+
     private init(number: UInt32, group: UInt32) {
         self.number = number
         self.group = group
         name = getpwuid(number).map { String(cString: $0.pointee.pw_name) } ?? ""
     }
 
-    private var isOther: Bool { number != geteuid() }
+    var isOther: Bool { number != geteuid() }
 
-    /// What stands before a program's name so that it runs as this user and gains no rights.
-    var prefix: [String] {
-        guard isOther else { return [] }
-        return ["setpriv", "--reuid=\(number)", "--regid=\(group)", "--clear-groups", "--no-new-privs", "--"]
+    /// Gives a directory with all below it to this user, who may be at work in it.
+    ///
+    /// Links are given, not followed, and devices are closed to all instead. Nobody else may be able to replace `path`
+    /// itself.
+    /// - Parameter isClosed: Nobody else gets there yet.
+    /// - Throws: `.targetFailed`, also for a file that has a name elsewhere, where this user could have made the one
+    ///   here.
+    func own(_ path: String, isClosed: Bool = false) throws(HoldfastError) {
+        if isOther { try TreeGift(to: self, isClosed: isClosed).give(path) }
     }
 
-    /// What stands before all that, so that a program has no network; empty where the right is lacking.
-    static func withoutNetwork(_ context: WorkloadContext) throws(HoldfastError) -> [String] {
-        let words =
-            geteuid() == 0 ? ["unshare", "--net", "--"] : ["unshare", "--user", "--map-current-user", "--net", "--"]
-        do throws(HoldfastError) {
-            return try ToolRun(words + ["true"]).run(context).result.isSuccess ? words : []
-        } catch {
-            if error.code == .interrupted { throw error }
-            return []
-        }
-    }
-
-    /// Gives a directory with all below it to this user; links are given, not followed.
-    func own(_ path: String, depth: Int = 0) throws(HoldfastError) {
+    /// Lets this user, and nobody else but us, pass through `directory`, which stays ours.
+    func admit(to directory: String) throws(HoldfastError) {
         guard isOther else { return }
-        guard lchown(path, number, group) == 0 else {
-            throw HoldfastError.systemCall("give away", errno, on: path, code: .targetFailed)
+        guard lchown(directory, geteuid(), group) == 0, chmod(directory, 0o710) == 0 else {
+            throw HoldfastError.systemCall("open", errno, on: directory, code: .targetFailed)
         }
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
-        guard depth < 64 else { throw HoldfastError(.targetFailed, "\(path) is too deep") }
-        for name in try PostgresDirectory.names(in: path) { try own("\(path)/\(name)", depth: depth + 1) }
     }
 
     /// Whether a path's directories let this user through to it.

@@ -28,6 +28,7 @@ package final class PostgresScratch: WorkloadScratch {
     let programs: PostgresPrograms
     let user: ServerUser
     let role: String
+    let isolation: ScratchIsolation
     /// What was looked at before the server changed the copy, or what came of filling it. Written before others see it.
     nonisolated(unsafe) var findings: [WorkloadFinding]
     private let isMadeForIt: Bool
@@ -41,6 +42,9 @@ package final class PostgresScratch: WorkloadScratch {
         var user: ServerUser
         var findings: [WorkloadFinding]
         var control: [String: String]
+        var isolation: ScratchIsolation
+        /// Directories of tablespaces.
+        var tablespaces: [String] = []
         /// The data directory is no copy.
         var isMade = false
     }
@@ -53,6 +57,7 @@ package final class PostgresScratch: WorkloadScratch {
         data = preparation.data
         programs = preparation.programs
         user = preparation.user
+        isolation = preparation.isolation
         findings = preparation.findings
         isMadeForIt = preparation.isMade
         self.place = place
@@ -75,9 +80,21 @@ package final class PostgresScratch: WorkloadScratch {
     package func stop() {
         process.terminate()
         _ = process.wait()
+        Self.forget(data)
         place.remove()
         // What was restored stays; a cluster that was made for the server goes with it.
-        if isMadeForIt { try? PostgresDirectory.removeAll(data) }
+        if isMadeForIt { try? ScratchTree.remove(data) }
+    }
+
+    /// The words that start a client of it.
+    func words(_ program: String, _ arguments: [String]) -> [String] {
+        isolation.words(
+            [programs.path(program)] + arguments, as: user, seeing: [place.path] + programs.places)
+    }
+
+    /// How pg_restore is kept apart that fills it.
+    var confinement: ScratchConfinement {
+        ScratchConfinement(isolation: isolation, user: user, directory: place.inner, place: place.path)
     }
 
     // MARK: Starting
@@ -105,11 +122,16 @@ package final class PostgresScratch: WorkloadScratch {
         } catch {
             running?.terminate()
             _ = running?.wait()
+            forget(preparation.data)
             place.remove()
             guard let wrong = preparation.findings.first(where: { $0.severity == .error }) else { throw error }
             throw error.with(manifestContext, wrong.message)
         }
     }
+
+    /// Removes the number of a server that has ended: in a namespace of processes it is a small one, which is somebody
+    /// else's outside.
+    static func forget(_ data: String) { unlink("\(data)/postmaster.pid") }
 
     /// The server that runs over a directory, by its process; nil when there is none.
     package static func server(over data: String) throws(HoldfastError) -> Int32? {
@@ -149,9 +171,13 @@ package final class PostgresScratch: WorkloadScratch {
         for name in ["recovery.signal", "standby.signal"] where unlink("\(data)/\(name)") != 0 && errno != ENOENT {
             throw HoldfastError.systemCall("remove", errno, on: "\(data)/\(name)", code: .targetFailed)
         }
-        let control = try control(programs, data, user, context)
-        let findings = try manifest(programs, directory, user, context)
-        return Preparation(data: data, programs: programs, user: user, findings: findings, control: control)
+        let isolation = try context.settledIsolation()
+        var preparation = Preparation(
+            data: data, programs: programs, user: user, findings: [], control: [:], isolation: isolation)
+        preparation.tablespaces = tablespaces
+        preparation.control = try control(preparation, context)
+        preparation.findings = try manifest(preparation, directory, context)
+        return preparation
     }
 
     private static func realPath(_ path: String) throws(HoldfastError) -> String {
@@ -163,7 +189,7 @@ package final class PostgresScratch: WorkloadScratch {
     }
 
     /// The directories of tablespaces; refuses one that is not of the copy, since the server would write to it.
-    private static func tablespaces(
+    static func tablespaces(
         of directory: PostgresDirectory, _ copy: RestoredCopy
     ) throws(HoldfastError) -> [String] {
         guard try directory.small("tablespace_map") == nil else {
@@ -172,7 +198,8 @@ package final class PostgresScratch: WorkloadScratch {
                 hint: "Restore to pgdata:DIR.")
         }
         var own: Set<String> = []
-        for place in copy.places.values { own.insert(try realPath(place)) }
+        // One that was made in place is a directory there; a link in its place leads to what is not of the copy.
+        for place in copy.places.values where !place.hasPrefix("\(directory.path)/") { own.insert(try realPath(place)) }
         var found: [String] = []
         for oid in try PostgresDirectory.names(in: "\(directory.path)/pg_tblspc") {
             guard directory.linkTarget(ofTablespace: oid) != nil else { continue }
@@ -189,9 +216,9 @@ package final class PostgresScratch: WorkloadScratch {
 
     /// What pg_controldata says.
     private static func control(
-        _ programs: PostgresPrograms, _ data: String, _ user: ServerUser, _ context: WorkloadContext
+        _ preparation: Preparation, _ context: WorkloadContext
     ) throws(HoldfastError) -> [String: String] {
-        let outcome = try ToolRun(user.prefix + [programs.path("pg_controldata"), "-D", data]).run(context)
+        let outcome = try ToolRun(preparation.words("pg_controldata", ["-D", preparation.data])).run(context)
         guard outcome.result.isSuccess else {
             throw HoldfastError(
                 .checkFailed, "pg_controldata failed: \(outcome.result): \(outcome.complaint)",
@@ -207,7 +234,7 @@ package final class PostgresScratch: WorkloadScratch {
 
     /// Compares the copy with the server's manifest, which can only be done before a server has changed it.
     private static func manifest(
-        _ programs: PostgresPrograms, _ directory: PostgresDirectory, _ user: ServerUser, _ context: WorkloadContext
+        _ preparation: Preparation, _ directory: PostgresDirectory, _ context: WorkloadContext
     ) throws(HoldfastError) -> [WorkloadFinding] {
         guard try directory.small("backup_label") != nil else {
             return [
@@ -217,26 +244,27 @@ package final class PostgresScratch: WorkloadScratch {
                     hint: "Restore it again.")
             ]
         }
-        return [try PostgresChecks.manifest(programs, directory.path, user, context)]
+        return [try PostgresChecks.manifest(preparation, context)]
     }
 
     static func launch(
         _ preparation: Preparation, _ place: ScratchPlace, _ context: WorkloadContext
     ) throws(HoldfastError) -> any RunningProcess {
         let user = preparation.user
+        try place.write("postgresql.conf", "")
+        try place.write("pg_hba.conf", "local all all trust\n")
+        try place.write("pg_ident.conf", "")
         try user.own(place.inner)
-        try place.write("postgresql.conf", "", for: user)
-        try place.write("pg_hba.conf", "local all all trust\n", for: user)
-        try place.write("pg_ident.conf", "", for: user)
-        var words = try ServerUser.withoutNetwork(context) + user.prefix
-        words += [preparation.programs.path("postgres"), "-D", preparation.data]
+        var arguments = ["-D", preparation.data]
         for (name, value) in settings(preparation, place).sorted(by: { $0.key < $1.key }) {
-            words += ["-c", "\(name)=\(value)"]
+            arguments += ["-c", "\(name)=\(value)"]
         }
-        var request = ProcessRequest(words)
+        // Not with this thread: whoever checks may be another.
+        var request = ProcessRequest(
+            preparation.words("postgres", arguments, seeing: [place.path], endsWithUs: false))
         request.environment = ToolRun.environment
-        // An immediate end: nothing of it is kept.
-        request.stopSignal = SIGQUIT
+        // An end as immediate as may be: nothing of it is kept.
+        request.stopSignal = preparation.isolation.serverStopSignal
         return try context.runner.start(request, cancellation: context.cancellation)
     }
 
@@ -387,6 +415,10 @@ package final class PostgresScratch: WorkloadScratch {
     /// The copy is its maker's, who may long have started a server of their own over it, which is left alone.
     package static func stopServer(over data: String, from place: String) {
         guard let process = try? PostgresDirectory(data).runningServer() else { return }
+        // First of all a handle, so that what is looked at is what is stopped.
+        let number = holdfast_process_handle(process)
+        guard number >= 0 else { return }
+        let handle = OwnedDescriptor(number)
         // The postmaster works in its data directory; another process that got its number does not.
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink("/proc/\(process)/cwd", &buffer, buffer.count)
@@ -395,16 +427,17 @@ package final class PostgresScratch: WorkloadScratch {
         }
         // Where its configuration is says from where it was started.
         guard arguments(of: process).contains(where: { $0.hasSuffix("/\(place)/s/postgresql.conf") }) else { return }
-        let clock = SystemClock()
-        for (signal, grace) in [(SIGQUIT, 10), (SIGKILL, 10)] {
-            kill(process, signal)
-            let end = clock.uptime() + .seconds(grace)
-            while kill(process, 0) == 0, clock.uptime() < end {
-                clock.sleep(for: .milliseconds(20), unless: Cancellation())
-            }
-            if kill(process, 0) != 0 { return }
+        for signal in [SIGQUIT, SIGKILL] {
+            guard holdfast_signal_process(handle.number, signal) == 0 else { break }
+            // The handle can be read from when the process has ended.
+            var watched = pollfd(fd: handle.number, events: Int16(POLLIN), revents: 0)
+            if poll(&watched, 1, graceOfStop) > 0 { break }
         }
+        if OpenFiles.residents(of: data, called: ["postgres", "postmaster"]).isEmpty { forget(data) }
     }
+
+    /// In milliseconds.
+    private static let graceOfStop: Int32 = 10_000
 
     private static func arguments(of process: Int32) -> [String] {
         let number = holdfast_openat(AT_FDCWD, "/proc/\(process)/cmdline", O_RDONLY, 0)
@@ -414,5 +447,16 @@ package final class PostgresScratch: WorkloadScratch {
         let count = Glibc.read(file.number, &bytes, bytes.count)
         guard count > 0 else { return [] }
         return bytes[..<count].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+extension PostgresScratch.Preparation {
+    /// The words that start a program of the server's, which sees the copy and what else is named.
+    func words(
+        _ program: String, _ arguments: [String], seeing places: [String] = [], endsWithUs: Bool = true
+    ) -> [String] {
+        isolation.words(
+            [programs.path(program)] + arguments, as: user, seeing: [data] + tablespaces + places + programs.places,
+            endsWithUs: endsWithUs)
     }
 }

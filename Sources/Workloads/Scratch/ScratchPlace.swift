@@ -35,7 +35,9 @@ package final class ScratchPlace: Sendable {
     static func make(
         over data: String, in parent: String = parent, _ context: WorkloadContext
     ) throws(HoldfastError) -> ScratchPlace {
-        let path = "\(parent)/\(prefix)" + Hex.encode(try context.entropy.bytes32().array.prefix(8))
+        let name = prefix + Hex.encode(try context.entropy.bytes32().array.prefix(8))
+        let path = "\(parent)/\(name)"
+        if let notes = context.scratchNotes { try note(path, in: "\(notes)/\(name)") }
         guard mkdir(path, 0o711) == 0, chmod(path, 0o711) == 0, mkdir("\(path)/s", 0o700) == 0 else {
             throw HoldfastError.systemCall("make directory", errno, on: path, code: .targetFailed)
         }
@@ -49,7 +51,28 @@ package final class ScratchPlace: Sendable {
         return ScratchPlace(path: path, lock: lock)
     }
 
-    func write(_ name: String, _ text: String, for user: ServerUser) throws(HoldfastError) {
+    /// Before the directory is made, so that none is without a note.
+    private static func note(_ path: String, in file: String) throws(HoldfastError) {
+        let number = holdfast_openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: file, code: .targetFailed) }
+        let descriptor = OwnedDescriptor(number)
+        let bytes = Array(path.utf8)
+        guard Glibc.write(descriptor.number, bytes, bytes.count) == bytes.count else {
+            throw HoldfastError.systemCall("write", errno, on: file, code: .targetFailed)
+        }
+    }
+
+    /// The directories that are noted in the directory of a drill.
+    package static func noted(in notes: String) -> [String] {
+        ScratchTree.names(in: notes).filter { $0.hasPrefix(prefix) }.sorted().prefix(mostLeftovers).compactMap { name in
+            guard let bytes = try? PostgresDirectory.content("\(notes)/\(name)", atMost: 4096) else { return nil }
+            let path = String(decoding: bytes, as: UTF8.self)
+            return path.hasSuffix("/\(name)") ? path : nil
+        }
+    }
+
+    /// Writes a file for the server, before its directory is given to the server's user.
+    func write(_ name: String, _ text: String) throws(HoldfastError) {
         let file = "\(inner)/\(name)"
         let number = holdfast_openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: file, code: .targetFailed) }
@@ -58,11 +81,10 @@ package final class ScratchPlace: Sendable {
         guard Glibc.write(descriptor.number, bytes, bytes.count) == bytes.count else {
             throw HoldfastError.systemCall("write", errno, on: file, code: .targetFailed)
         }
-        try user.own(file)
     }
 
     /// Takes the directory away; what is not there is no failure.
-    func remove() { try? PostgresDirectory.removeAll(path) }
+    func remove() { try? ScratchTree.remove(path) }
 
     // MARK: After a crash
 
@@ -79,23 +101,32 @@ package final class ScratchPlace: Sendable {
         let names = (try? PostgresDirectory.names(in: parent)) ?? []
         var found: [String] = []
         for name in names.filter({ $0.hasPrefix(prefix) }).prefix(mostLeftovers) {
-            let path = "\(parent)/\(name)"
-            var status = stat()
-            // Another user's, or a link that another user made, is not ours to act upon.
-            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
-                continue
-            }
-            let number = holdfast_openat(AT_FDCWD, "\(path)/owner", O_RDWR | O_NOFOLLOW, 0)
-            guard number >= 0 else { continue }
-            let owner = OwnedDescriptor(number)
-            guard flock(owner.number, LOCK_EX | LOCK_NB) == 0 else { continue }
-            if let bytes = try? PostgresDirectory.content("\(path)/owner", atMost: 4096), !bytes.isEmpty {
-                let data = String(decoding: bytes, as: UTF8.self)
-                stop(data, name)
-                found.append(data)
-            }
-            try? PostgresDirectory.removeAll(path)
+            if let data = removeLeftover("\(parent)/\(name)", stop: stop) { found.append(data) }
         }
         return found
+    }
+
+    /// The same for one directory, if it is ours and its maker is gone.
+    ///
+    /// - Returns: The copy whose server was looked for.
+    package static func removeLeftover(_ path: String, stop: (_ data: String, _ place: String) -> Void) -> String? {
+        let name = String(path.split(separator: "/").last ?? "")
+        var status = stat()
+        // Another user's, or a link that another user made, is not ours to act upon.
+        guard name.hasPrefix(prefix), lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR,
+            status.st_uid == geteuid()
+        else { return nil }
+        let number = holdfast_openat(AT_FDCWD, "\(path)/owner", O_RDWR | O_NOFOLLOW, 0)
+        guard number >= 0 else { return nil }
+        let owner = OwnedDescriptor(number)
+        guard flock(owner.number, LOCK_EX | LOCK_NB) == 0 else { return nil }
+        var data: String?
+        if let bytes = try? PostgresDirectory.content("\(path)/owner", atMost: 4096), !bytes.isEmpty {
+            let text = String(decoding: bytes, as: UTF8.self)
+            stop(text, name)
+            data = text
+        }
+        try? ScratchTree.remove(path)
+        return data
     }
 }

@@ -4,12 +4,13 @@ import CLinux
 import Glibc
 import Primitives
 
-enum ScratchTree {
+/// Trees whose directories others may write to: each step goes by a descriptor of its parent, and follows no link.
+package enum ScratchTree {
     /// Deeper trees are not followed; no restore writes them.
     private static let mostDepth = 4096
 
     /// Names of a directory; empty for one that cannot be read.
-    static func names(in path: String) -> [String] {
+    package static func names(in path: String) -> [String] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }
         return names(directory)
@@ -25,7 +26,7 @@ enum ScratchTree {
     }
 
     /// What a tree takes on its file system, in bytes.
-    static func size(of path: String) -> UInt64 {
+    package static func size(of path: String) -> UInt64 {
         var status = stat()
         guard lstat(path, &status) == 0 else { return 0 }
         var sum = UInt64(clamping: status.st_blocks) * 512
@@ -63,7 +64,7 @@ enum ScratchTree {
     /// in is opened first.
     ///
     /// - Throws: `.targetFailed` with the name of what cannot be removed.
-    static func remove(_ path: String) throws(HoldfastError) {
+    package static func remove(_ path: String) throws(HoldfastError) {
         if unlinkat(AT_FDCWD, path, 0) == 0 || errno == ENOENT { return }
         try empty(AT_FDCWD, path, shown: path, 0)
         guard unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno == ENOENT else {

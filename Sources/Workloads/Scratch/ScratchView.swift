@@ -1,0 +1,92 @@
+// What a program in a mount namespace of its own sees of the host's files.
+
+import CLinux
+import Glibc
+import Primitives
+
+/// Directories that are covered by empty ones, and what is put back into those.
+///
+/// Always: `/run` with the sockets of servers, `/dev/shm`, and the usual places of data of PostgreSQL. For programs of
+/// the engine, which work on what a snapshot says, also homes and temporary directories. A file is covered by
+/// `/dev/null`. All else of the host is seen as its rights allow.
+struct ScratchView: Sendable {
+    enum Kind: Sendable {
+        /// A server, or a tool that reads what a snapshot holds.
+        case engine
+        /// A program that the operator named, which may lie anywhere.
+        case check
+    }
+
+    private static let always = ["/run", "/var/run", "/dev/shm", "/var/lib/postgresql", "/var/lib/pgsql"]
+    private static let ofPeople = ["/home", "/root", "/tmp", "/var/tmp"]
+    /// Without these no program runs.
+    private static let needed: Set<String> = ["/", "/usr", "/etc", "/bin", "/lib", "/lib64", "/sbin", "/dev", "/proc"]
+    private static let openToAll: Set<String> = ["/tmp", "/var/tmp", "/dev/shm"]
+
+    private static let mostPlaces = 7
+
+    private let covered: [String]
+    private let kept: [String]
+
+    init(_ kind: Kind, hiding: [String], seeing: [String]) {
+        var paths = Self.always + hiding
+        if kind == .engine {
+            paths += Self.ofPeople + ["HOME", "TMPDIR"].compactMap { ProcessEnvironment.value($0) }
+        }
+        var covered: [String] = []
+        for path in paths {
+            guard let real = Self.real(path), !Self.needed.contains(real), !covered.contains(real) else { continue }
+            covered.append(real)
+        }
+        self.covered = covered.sorted()
+        kept = Set(seeing.compactMap(Self.real)).sorted()
+    }
+
+    private static func real(_ path: String) -> String? {
+        guard let text = realpath(path, nil) else { return nil }
+        defer { free(text) }
+        return String(cString: text)
+    }
+
+    private static func isBelow(_ path: String, _ directory: String) -> Bool { path.hasPrefix(directory + "/") }
+
+    /// The words that make it so, run by the first process of the namespaces, which then waits for the program: signals
+    /// that end a program by default do not end the first process, and all the others end with it.
+    var words: [String] {
+        let all = kept.filter { place in covered.contains { Self.isBelow(place, $0) } }
+        // The shell has names of one digit for descriptors; what more must be seen lies in what is not covered then.
+        let places = Array(all.prefix(Self.mostPlaces))
+        let whole = covered.filter { path in
+            !kept.contains(path) && !all.dropFirst(Self.mostPlaces).contains { Self.isBelow($0, path) }
+        }
+        let outer = whole.filter { path in !whole.contains { Self.isBelow(path, $0) } }
+        // What is put back brings along what lies in it.
+        let inner = whole.filter { path in !outer.contains(path) && places.contains { Self.isBelow(path, $0) } }
+        let paths = places + outer + inner
+        func name(_ path: String) -> String { "\"${\((paths.firstIndex(of: path) ?? 0) + 1)}\"" }
+        var lines = ["set -e", "mask=$(umask)", "umask 022"]
+        for (index, place) in places.enumerated() { lines.append("exec \(index + 3)<\(name(place))") }
+        lines += outer.map { cover($0, name($0)) }
+        for (index, place) in places.enumerated() {
+            lines.append("mkdir -p \(name(place))")
+            lines.append("mount -n -c --bind /proc/self/fd/\(index + 3) \(name(place))")
+            lines.append("exec \(index + 3)<&-")
+        }
+        lines += inner.map { cover($0, name($0)) }
+        // A working directory that is covered now would still show what lies there.
+        lines += [
+            "cd \"$PWD\" 2>/dev/null || cd /", "umask \"$mask\"", "set +e", "shift \(paths.count)", "\"$@\"", "exit $?",
+        ]
+        return ["sh", "-c", lines.joined(separator: "\n"), "sh"] + paths
+    }
+
+    private func cover(_ path: String, _ name: String) -> String {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            return "mount -n --bind /dev/null \(name)"
+        }
+        let mode = Self.openToAll.contains(path) ? "1777" : "755"
+        let size = path == "/dev/shm" ? "" : ",size=64m"
+        return "mount -n -t tmpfs -o nosuid,nodev,mode=\(mode)\(size) holdfast \(name)"
+    }
+}
