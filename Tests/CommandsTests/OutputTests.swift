@@ -81,7 +81,7 @@ struct OutputTests {
         #expect(
             text == """
                 {"code":"corrupt-object","context":{"expected":"aa","found":"bb"},"hint":"Run `holdfast check`.",\
-                "message":"pack 1 does not match\\u001b","schema":"holdfast.error/1"}
+                "message":"pack 1 does not match\\u001b","retry":"never","schema":"holdfast.error/1"}
 
                 """)
     }

@@ -28,6 +28,7 @@ struct EvidenceProgramTests {
         var member = EvidenceMember(
             name: "web", source: "web", workload: "dir", selection: "latest", verdict: verdict)
         member.snapshot = EvidenceSnapshot(snapshot)
+        member.facts["copy"] = repository.store.location
         member.consistentAsOf = snapshot.record?.consistentAsOf
         record.members = [member]
         record.phases = [EvidencePhase(.restore, member: "web", .measured(start: now, duration: .seconds(3)))]

@@ -8,7 +8,12 @@ import Telemetry
 
 struct NotifyVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "notify", abstract: "Try the notifiers.", subcommands: [NotifyTest.self])
+        commandName: "notify", abstract: "Try the notifiers.",
+        discussion: """
+            Notifiers stand in the configuration, each a webhook or a command. They are told when an alert fires and \
+            when it is resolved; one that fails or hangs delays no job.
+            """,
+        subcommands: [NotifyTest.self])
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
 }

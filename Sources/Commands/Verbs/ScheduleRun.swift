@@ -44,7 +44,7 @@ struct ScheduleRun: ParsableCommand {
             valueName: "time"))
     var scheduledFor: ScheduledInstant?
 
-    @Flag(name: .long, help: .hidden)
+    @Flag(name: .long, help: ArgumentHelp("The daemon starts this run.", visibility: .hidden))
     var bySchedule = false
 
     @Argument(help: ArgumentHelp("Jobs.", valueName: "job"))
