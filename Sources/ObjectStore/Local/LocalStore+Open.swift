@@ -43,7 +43,7 @@ extension LocalStore {
         entropy: any Entropy = SystemEntropy(), logger: Logger = LocalStore.silent
     ) throws(HoldfastError) -> LocalStore {
         let root = try openRoot(path, calls)
-        // Without this look a mistyped path would get a reserve file of eight mebibytes.
+        // Without this look a mistyped path would get a reserve file.
         guard case .success(let status) = calls.status(at: root, "format"), status.kind == .directory else {
             _ = calls.close(root)
             throw notFound(path)

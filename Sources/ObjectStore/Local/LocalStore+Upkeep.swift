@@ -18,16 +18,17 @@ extension LocalStore {
     /// A reserve that cannot be had is no failure: a full disk must stay readable.
     @discardableResult
     package func refillReserve() -> Bool {
-        guard reserve.bytes > 0 else { return true }
-        if case .success(let status) = calls.status(at: root, Self.reserveName), status.allocated >= reserve.bytes {
+        let wanted = wantedReserve
+        guard wanted > 0 else { return true }
+        if case .success(let status) = calls.status(at: root, Self.reserveName), status.allocated >= wanted {
             return true
         }
-        guard case .success(let free) = calls.freeSpace(root), free / 2 >= reserve.bytes else { return false }
+        guard case .success(let free) = calls.freeSpace(root), free / 2 >= wanted else { return false }
         let descriptor = calls.open(at: root, Self.reserveName, O_WRONLY | O_CREAT, mode: 0o600)
         guard descriptor >= 0 else { return false }
         defer { _ = calls.close(descriptor) }
         do throws(HoldfastError) {
-            try fillReserve(descriptor)
+            try fillReserve(descriptor, wanted)
             try sync(descriptor, Self.reserveName)
             return true
         } catch {
@@ -38,16 +39,29 @@ extension LocalStore {
         }
     }
 
+    /// What frees space writes lists of packs first, so the reserve goes by their number: a kibibyte for each, within one
+    /// mebibyte and `reserve`. Packs are named at random: those of some directories tell about how many there are.
+    private var wantedReserve: UInt64 {
+        let looks: [UInt8] = [0x00, 0x55, 0xAA, 0xFF]
+        var packs: UInt64 = 0
+        for byte in looks {
+            guard let directory = try? openDirectory("packs/" + Hex.encode(CollectionOfOne(byte))) else { continue }
+            defer { _ = calls.close(directory) }
+            if case .success(let names) = calls.names(in: directory) { packs += UInt64(names.count) }
+        }
+        return min(reserve.bytes, max(1 << 20, packs * (256 / UInt64(looks.count)) << 10))
+    }
+
     /// Allocates the reserve; where the file system does not allocate on request, random bytes that no compression
     /// shrinks are written.
-    private func fillReserve(_ descriptor: Int32) throws(HoldfastError) {
-        if calls.allocate(descriptor, reserve.bytes) == 0, case .success(let status) = calls.status(descriptor),
-            status.allocated >= reserve.bytes
+    private func fillReserve(_ descriptor: Int32, _ wanted: UInt64) throws(HoldfastError) {
+        if calls.allocate(descriptor, wanted) == 0, case .success(let status) = calls.status(descriptor),
+            status.allocated >= wanted
         {
             return
         }
         let piece = try entropy.bytes(1 << 16)
-        var left = reserve.bytes
+        var left = wanted
         while left > 0 {
             let count = min(left, UInt64(piece.count))
             let part = piece.span.bytes
