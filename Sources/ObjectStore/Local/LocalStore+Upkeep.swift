@@ -39,8 +39,8 @@ extension LocalStore {
         }
     }
 
-    /// What frees space writes lists of packs first, so the reserve goes by their number: a kibibyte for each, within one
-    /// mebibyte and `reserve`. Packs are named at random: those of some directories tell about how many there are.
+    /// What frees space writes lists of packs first, so the reserve goes by their number: a kibibyte for each, between
+    /// one mebibyte and `reserve`. Packs are named at random: those of some directories tell about how many there are.
     private var wantedReserve: UInt64 {
         let looks: [UInt8] = [0x00, 0x55, 0xAA, 0xFF]
         var packs: UInt64 = 0
