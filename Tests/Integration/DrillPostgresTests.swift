@@ -8,9 +8,7 @@ import Testing
 @Suite("A drill of a PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
 struct DrillPostgresTests {
     private func cluster() throws -> (DrillRun, PostgresServer) {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
+        let (run, server) = try ProgramRun.besideCluster()
         try server.sql("CREATE TABLE orders (id int PRIMARY KEY, total int, note text)")
         try server.sql(
             "INSERT INTO orders SELECT i, i, repeat('n', i % 90) FROM generate_series(1, 20000) i; "

@@ -11,9 +11,7 @@ import Testing
 @Suite("A drill of a cluster whose log", .enabled(if: PostgresServer.isInstalled), .serialized)
 struct DrillReplayTests {
     private func cluster() throws -> (DrillRun, PostgresServer) {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
+        let (run, server) = try ProgramRun.besideCluster()
         try server.sql("CREATE TABLE orders AS SELECT i, repeat('n', i % 90) AS note FROM generate_series(1, 5000) i")
         let drill = try DrillRun(run)
         try #require(try run("backup", server.url(), "--source", "shop").status == 0)

@@ -9,9 +9,7 @@ import Testing
 struct IncidentPostgresTests {
     @Test("holds every file against the manifest, starts no server over it, and it can be started then")
     func cluster() throws {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
+        let (run, server) = try ProgramRun.besideCluster()
         try server.sql("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 5000) i")
         let incident = try IncidentRun(run)
         try incident.backUp(server.url(), as: "shop")
@@ -46,9 +44,7 @@ struct IncidentPostgresTests {
 
     @Test("with dumps counts what is in the server, and a directory in the way is refused before anything is asked")
     func dumps() throws {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
+        let (run, server) = try ProgramRun.besideCluster()
         try server.sql("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 700) i")
         try server.sql("CREATE DATABASE back")
         let incident = try IncidentRun(run)

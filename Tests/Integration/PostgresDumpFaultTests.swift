@@ -7,21 +7,13 @@ import Testing
 
 @Suite("A dump of a PostgreSQL database", .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresDumpFaultTests {
-    private func cluster() throws -> (ProgramRun, PostgresServer) {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
-        #expect(try run("init").status == 0)
-        return (run, server)
-    }
-
     private static let large = """
         CREATE TABLE large AS SELECT i, md5(random()::text) a FROM generate_series(1, 300000) i
         """
 
     @Test("with a wrong password or too few rights commits nothing and tells what to do")
     func logins() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE ROLE reader LOGIN PASSWORD 'right'; GRANT pg_read_all_data TO reader")
         try server.sql("CREATE ROLE poor LOGIN; CREATE TABLE shut (i int)")
         try "local all reader scram-sha-256\nlocal all all trust\n"
@@ -60,7 +52,7 @@ struct PostgresDumpFaultTests {
 
     @Test("keeps the password out of its arguments and its environment")
     func password() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql(Self.large)
         try server.sql("ALTER ROLE postgres PASSWORD 'hushhush'")
         var withFile = run
@@ -84,7 +76,7 @@ struct PostgresDumpFaultTests {
 
     @Test("that breaks off commits nothing", arguments: ["backend", "pg_dump"])
     func brokenOff(victim: String) throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql(Self.large)
         let backup = try run.start(["backup", server.dumpURL("postgres"), "--limit-read", "2M", "--json"])
         try server.waitForDump(of: backup)
@@ -116,7 +108,7 @@ struct PostgresDumpFaultTests {
 
     @Test("whose restore is killed is restored by the same command again")
     func killedRestore() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE DATABASE shop")
         try server.script(Self.large, in: "shop")
         #expect(try run("backup", server.dumpURL("shop")).status == 0)
@@ -139,7 +131,7 @@ struct PostgresDumpFaultTests {
 
     @Test("whose restore in place of a database is killed leaves that, and the same command replaces it then")
     func killedReplacement() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE DATABASE shop")
         try server.script(Self.large, in: "shop")
         #expect(try run("backup", server.dumpURL("shop")).status == 0)
@@ -165,7 +157,7 @@ struct PostgresDumpFaultTests {
 
     @Test("of which a pack is damaged is not restored in part, and another database is")
     func damagedPack() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE DATABASE shop")
         try server.script(Self.large, in: "shop")
         #expect(try run("backup", server.dumpURL("shop"), "--source", "shop").status == 0)

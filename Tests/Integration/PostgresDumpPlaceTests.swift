@@ -7,17 +7,9 @@ import Testing
 
 @Suite("A dump of a PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresDumpPlaceTests {
-    private func cluster() throws -> (ProgramRun, PostgresServer) {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
-        #expect(try run("init").status == 0)
-        return (run, server)
-    }
-
     @Test("of which a table is locked waits a minute for it, commits nothing, and tells of the lock")
     func heldLock() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE TABLE held AS SELECT 1 i")
         let holder = Process()
         let words =
@@ -45,7 +37,7 @@ struct PostgresDumpPlaceTests {
 
     @Test("brings its tablespaces back where their places are, and says which are not")
     func tablespaces() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         let place = server.place + "/elsewhere"
         func makePlace() {
             #expect(mkdir(place, 0o700) == 0)
@@ -86,7 +78,7 @@ struct PostgresDumpPlaceTests {
 
     @Test("is restored although a replacement was broken off between the old database and its name")
     func brokenSwap() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE DATABASE shop")
         try server.script("CREATE TABLE orders AS SELECT 1 i", in: "shop")
         #expect(try run("backup", server.dumpURL("shop")).status == 0)

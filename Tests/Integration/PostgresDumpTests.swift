@@ -61,19 +61,11 @@ struct PostgresDumpTests {
         "CREATE TABLE wide (" + (1...100).map { "c\($0) text DEFAULT 'v\($0)'" }.joined(separator: ", ") + ");"
         + "INSERT INTO wide SELECT FROM generate_series(1, 200)"
 
-    private func cluster() throws -> (ProgramRun, PostgresServer) {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
-        #expect(try run("init").status == 0)
-        return (run, server)
-    }
-
     // MARK: All
 
     @Test("come back with their roles in a cluster that was made anew")
     func everything() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         let odd = Self.oddName
         try server.sql("CREATE ROLE \"Öwner\" LOGIN PASSWORD 'secret' CONNECTION LIMIT 7")
         try server.sql("CREATE ROLE staff; GRANT staff TO \"Öwner\"; COMMENT ON ROLE staff IS E'it''s; -- \\\\ all'")
@@ -133,7 +125,7 @@ struct PostgresDumpTests {
 
     @Test("as files are read by pg_restore alone")
     func files() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE DATABASE shop")
         try server.script(Self.contents, in: "shop")
         #expect(try run("backup", server.dumpURL("shop")).status == 0)
@@ -152,7 +144,7 @@ struct PostgresDumpTests {
 
     @Test("of which one table changed cost about that table in the next snapshot")
     func cost() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         for table in 1...20 {
             try server.sql(
                 """
@@ -180,7 +172,7 @@ struct PostgresDumpTests {
 
     @Test("go one by one into an empty database, and into one that is not empty only when told")
     func oneDatabase() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE ROLE staff")
         try server.sql("CREATE DATABASE shop")
         try server.script(Self.contents + "ALTER TABLE child OWNER TO staff", in: "shop")
@@ -228,7 +220,7 @@ struct PostgresDumpTests {
 
     @Test("give single tables with their keys, indexes and sequences")
     func oneTable() throws {
-        let (run, server) = try cluster()
+        let (run, server) = try ProgramRun.withCluster()
         try server.sql("CREATE DATABASE shop")
         try server.script(Self.contents, in: "shop")
         #expect(try run("backup", server.dumpURL("shop"), "--source", "shop").status == 0)

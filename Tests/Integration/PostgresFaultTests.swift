@@ -11,9 +11,7 @@ struct PostgresFaultTests {
 
     @Test("that lets us not in, the reason is told by what to do about it, and nothing is committed")
     func logins() throws {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
+        let (run, server) = try ProgramRun.besideCluster()
         try server.sql("CREATE ROLE plain LOGIN")
         try server.sql("CREATE ROLE secret LOGIN REPLICATION PASSWORD 'right'")
         try server.sql("CREATE ROLE shut LOGIN REPLICATION")
@@ -55,10 +53,7 @@ struct PostgresFaultTests {
 
     @Test("of another identity under the same name, its backup is refused")
     func otherCluster() throws {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
-        #expect(try run("init").status == 0)
+        let (run, server) = try ProgramRun.withCluster()
         #expect(try run("backup", server.url(), "--source", "shop").status == 0)
         server.stop()
         let other = PostgresServer(in: run.directory.path, data: "other")
@@ -104,9 +99,7 @@ struct PostgresFaultTests {
 
     @Test("that is stopped or killed in the middle, nothing is committed and the reason is told", arguments: [2, 3, 9])
     func stopped(signal: Int32) throws {
-        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
-        try server.make()
-        try server.start()
+        let (run, server) = try ProgramRun.besideCluster()
         try server.bench("-iq", "-s", "2")
         #expect(try run("init").status == 0)
         let backup = try run.start(["backup", server.url(), "--limit-read", "4M", "--json"])

@@ -202,3 +202,20 @@ final class PostgresServer {
         ).split(separator: "|").map { String($0) }
     }
 }
+
+extension ProgramRun {
+    /// A run, and a cluster that is up, in one directory.
+    static func besideCluster() throws -> (ProgramRun, PostgresServer) {
+        let (run, server) = try ProgramRun.beside { PostgresServer(in: $0) }
+        try server.make()
+        try server.start()
+        return (run, server)
+    }
+
+    /// The same with a repository.
+    static func withCluster() throws -> (ProgramRun, PostgresServer) {
+        let (run, server) = try besideCluster()
+        #expect(try run("init").status == 0)
+        return (run, server)
+    }
+}

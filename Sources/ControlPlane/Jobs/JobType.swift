@@ -5,14 +5,10 @@ import Scheduling
 
 /// What holds for all jobs of a type.
 package struct JobCapabilities: Sendable, Hashable {
-    /// It takes something away that a failed run of another job would need.
-    package var removesData = false
     /// It can leave scratch space behind when it is killed.
-    package var leavesScratch = false
-    /// Two runs one after the other do what one does, so that a run that died may be started again.
-    package var isRepeatable = true
+    package var leavesScratch: Bool
 
-    package init() {}
+    package init(leavesScratch: Bool = false) { self.leavesScratch = leavesScratch }
 }
 
 /// One child process of a run.

@@ -94,11 +94,7 @@ package struct BackupJob: VerbJob {
 /// Retention, and the space that it frees.
 package struct ForgetJob: VerbJob {
     package static let kind = "forget"
-    package static var capabilities: JobCapabilities {
-        var capabilities = JobCapabilities()
-        capabilities.removesData = true
-        return capabilities
-    }
+    package static let capabilities = JobCapabilities()
 
     package init() {}
 
@@ -131,11 +127,7 @@ package struct CheckJob: VerbJob {
 /// A restore into scratch space, checked and measured.
 package struct DrillJob: VerbJob {
     package static let kind = "drill"
-    package static var capabilities: JobCapabilities {
-        var capabilities = JobCapabilities()
-        capabilities.leavesScratch = true
-        return capabilities
-    }
+    package static let capabilities = JobCapabilities(leavesScratch: true)
 
     package init() {}
 
