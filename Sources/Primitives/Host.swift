@@ -16,6 +16,13 @@ package enum Host {
     /// Processors that this process may use.
     package static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+    /// `path` from the root without symbolic links; nil, with the reason in errno, when nothing is there.
+    package static func realPath(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
     /// `path` from the root, without `.`, `..`, doubled and closing slashes. Symbolic links are left as they are.
     package static func absolutePath(_ path: String) -> String {
         var parts: [Substring] = []

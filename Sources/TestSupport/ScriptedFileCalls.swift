@@ -11,7 +11,7 @@ package final class ScriptedFileCalls: FileCalls {
     package enum Call: String, Sendable, CaseIterable {
         case open, create, close, write, read, setMode, sync, allocate, status, link, rename, unlink, makeDirectory
         case removeDirectory
-        case names, freeSpace
+        case names, space
     }
 
     /// One call. `name` is that of the file at hand: for calls on descriptors, what the descriptor was opened by.
@@ -130,8 +130,8 @@ package final class ScriptedFileCalls: FileCalls {
         run(.names, name(of: directory)) { system.names(in: directory) }
     }
 
-    package func freeSpace(_ descriptor: Int32) -> Result<UInt64, SystemFailure> {
-        run(.freeSpace, name(of: descriptor)) { system.freeSpace(descriptor) }
+    package func space(_ descriptor: Int32) -> Result<(free: UInt64, total: UInt64), SystemFailure> {
+        run(.space, name(of: descriptor)) { system.space(descriptor) }
     }
 
     // MARK: - The script

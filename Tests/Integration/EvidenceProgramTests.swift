@@ -237,6 +237,39 @@ struct EvidenceProgramTests {
         #expect(try run("rpo", "nobody").status == 1)
     }
 
+    @Test("rpo knows a copy through a link, and counts the others when a mirror cannot be read")
+    func partial() throws {
+        let run = try prepared()
+        let opened = try repository(run)
+        try opened.attest(try record(opened))
+        try #require(try run("mirror", "--to", "second").status == 0)
+        func rpo(_ named: String...) throws -> (status: Int32, report: [String: Any], verified: Bool) {
+            let result = try run.start(["rpo", "web", "--json"] + named, naming: false).finish()
+            let report = try result.json()
+            let views = try #require(report["views"] as? [[String: Any]])
+            let verified = try #require(
+                views.first { $0["copies"] as? String == "any" && $0["onlyVerified"] as? Bool == true })
+            return (result.status, report, verified["atEndSeconds"] != nil)
+        }
+        #expect(symlink("repository", run.directory.path + "/link") == 0)
+        let linked = try rpo("--repo", "link")
+        #expect(linked.verified && linked.report["withoutEngine"] as? Int == 0, "\(linked)")
+        _ = try run.file(
+            "holdfast.yaml",
+            "repositories: {main: {location: repository, mirrors: [second]}}\n"
+                + "sources: {web: {url: dir:source, rpo: 1h}}\n")
+        for place in ["evidence", "snapshots"] {
+            let path = run.directory.path + "/second/" + place
+            // A link to itself can be opened by nobody, not even by root.
+            try #require(rename(path, path + "-aside") == 0 && symlink(place, path) == 0)
+            let partial = try rpo()
+            #expect(partial.status == 3 && partial.verified, "\(partial)")
+            #expect((partial.report["failures"] as? [[String: Any]])?.count == 1, "\(partial)")
+            #expect(partial.report["seesAllEvidence"] as? Bool == (place == "snapshots"))
+            try #require(unlink(path) == 0 && rename(path + "-aside", path) == 0)
+        }
+    }
+
     @Test("snapshots that were forgotten make the exposure an upper bound, and partial ones count for nothing")
     func bounds() throws {
         let run = try prepared()

@@ -206,6 +206,16 @@ struct LocalStoreTests {
         #expect(allocated() >= 8 << 20 && allocated() < 9 << 20)
     }
 
+    @Test(
+        "the reserve goes by the volume and by the packs that are there, within its bounds",
+        arguments: [
+            (0, 0, 1 << 20), (20 << 20, 1024, 1 << 20), (1 << 40, 0, 4 << 20), (1 << 30, 5000, 5000 << 10),
+            (1 << 44, 0, 8 << 20), (0, 1 << 40, 8 << 20),
+        ] as [(UInt64, UInt64, UInt64)])
+    func reserveSize(volume: UInt64, packs: UInt64, due: UInt64) {
+        #expect(LocalStore.reserveSize(volume: volume, packs: packs, most: .mebi(8)).bytes == due)
+    }
+
     @Test("a file system that does not allocate on request gets a reserve of written bytes")
     func writtenReserve() throws {
         let calls = ScriptedFileCalls { $0.call == .allocate ? .fail(EOPNOTSUPP) : .pass }

@@ -57,4 +57,16 @@ struct DrillFigureTests {
         #expect(record.misses.first?.message.contains("6s") == true, "\(record.misses)")
         #expect(record.members[1].facts["plan.ready.seconds"] == "6.0")
     }
+
+    @Test("grow in the proportion of the snapshots, whatever sizes a writer claims", arguments: [4000, UInt64.max])
+    func fullSizes(full: UInt64) throws {
+        var one = member("a")
+        one.storedBytes = 100
+        one.logicalBytes = 1000
+        one.facts["snapshot.bytes"] = "1000"
+        one.facts["full.bytes"] = String(full)
+        let sizes = try #require(one.fullSizes)
+        #expect(sizes.storedBytes == (full == 4000 ? 400 : UInt64(1844674407370955264)))
+        #expect(sizes.logicalBytes == (full == 4000 ? 4000 : .max))
+    }
 }

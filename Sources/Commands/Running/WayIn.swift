@@ -134,11 +134,7 @@ struct WayIn {
     }
 
     /// The path without symbolic links where it exists, else as it is written.
-    private static func resolved(_ path: String) -> String {
-        guard let real = realpath(path, nil) else { return Host.absolutePath(path) }
-        defer { free(real) }
-        return String(cString: real)
-    }
+    private static func resolved(_ path: String) -> String { Host.realPath(path) ?? Host.absolutePath(path) }
 }
 
 extension WayIn.Covered {

@@ -59,6 +59,9 @@ struct RPOVerb: ParsableCommand {
             var failures: [RPOReport.Failure] = []
             let places = copies(of: repository, place, context, &failures)
             let points = try RecoveryPoints(of: source, in: places)
+            failures += points.failures.map {
+                .init(location: $0.location, code: $0.error.code.rawValue, message: $0.error.message)
+            }
             let now = context.clock.now()
             let end = (to?.instant(now: now)) ?? now
             let begin = from?.instant(now: now) ?? max(end + (.zero - Self.standardPeriod), points.firstDurable ?? end)
@@ -153,7 +156,7 @@ struct RPOReport: Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case schema, source, from, to, objectiveSeconds, isKept, views, copies, failures, points, incomplete, sealed
-        case forgotten, foundDamaged, isUpperBound, seesAllEvidence, damaged
+        case forgotten, foundDamaged, withoutEngine, isUpperBound, seesAllEvidence, damaged
     }
 
     init(

@@ -38,7 +38,7 @@ package protocol DescriptorCalls: Sendable {
     func allocate(_ descriptor: Int32, _ length: UInt64) -> Int32
     func status(_ descriptor: Int32) -> Result<FileStatus, SystemFailure>
     /// Bytes that are free to this user on the file system of the descriptor.
-    func freeSpace(_ descriptor: Int32) -> Result<UInt64, SystemFailure>
+    func space(_ descriptor: Int32) -> Result<(free: UInt64, total: UInt64), SystemFailure>
 }
 
 /// Calls on names below an open directory.
@@ -179,11 +179,14 @@ package struct SystemFileCalls: FileCalls {
         }
     }
 
-    package func freeSpace(_ descriptor: Int32) -> Result<UInt64, SystemFailure> {
+    package func space(_ descriptor: Int32) -> Result<(free: UInt64, total: UInt64), SystemFailure> {
         var status = statvfs()
         let result = plain { fstatvfs(descriptor, &status) }
         guard result >= 0 else { return .failure(SystemFailure(-result)) }
-        return .success(UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+        func bytes(_ blocks: fsblkcnt_t) -> UInt64 {
+            UInt64(blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue
+        }
+        return .success((free: bytes(status.f_bavail), total: bytes(status.f_blocks)))
     }
 
     private func plain<R: SignedInteger & FixedWidthInteger>(_ call: () -> R) -> R {

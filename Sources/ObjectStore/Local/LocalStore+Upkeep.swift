@@ -18,12 +18,13 @@ extension LocalStore {
     /// A reserve that cannot be had is no failure: a full disk must stay readable.
     @discardableResult
     package func refillReserve() -> Bool {
-        let wanted = wantedReserve
-        guard wanted > 0 else { return true }
+        guard reserve.bytes > 0 else { return true }
+        guard case .success(let space) = calls.space(root) else { return false }
+        let wanted = Self.reserveSize(volume: space.total, packs: aboutHowManyPacks, most: reserve).bytes
         if case .success(let status) = calls.status(at: root, Self.reserveName), status.allocated >= wanted {
             return true
         }
-        guard case .success(let free) = calls.freeSpace(root), free / 2 >= wanted else { return false }
+        guard space.free / 2 >= wanted else { return false }
         let descriptor = calls.open(at: root, Self.reserveName, O_WRONLY | O_CREAT, mode: 0o600)
         guard descriptor >= 0 else { return false }
         defer { _ = calls.close(descriptor) }
@@ -39,9 +40,16 @@ extension LocalStore {
         }
     }
 
-    /// What frees space writes lists of packs first, so the reserve goes by their number: a kibibyte for each, between
-    /// one mebibyte and `reserve`. Packs are named at random: those of some directories tell about how many there are.
-    private var wantedReserve: UInt64 {
+    /// What is set aside: what frees space writes lists of packs first, 64 bytes for each. A full volume holds a pack
+    /// for every 16 MiB, or more where they are small: then a kibibyte for each that is there is far above the lists.
+    ///
+    /// - Parameter volume: The bytes of the whole file system.
+    package static func reserveSize(volume: UInt64, packs: UInt64, most: ByteCount) -> ByteCount {
+        ByteCount(min(most.bytes, max(1 << 20, volume >> 18, packs << 10)))
+    }
+
+    /// Packs are named at random: the directories of some first bytes tell about how many there are.
+    private var aboutHowManyPacks: UInt64 {
         let looks: [UInt8] = [0x00, 0x55, 0xAA, 0xFF]
         var packs: UInt64 = 0
         for byte in looks {
@@ -49,7 +57,7 @@ extension LocalStore {
             defer { _ = calls.close(directory) }
             if case .success(let names) = calls.names(in: directory) { packs += UInt64(names.count) }
         }
-        return min(reserve.bytes, max(1 << 20, packs * (256 / UInt64(looks.count)) << 10))
+        return packs * (256 / UInt64(looks.count))
     }
 
     /// Allocates the reserve; where the file system does not allocate on request, random bytes that no compression

@@ -31,7 +31,9 @@ extension EvidenceMember {
             return nil
         }
         func grown(_ bytes: UInt64) -> UInt64 {
-            full == own || own == 0 ? bytes : UInt64(clamping: Int64(Double(bytes) / Double(own) * Double(full)))
+            if full == own || own == 0 { return bytes }
+            // The sizes are the writer's word, and can be anything.
+            return UInt64(exactly: (Double(bytes) / Double(own) * Double(full)).rounded(.down)) ?? .max
         }
         return RecoverySizes(
             storedBytes: grown(storedBytes), logicalBytes: grown(logicalBytes),

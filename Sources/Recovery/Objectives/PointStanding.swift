@@ -14,9 +14,9 @@ package enum PointDamage: String, Sendable {
     /// The fact of a member that says which copy was read.
     static let placeFact = "copy"
 
-    /// The place of a copy, the same from whatever directory it was named.
+    /// The place of a copy, the same from whatever directory and through whatever link it was named.
     static func place(_ location: String) -> String {
-        location.contains("://") ? location : Host.absolutePath(location)
+        location.contains("://") ? location : Host.realPath(location) ?? Host.absolutePath(location)
     }
 }
 

@@ -39,6 +39,8 @@ package struct RecoveryPoints: Sendable {
     package var withoutEngine: UInt64 = 0
     /// Damaged snapshots by name.
     package var damaged: [String] = []
+    /// Places whose snapshots or evidence cannot be read; what they hold is not counted.
+    package var failures: [(location: String, error: HoldfastError)] = []
 
     private struct Known {
         var consistentAsOf: Timestamp
@@ -51,15 +53,22 @@ package struct RecoveryPoints: Sendable {
     ///
     /// A copy is durable from the instant at which its place's store put the snapshot, which comes last.
     ///
-    /// - Throws: `.snapshotNotFound` when no place has any.
+    /// - Throws: `.snapshotNotFound` when no place has any; what the first place throws; `.rollbackDetected` and
+    ///   `.interrupted` of any. Other failures of further places are in ``failures``.
     package init(of source: String, in places: [CopyPlace]) throws(HoldfastError) {
         self.source = source
         var known: [SnapshotID: Known] = [:]
         var numbers: Set<UInt64> = []
         var left: Set<SnapshotID> = []
         var newest: (sequence: UInt64, rpo: String?)?
-        for place in places {
-            let listing = try place.repository.snapshots()
+        for (number, place) in places.enumerated() {
+            guard
+                let listing = try read(
+                    place, isFirst: number == 0,
+                    { () throws(HoldfastError) in
+                        try place.repository.snapshots()
+                    })
+            else { continue }
             damaged += listing.damaged.map { "\(place.location): \($0.key)" }
             for snapshot in listing.snapshots {
                 guard let record = snapshot.record else {
@@ -95,7 +104,7 @@ package struct RecoveryPoints: Sendable {
         }
         forgotten = last - UInt64(numbers.count)
         declaredObjective = newest?.rpo.flatMap { Duration(lengthOfTime: $0) }
-        let shown = try Self.standings(places.map(\.repository))
+        let shown = try standings(places)
         seesAllEvidence = shown.isComplete
         let locations = Set(places.map { PointDamage.place($0.repository.store.location) })
         for (id, point) in known {
@@ -107,6 +116,20 @@ package struct RecoveryPoints: Sendable {
                 CopiedPoint(consistentAsOf: point.consistentAsOf, copies: stretches.flatMap { $0 }))
         }
         points.sort { ($0.consistentAsOf, $0.copies.count) < ($1.consistentAsOf, $1.copies.count) }
+    }
+
+    /// What a place shows; nil when it cannot be read, and then it is among ``failures`` once.
+    private mutating func read<Listing>(
+        _ place: CopyPlace, isFirst: Bool, _ body: () throws(HoldfastError) -> Listing
+    ) throws(HoldfastError) -> Listing? {
+        do throws(HoldfastError) {
+            return try body()
+        } catch {
+            // An alarm is none of the place's weaknesses.
+            guard !isFirst, error.code != .interrupted, error.code != .rollbackDetected else { throw error }
+            if !failures.contains(where: { $0.location == place.location }) { failures.append((place.location, error)) }
+            return nil
+        }
     }
 
     private static func isOf(
@@ -124,16 +147,25 @@ package struct RecoveryPoints: Sendable {
     /// What drills showed of each snapshot. What was broken on purpose shows nothing, and what was interrupted no
     /// recovery. A record that was brought in unsigned counts from when it came; `holdfast evidence list` tells which
     /// those are.
-    private static func standings(
-        _ repositories: [Repository]
+    private mutating func standings(
+        _ places: [CopyPlace]
     ) throws(HoldfastError) -> (standings: [EvidencePoint: PointStanding], isComplete: Bool) {
         var standings: [EvidencePoint: PointStanding] = [:]
         var isComplete = true
         var known: Set<EvidenceHead> = []
         var links: [Evidence] = []
         // A drill of a mirror leaves its evidence there.
-        for repository in repositories {
-            let listing = try repository.evidence()
+        for (number, place) in places.enumerated() {
+            guard
+                let listing = try read(
+                    place, isFirst: number == 0,
+                    { () throws(HoldfastError) in
+                        try place.repository.evidence()
+                    })
+            else {
+                isComplete = false
+                continue
+            }
             if !listing.damaged.isEmpty || listing.evidence.contains(where: { $0.record == nil }) { isComplete = false }
             links += listing.evidence.filter { known.insert($0.head).inserted }
         }

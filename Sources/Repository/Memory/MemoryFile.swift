@@ -36,11 +36,7 @@ struct MemoryFile: Sendable {
     }
 
     /// One name for a directory, however it is reached.
-    private static func canonical(_ location: String) -> String {
-        guard let resolved = realpath(location, nil) else { return location }
-        defer { free(resolved) }
-        return String(cString: resolved)
-    }
+    private static func canonical(_ location: String) -> String { Host.realPath(location) ?? location }
 
     /// What was remembered; nil when there is nothing yet.
     ///

@@ -181,11 +181,10 @@ package final class PostgresScratch: WorkloadScratch {
     }
 
     private static func realPath(_ path: String) throws(HoldfastError) -> String {
-        guard let text = realpath(path, nil) else {
+        guard let real = Host.realPath(path) else {
             throw HoldfastError.systemCall("look at", errno, on: path, code: .targetFailed)
         }
-        defer { free(text) }
-        return String(cString: text)
+        return real
     }
 
     /// The directories of tablespaces; refuses one that is not of the copy, since the server would write to it.

@@ -35,17 +35,11 @@ struct ScratchView: Sendable {
         }
         var covered: [String] = []
         for path in paths {
-            guard let real = Self.real(path), !Self.needed.contains(real), !covered.contains(real) else { continue }
+            guard let real = Host.realPath(path), !Self.needed.contains(real), !covered.contains(real) else { continue }
             covered.append(real)
         }
         self.covered = covered.sorted()
-        kept = Set(seeing.compactMap(Self.real)).sorted()
-    }
-
-    private static func real(_ path: String) -> String? {
-        guard let text = realpath(path, nil) else { return nil }
-        defer { free(text) }
-        return String(cString: text)
+        kept = Set(seeing.compactMap(Host.realPath)).sorted()
     }
 
     private static func isBelow(_ path: String, _ directory: String) -> Bool { path.hasPrefix(directory + "/") }
