@@ -162,6 +162,34 @@ struct IncidentFaultTests {
         #expect(try incident.count("failed") == 1)
         let told = try incident.run("restore", "latest:web", "--guide", "--dry-run")
         #expect(told.output.contains("FAILED ITS CHECKS"), "\(told.output)")
+        #expect(damage(record) == "copy", "\(record)")
+    }
+
+    /// What a record says of the copy that was read.
+    private func damage(_ record: [String: Any]) -> String? {
+        let member = (record["members"] as? [[String: Any]])?.first
+        return (member?["facts"] as? [String: String])?["damage"]
+    }
+
+    @Test("tells with --dry-run what the guide tells, and does not pass where a mistyped pattern took nothing")
+    func dryRun() throws {
+        let incident = try IncidentRun.filesAndDatabase()
+        let words = ["restore", "latest:web", "--to", "dir:out", "--failed-at", "2099-01-01T00:00:00Z"]
+        let dry = try incident.run.start(words + ["--dry-run", "--incident"]).finish()
+        let guide = try incident.run.start(words + ["--dry-run", "--guide"]).finish()
+        #expect(dry.status == 0 && guide.status == 0, "\(dry.errors)")
+        // The rate of a moment is the only figure that may differ.
+        func told(_ text: String) -> [String] {
+            IncidentRun.lines(text).filter { !$0.hasPrefix("transfer  about") }
+        }
+        #expect(told(dry.output) == told(guide.output), "\(dry.output)")
+        let report = try incident.run.start(words + ["--dry-run", "--incident", "--json"]).finish().json()
+        #expect(report["failedAt"] as? String == "2099-01-01T00:00:00Z", "\(report)")
+        #expect(!FileManager.default.fileExists(atPath: incident.path + "/out"))
+        let done = try incident.run.start(words + ["--incident", "--include", "/frist"]).finish()
+        #expect(done.status == 4 && done.errors.contains("--include"), "\(done.errors)")
+        #expect(try incident.record()["verdict"] as? String == "failed")
+        #expect(try incident.run.start(words + ["--incident", "--include", "/first"]).finish().status == 0)
     }
 
     @Test("of a partial snapshot is marked before, and fails its check after")
@@ -180,6 +208,7 @@ struct IncidentFaultTests {
         #expect(done.status == 4, "\(done.errors)")
         let record = try #require(try done.json()["incident"] as? [String: Any])
         #expect(DrillRun.verdicts(record)["web/snapshot"] == "failed" && record["verdict"] as? String == "failed")
+        #expect(damage(record) == "content", "\(record)")
     }
 
     /// Takes a snapshot of `source` in which one path could not be read; false where everything can be.

@@ -43,6 +43,18 @@ struct ScratchSafetyTests {
         return record
     }
 
+    @Test("takes no system whose name leads elsewhere, and no plan begins with one")
+    func names() throws {
+        let directory = TemporaryDirectory()
+        let scratch = try scratch(directory.path)
+        for name in ["../../elsewhere", "a/b", "..", ".", "", "dir:/srv/www"] {
+            #expect(code { _ = try scratch.make(name) } == .usage, "\(name)")
+            let system = DrillSystem(name: name, source: "s", point: .latest)
+            #expect(code { _ = try DrillPlan(name: "", systems: [system]).ordered() } == .usage, "\(name)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path) == ["owner"])
+    }
+
     @Test("is closed to the programs' user until what is restored is whole, and its names stay ours after that")
     func handedOver() throws {
         let directory = TemporaryDirectory()

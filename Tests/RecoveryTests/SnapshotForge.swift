@@ -75,11 +75,11 @@ final class SnapshotForge {
         return Entry(metadata, tree: NodeReference(id: node, level: 0))
     }
 
-    func commit(_ roots: [SnapshotRoot]) throws -> SnapshotID {
+    func commit(_ roots: [SnapshotRoot], workload: String = "dir") throws -> SnapshotID {
         try session.flush()
         let clock = session.repository.clock
         var record = SnapshotRecord(
-            source: "forged", workload: "dir", host: "h", toolVersion: "t",
+            source: "forged", workload: workload, host: "h", toolVersion: "t",
             runID: try ULID(at: clock.now(), entropy: session.repository.entropy), started: clock.now())
         record.roots = roots
         let id = try session.commit(record, previous: nil)

@@ -74,6 +74,10 @@ struct EvidenceReplacementTests {
         let again = try house.open().attestOnce(record, origin: .witnessed)
         #expect(again.digest == first.digest)
         #expect(try house.names("evidence/").count == 2)
+        // Nor by who has another key: somebody brought it in by hand.
+        let other = try house.add(.restorer, 2, rights: .attest)
+        #expect(try other.attestOnce(record, origin: .witnessed).digest == first.digest)
+        #expect(try house.names("evidence/").count == 2)
     }
 
     @Test("that tells of its own chain is refused")

@@ -61,6 +61,10 @@ struct IncidentOptions: ParsableArguments {
 
     func validate() throws {
         guard scratch == nil || drill else { throw ValidationError("--scratch goes with --drill.") }
+        guard (reason?.utf8.count ?? 0) <= IncidentSettings.longestReason else {
+            throw ValidationError(
+                "--reason takes up to \(IncidentSettings.longestReason) bytes. Name a ticket that says more.")
+        }
         let isSaid = drill || failedAt != nil || reason != nil || detect != nil || decide != nil || cutover != nil
         guard isIncident || !(isSaid || evidence != nil) else {
             throw ValidationError(
@@ -75,9 +79,6 @@ struct IncidentOptions: ParsableArguments {
     var drillPlace: EvidencePlace { evidence.map { .file(Host.absolutePath($0) + "-drill") } ?? .repository }
 
     var declared: [RecoveryPhase: Duration] {
-        /// Where the record of the drill after the restore goes.
-        var drillPlace: EvidencePlace { evidence.map { .file(Host.absolutePath($0) + "-drill") } ?? .repository }
-
         var declared: [RecoveryPhase: Duration] = [:]
         declared[.detect] = detect?.duration
         declared[.decide] = decide?.duration

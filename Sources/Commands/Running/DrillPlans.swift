@@ -92,7 +92,7 @@ struct DrillPlans {
     }
 
     /// A name that can be one of a directory: a source may go by a URL.
-    private static func systemName(_ source: String, _ all: [String]) -> String {
+    static func systemName(_ source: String, _ all: [String]) -> String {
         if ConfiguredSource.isName(source) { return source }
         return "source-\((all.firstIndex(of: source) ?? 0) + 1)"
     }

@@ -23,6 +23,8 @@ struct GuidedRestore {
     private var incident: IncidentOptions { verb.incident }
     private var output: Output { context.output }
     private var asks: Bool { incident.guide && !verb.dryRun }
+    /// Whether what is there, what is lost and the plan are told.
+    private var tells: Bool { incident.guide || verb.dryRun }
 
     /// What is to be restored, and how it came to be chosen.
     private struct Choice {
@@ -49,7 +51,10 @@ struct GuidedRestore {
         // Told before anybody has answered anything.
         if !verb.dryRun {
             try incident.place.prepare(repository)
-            if incident.drill { try incident.drillPlace.prepare(repository) }
+            if incident.drill {
+                try incident.drillPlace.prepare(repository)
+                try Drill.requireScratch(incident.scratch)
+            }
         }
         let now = context.clock.now()
         let overview = try context.withProgress { (progress) throws(HoldfastError) in
@@ -72,7 +77,7 @@ struct GuidedRestore {
                 of: choice.point.snapshot, to: $0, host: Host.name, overview, repository,
                 stateDirectory: stateDirectory)
         }
-        if incident.guide {
+        if tells {
             let (plan, report) = try plan(choice, target, filter, attempts, repository)
             if verb.dryRun {
                 var whole = RestoreGuideReport(overview)
@@ -88,18 +93,36 @@ struct GuidedRestore {
         guard let target, let attempts else {
             throw HoldfastError(.usage, "no target is named", hint: "Give --to URL.")
         }
-        var (status, report) = try restore(choice, to: target, filter, attempts, overview.heads, repository)
+        var (status, report) = try restore(choice, to: target, filter, attempts, overview, repository)
         if incident.drill, status != .failed {
-            let outcome = try drill(choice, repository)
-            report?.drill = EvidenceReport(outcome.evidence?.object, outcome.record, signer: "")
-            if outcome.record.verdict != .passed { status = .checkFailed }
+            let after = try drillAfter(choice, repository, &report)
+            // 4 for what failed, 3 for evidence that was not left, 0.
+            if after.rawValue > status.rawValue { status = after }
         }
         if let report { try output.json(report) }
+        if incident.drill { try context.cancellation.check() }
         return status
     }
 
+    /// The drill after a restore. Whatever becomes of it, what the restore came to is told.
+    private func drillAfter(
+        _ choice: Choice, _ repository: Repository, _ report: inout RestoreReport?
+    ) throws(HoldfastError) -> ExitStatus {
+        let outcome: DrillOutcome
+        do throws(HoldfastError) {
+            outcome = try drill(choice, repository)
+        } catch {
+            output.warning("the drill after the restore left no evidence: \(ShownText.line(error.description))")
+            if !error.hint.isEmpty { output.console.line("hint: \(ShownText.line(error.hint))") }
+            return .partial
+        }
+        report?.drill = EvidenceReport(outcome.evidence?.object, outcome.record, signer: "")
+        try DrillText.show(outcome, incident.evidence.map { $0 + "-drill" }, on: output)
+        return outcome.record.verdict == .passed ? .success : .checkFailed
+    }
+
     private func tell(_ lines: [String]) throws(HoldfastError) {
-        guard incident.guide else { return }
+        guard tells else { return }
         for line in lines { try output.line(line) }
     }
 
@@ -244,19 +267,20 @@ struct GuidedRestore {
 
     private func restore(
         _ choice: Choice, to target: any Workload, _ filter: PathFilter, _ attempts: IncidentAttempts,
-        _ heads: [EvidenceSnapshot], _ repository: Repository
+        _ overview: RecoveryOverview, _ repository: Repository
     ) throws(HoldfastError) -> (ExitStatus, RestoreReport?) {
         var settings = IncidentSettings(
             evidence: incident.place, operator: Operator.name, host: Host.name, toolVersion: ToolVersion.current,
             threads: verb.threads)
         settings.stateDirectory = stateDirectory
         settings.restoresOwners = !verb.noOwnership
-        settings.failedAt = incident.failedAt?.instant(now: context.clock.now())
+        // The same instant that was told, however long somebody thought about it.
+        settings.failedAt = incident.failedAt == nil ? nil : overview.failedAt
         settings.reason = incident.reason
         settings.declared = incident.declared
         settings.selection = choice.selection
         settings.wanted = choice.wanted
-        settings.heads = heads
+        settings.heads = overview.heads
         let started = context.clock.uptime()
         let outcome = try context.withProgress { (progress) throws(HoldfastError) in
             try IncidentRestore(
@@ -286,13 +310,14 @@ struct GuidedRestore {
     /// The server that the restore must not start: over a copy of the same snapshot.
     private func drill(_ choice: Choice, _ repository: Repository) throws(HoldfastError) -> DrillOutcome {
         let name = choice.source.name
-        let system = DrillSystem(name: name, source: name, point: .snapshot(choice.point.snapshot.id))
+        let system = DrillSystem(
+            name: DrillPlans.systemName(name, [name]), source: name, point: .snapshot(choice.point.snapshot.id))
         var settings = DrillSettings(
             evidence: incident.drillPlace,
             operator: Operator.name, host: Host.name, toolVersion: ToolVersion.current, threads: verb.threads)
         settings.scratch = incident.scratch
         settings.stateDirectory = stateDirectory
-        let outcome = try context.withProgress { (progress) throws(HoldfastError) in
+        return try context.withProgress { (progress) throws(HoldfastError) in
             try Drill(
                 DrillPlan(name: "", systems: [system]), repository, settings, progress: progress,
                 runner: context.runner
@@ -300,8 +325,5 @@ struct GuidedRestore {
                 DrillText.show(event, on: output)
             }.run()
         }
-        try DrillText.show(outcome, incident.evidence.map { $0 + "-drill" }, on: output)
-        try context.cancellation.check()
-        return outcome
     }
 }

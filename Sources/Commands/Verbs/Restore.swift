@@ -118,7 +118,7 @@ struct RestoreVerb: ParsableCommand {
 
     func run() throws {
         try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
-            if incident.guide || (incident.incident && !dryRun) { return try GuidedRestore(self, context).run() }
+            if incident.isIncident { return try GuidedRestore(self, context).run() }
             guard let snapshot, let to else {
                 throw HoldfastError(.usage, "no snapshot or no target is named", hint: "Give SNAPSHOT and --to URL.")
             }

@@ -34,7 +34,7 @@ extension Drill {
         }
         let misses = recorder.record.misses
         for miss in misses { recorder.find("error", miss.object, miss.message) }
-        let isGood = misses.isEmpty && !recorder.hasUnkeptErrors && recorder.record.isGood
+        let isGood = misses.isEmpty && recorder.isGood
         recorder.update { record in
             record.finished = now
             record.verdict = isInterrupted ? .interrupted : isGood ? .passed : .failed
@@ -43,17 +43,10 @@ extension Drill {
         recorder.shortenFacts()
     }
 
-    /// Leaves the record where it belongs, and forgets what was kept of it. One that is too large is left without its
-    /// particulars: its verdict must not depend on what a row of a database holds.
+    /// Leaves the record where it belongs, and forgets what was kept of it.
     func leave(_ whole: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
-        var record = whole
-        do throws(HoldfastError) {
-            try journal.note(record)
-        } catch {
-            guard error.code == .limitExceeded else { throw error }
-            record = whole.withoutParticulars(because: error.message)
-            try journal.note(record)
-        }
+        let record = try whole.fitting(repository.id)
+        try journal.note(record)
         let evidence = try settings.evidence.leave(record, repository)
         journal.end()
         return evidence
@@ -192,9 +185,26 @@ extension EvidenceRecord {
         return Dictionary(slots.filter { recovered.contains($0.name) }.map { ($0.name, $0.end) }) { $1 }
     }
 
+    /// Facts of members that others draw conclusions from.
+    private static let essentialFacts: Set<String> = ["proves", PointDamage.fact, PointDamage.placeFact]
+
+    /// The record as `repository` can take it. One that is too large goes without its particulars: its verdict must not
+    /// depend on what a row of a database holds.
+    ///
+    /// - Throws: what is wrong with a record whose size is not.
+    func fitting(_ repository: RepositoryID) throws(HoldfastError) -> EvidenceRecord {
+        do throws(HoldfastError) {
+            _ = try EvidenceDraft(repository: repository, record: self).encoded()
+            return self
+        } catch {
+            guard error.code == .limitExceeded else { throw error }
+            return withoutParticulars(because: error.message)
+        }
+    }
+
     /// What is left of a record that is too large to be kept: all that its verdict says, and figures, but no texts of
-    /// checks beyond their first words, no facts, and the findings that are errors.
-    func withoutParticulars(because reason: String) -> EvidenceRecord {
+    /// checks beyond their first words, of the members' facts only what they prove, and the findings that are errors.
+    private func withoutParticulars(because reason: String) -> EvidenceRecord {
         var record = self
         let first = { (text: String) in String(String.UnicodeScalarView(text.unicodeScalars.prefix(60))) }
         record.checks = record.checks.map { check in
@@ -210,8 +220,9 @@ extension EvidenceRecord {
         }
         record.findings.append(
             EvidenceFinding(severity: "error", object: "", message: "the record is shortened: \(first(reason))"))
-        record.facts = record.facts.filter { $0.key == "phase" }
-        for place in record.members.indices { record.members[place].facts = [:] }
+        for place in record.members.indices {
+            record.members[place].facts = record.members[place].facts.filter { Self.essentialFacts.contains($0.key) }
+        }
         return record
     }
 

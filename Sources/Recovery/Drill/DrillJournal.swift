@@ -19,7 +19,7 @@ final class DrillJournal: Sendable {
     private let repository: RepositoryID
     private let lock: OwnedDescriptor
 
-    /// - Parameter directory: Made when it is not there.
+    /// - Parameter directory: Made when it is not there. Nothing is left in it by what throws.
     init(_ record: EvidenceRecord, of repository: RepositoryID, in directory: String) throws(HoldfastError) {
         try Self.make(directory)
         path = "\(directory)/\(record.id)"
@@ -30,7 +30,12 @@ final class DrillJournal: Sendable {
         guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
             throw HoldfastError.systemCall("lock", errno, on: path + ".lock")
         }
-        try note(record)
+        do throws(HoldfastError) {
+            try note(record)
+        } catch {
+            end()
+            throw error
+        }
     }
 
     /// Takes over what another process left; nil while that lives, or when the file is none.
@@ -55,16 +60,22 @@ final class DrillJournal: Sendable {
         guard rename(fresh, path + Self.ending) == 0 else {
             throw HoldfastError.systemCall("rename", errno, on: fresh)
         }
-        let directory = open(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]), O_RDONLY | O_CLOEXEC)
-        defer { if directory >= 0 { close(directory) } }
-        guard directory >= 0, fsync(directory) == 0 else {
-            throw HoldfastError.systemCall("sync the directory of", errno, on: path)
-        }
+        guard syncDirectory() else { throw HoldfastError.systemCall("sync the directory of", errno, on: path) }
     }
 
     /// The evidence is elsewhere now.
+    ///
+    /// - Durability: the names are gone from stable storage on return. Where that cannot be, a record may come back
+    ///   after a crash; whoever finds it then sees that it was left.
     func end() {
         for ending in [Self.ending, ".new", ".lock"] { unlink(path + ending) }
+        _ = syncDirectory()
+    }
+
+    private func syncDirectory() -> Bool {
+        let directory = open(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]), O_RDONLY | O_CLOEXEC)
+        defer { if directory >= 0 { close(directory) } }
+        return directory >= 0 && fsync(directory) == 0
     }
 
     private static func make(_ directory: String) throws(HoldfastError) {

@@ -135,14 +135,15 @@ package struct DrillPlan: Sendable, Hashable {
 
     /// The systems in an order in which each comes after those that it waits for, otherwise as they were given.
     ///
-    /// - Throws: `.usage` for a plan without systems or with too many, for names that come twice or are not there,
-    ///   and for a ring.
+    /// - Throws: `.usage` for a plan without systems or with too many, for names that come twice, are not there or
+    ///   can't be those of directories, and for a ring.
     package func ordered() throws(HoldfastError) -> [DrillSystem] {
         guard (1...Self.maximumSystems).contains(systems.count) else {
             throw HoldfastError(
                 .usage, "a plan has 1 to \(Self.maximumSystems) systems, not \(systems.count)",
                 hint: "Divide it into several plans.")
         }
+        for system in systems where !isSafeName(Array(system.name.utf8)) { throw Self.badName(system.name) }
         let tasks = systems.map { PlanTask($0.name, duration: .zero, after: $0.after) }
         let names = try PlanSchedule(tasks, workers: 1).slots.map(\.name)
         let known = Set(names)
@@ -155,6 +156,12 @@ package struct DrillPlan: Sendable, Hashable {
             }
         }
         return names.compactMap { name in systems.first { $0.name == name } }
+    }
+
+    static func badName(_ name: String) -> HoldfastError {
+        HoldfastError(
+            .usage, "`\(printablePath(Array(name.utf8)))` can't be the name of a system: it is one of a directory, too",
+            hint: "Take letters and figures.")
     }
 
     /// SHA-256 of all that the plan says.

@@ -19,7 +19,7 @@ package enum DrillEvent: Sendable {
 /// The one who writes the record. Thread: one at a time.
 final class DrillRecorder {
     /// In bytes of UTF-8.
-    private static let mostText = 4096
+    static let mostText = 4096
 
     private(set) var record: EvidenceRecord
     private let clock: any Clock
@@ -40,6 +40,9 @@ final class DrillRecorder {
     func keep(in journal: DrillJournal) { self.journal = journal }
 
     var now: Timestamp { record.started + (clock.uptime() - origin) }
+
+    /// Whether all went well as far as is known, with what the record had no room for.
+    var isGood: Bool { !hasUnkeptErrors && record.isGood }
 
     func update(_ change: (inout EvidenceRecord) -> Void) { change(&record) }
 
@@ -116,7 +119,7 @@ final class DrillRecorder {
 
     func find(_ severity: String, _ object: String, _ message: String) {
         let finding = EvidenceFinding(
-            severity: severity, object: Self.short(object, Self.mostText - 3), message: Self.short(message))
+            severity: severity, object: Self.name(object), message: Self.short(message))
         tell(.found(finding))
         if record.findings.count >= EvidenceRecord.maximumFindings {
             guard severity == "error" else { return }
@@ -138,8 +141,11 @@ final class DrillRecorder {
         }
     }
 
+    /// A text that fits where a record has room for a name.
+    static func name(_ text: String) -> String { short(text, mostText - 3) }
+
     /// A text that fits into a record; what was cut off is in the digest.
-    private static func short(_ text: String, _ most: Int = mostText) -> String {
+    static func short(_ text: String, _ most: Int = mostText) -> String {
         guard text.utf8.count > most else { return text }
         // One Character can be of any length, so it is cut between scalars.
         var end = text.utf8.index(text.startIndex, offsetBy: most)

@@ -47,7 +47,10 @@ final class DrillScratch: Sendable {
 
     /// Makes the directory of one system and the one of its copy, closed to all others until they are handed over: what
     /// is restored is written by us, who may be root, and nobody may lead that astray.
+    ///
+    /// - Throws: `.usage` for a name that is no name of a directory, and leads elsewhere; `.targetFailed`.
     func make(_ system: String) throws(HoldfastError) -> String {
+        guard isSafeName(Array(system.utf8)) else { throw DrillPlan.badName(system) }
         let place = "\(path)/\(system)"
         for made in [place, "\(place)/data"] {
             guard mkdir(made, 0o700) == 0 else {
@@ -55,6 +58,24 @@ final class DrillScratch: Sendable {
             }
         }
         return place
+    }
+
+    /// Looks, before any work is done, whether a directory can be made below `parent`.
+    ///
+    /// - Throws: `.targetFailed`, `.accessDenied`.
+    static func require(_ parent: String) throws(HoldfastError) {
+        var status = stat()
+        guard fstatat(AT_FDCWD, parent, &status, 0) == 0 else {
+            throw HoldfastError.systemCall("look at", errno, on: parent, code: .targetFailed)
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw HoldfastError(
+                .targetFailed, "\(parent) is no directory, and scratch space is made in one",
+                hint: "Name a directory with --scratch.")
+        }
+        guard access(parent, W_OK | X_OK) == 0 else {
+            throw HoldfastError.systemCall("write into", errno, on: parent, code: .targetFailed)
+        }
     }
 
     /// Bytes that can still be written where the scratch directory is.
@@ -135,11 +156,19 @@ final class DrillScratch: Sendable {
 
     private static func isOld(_ path: String, _ now: Timestamp) -> Bool {
         var status = stat()
-        return lstat(path, &status) == 0 && Int64(status.st_mtim.tv_sec) + longestMaking < now.seconds
+        return lstat(path, &status) == 0 && holdfast_modified_seconds(&status) + longestMaking < now.seconds
     }
 }
 
 extension Drill {
+    /// Looks, before any work is done, whether a drill can make its directory.
+    ///
+    /// - Parameter scratch: Where that would be; nil for where it is when nobody says.
+    /// - Throws: `.targetFailed`, `.accessDenied`.
+    package static func requireScratch(_ scratch: String?) throws(HoldfastError) {
+        try DrillScratch.require(scratch.map { Host.absolutePath($0) } ?? DrillScratch.standardParent)
+    }
+
     /// Stops servers and removes directories that drills left whose processes are gone.
     ///
     /// - Parameter scratch: Where drills have their directories; nil for where they are when nobody says.

@@ -255,11 +255,7 @@ final class SystemDrill {
     /// - Parameter failure: What ended the drill of this system.
     func damage(_ failure: HoldfastError?) -> PointDamage? {
         guard shared.sabotage == nil else { return nil }
-        if hasDamagedObjects || failure?.code == .corruptObject || failure?.code == .objectMissing { return .copy }
-        let isUnsound = recorder.record.checks.contains { check in
-            check.member == name && check.verdict == .failed && ["engine", "contents"].contains(check.kind)
-        }
-        return isUnsound ? .content : nil
+        return recorder.record.damage(of: name, failure, hasDamagedObjects: hasDamagedObjects)
     }
 
     /// Stops the server and removes all of it. Never fails the drill: what cannot be removed is a finding.

@@ -24,7 +24,7 @@ package struct IncidentAttempts: Sendable {
         let known = overview.evidence + left.filter { one in !overview.evidence.contains { $0.id == one.id } }
         let same = known.filter { record in
             record.kind == .incident && record.environment.host == host
-                && record.environment.target == target.identity.url
+                && record.environment.target == IncidentTarget.text(of: target)
         }.sorted { $0.started < $1.started }
         // One that ended, with whatever snapshot, began a new count.
         let last = same.lastIndex { record in
@@ -75,7 +75,8 @@ extension IncidentRestore {
             var place = settings.evidence
             if case .file(let path) = place { place = .file("\(path)-\(record.id)") }
             do throws(HoldfastError) {
-                try place.leave(record, repository)
+                // The process may have died after it had left it, and somebody may have imported it by hand.
+                try place.leave(record.fitting(repository.id), repository, isRepeated: true)
                 leftover.journal.end()
                 tell(.settled(record))
             } catch {
@@ -90,20 +91,43 @@ extension IncidentRestore {
 
     /// Leaves the record where it belongs, else in a file.
     func leave(_ outcome: inout IncidentOutcome, _ journal: DrillJournal?) {
-        let record = outcome.record
-        var kept: String?
-        if let journal, let directory = settings.journals, (try? journal.note(record)) != nil {
-            kept = "\(directory)/\(record.id).drill"
-        }
         do throws(HoldfastError) {
-            outcome.evidence = try settings.evidence.leave(record, repository)
-            journal?.end()
-        } catch {
-            if kept == nil {
-                let path = Host.absolutePath("holdfast-\(record.id).evidence")
-                if (try? EvidencePlace.file(path).leave(record, repository)) != nil { kept = path }
+            let record = try outcome.record.fitting(repository.id)
+            let kept = keep(record, journal)
+            do throws(HoldfastError) {
+                outcome.evidence = try settings.evidence.leave(record, repository)
+                journal?.end()
+            } catch {
+                outcome.unleft = (error, kept ?? keepHere(record, journal))
             }
-            outcome.unleft = (error, kept)
+        } catch {
+            outcome.unleft = (error, nil)
+        }
+    }
+
+    /// The journal's file with `record`; nil where there is none.
+    private func keep(_ record: EvidenceRecord, _ journal: DrillJournal?) -> String? {
+        guard let journal, let directory = settings.journals else { return nil }
+        do throws(HoldfastError) {
+            try journal.note(record)
+            return "\(directory)/\(record.id).drill"
+        } catch {
+            tell(.found(EvidenceFinding(severity: "warning", object: directory, message: error.message)))
+            return nil
+        }
+    }
+
+    /// A new file with `record` in the current directory; nil where that can't be either, which is told.
+    private func keepHere(_ record: EvidenceRecord, _ journal: DrillJournal?) -> String? {
+        let path = Host.absolutePath("holdfast-\(record.id).evidence")
+        do throws(HoldfastError) {
+            try EvidencePlace.file(path).leave(record, repository)
+            // What it holds still would be left by the next restore as an attempt that was broken off.
+            journal?.end()
+            return path
+        } catch {
+            tell(.found(EvidenceFinding(severity: "warning", object: path, message: error.message)))
+            return nil
         }
     }
 }

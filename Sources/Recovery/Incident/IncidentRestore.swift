@@ -18,6 +18,7 @@ package struct IncidentSettings: Sendable {
     package var restoresOwners = true
     /// When the service failed; nil when nobody said, and then the beginning of the restore stands for it.
     package var failedAt: Timestamp?
+    /// At most ``longestReason`` bytes of it are kept.
     package var reason: String?
     /// What detecting, deciding and switching over took, as somebody says.
     package var declared: [RecoveryPhase: Duration] = [:]
@@ -27,6 +28,9 @@ package struct IncidentSettings: Sendable {
     package var wanted = ""
     /// The newest snapshot of each source that the repository showed.
     package var heads: [EvidenceSnapshot] = []
+
+    /// In bytes of UTF-8.
+    package static let longestReason = DrillRecorder.mostText
 
     package init(evidence: EvidencePlace, operator: String, host: String, toolVersion: String, threads: Int) {
         self.evidence = evidence
@@ -107,6 +111,7 @@ package struct IncidentRestore {
                 recorder.find("error", name, error.description + (error.hint.isEmpty ? "" : ". \(error.hint)"))
             }
         }
+        judge(recorder, outcome)
         end(recorder, outcome.failure, took: clock.uptime() - start)
         outcome.record = recorder.record
         leave(&outcome, journal)
@@ -120,7 +125,7 @@ package struct IncidentRestore {
     private func firstRecord(_ attempts: IncidentAttempts) throws(HoldfastError) -> EvidenceRecord {
         let now = clock.now()
         let place = EvidenceEnvironment(
-            host: settings.host, target: target.identity.url, network: "open", account: settings.operator,
+            host: settings.host, target: IncidentTarget.text(of: target), network: "open", account: settings.operator,
             isSegregated: false)
         var record = EvidenceRecord(
             id: try ULID(at: now, entropy: repository.entropy), kind: .incident, occasion: .manual,
@@ -130,11 +135,11 @@ package struct IncidentRestore {
             scratch: IncidentTarget.directory(of: target), store: repository.store.location)
         record.failedAt = settings.failedAt ?? now
         record.facts["failedAt"] = settings.failedAt == nil ? "assumed" : "given"
-        record.facts["reason"] = settings.reason
+        record.facts["reason"] = settings.reason.map { DrillRecorder.short($0) }
         record.heads = settings.heads
         var member = EvidenceMember(
             name: name, source: name, workload: "", selection: settings.selection, verdict: .interrupted)
-        member.wanted = settings.wanted
+        member.wanted = DrillRecorder.name(settings.wanted)
         member.describe(snapshotRecord, snapshot)
         member.facts["proves"] = IncidentTarget(target, filter: filter).limit(snapshotRecord)
         record.members = [member]
@@ -156,6 +161,9 @@ package struct IncidentRestore {
             try repository.find(.prefix(wanted.id.description), in: try repository.snapshots(of: wanted.tag))
         }
         defer { session.close() }
+        let checks = CopyCheck(
+            name: name, record: snapshotRecord, recorder: recorder, clock: clock, cancellation: cancellation,
+            progress: progress)
         tell(.entered(.restore, member: name))
         let begin = clock.uptime()
         progress.enter(.planning)
@@ -167,6 +175,10 @@ package struct IncidentRestore {
             outcome.result = result
             outcome.findings = findings
         } catch {
+            // The engine had looked at all that was written; other codes are of the place and of the copy.
+            if error.code == .checkFailed, IncidentTarget(target, filter: filter).isFiles {
+                checks.add(WorkloadFinding(.error, "restored", error.message), from: begin)
+            }
             failure = error
         }
         let read = store.reading
@@ -181,17 +193,10 @@ package struct IncidentRestore {
         if let failure { throw failure }
         guard let result = outcome.result else { return }
         recorder.update { $0.facts["bytesAlreadyThere"] = String(result.bytesAlreadyThere) }
-        recorder.member(name) { member in
-            member.facts[PointDamage.placeFact] = PointDamage.place(repository.store.location)
-            // Exposure counts this copy no more.
-            if result.damagedCount > 0 { member.facts[PointDamage.fact] = PointDamage.copy.rawValue }
-        }
         let validate = enter(.validate, recorder)
-        let checks = CopyCheck(
-            name: name, record: snapshotRecord, recorder: recorder, clock: clock, cancellation: cancellation,
-            progress: progress)
         for finding in outcome.findings { checks.add(finding, from: validate) }
         try checks.judge(result)
+        try requireSomething(result)
         try self.validate(result, session, checks, from: validate)
         recorder.add(.validate, name, from: validate, after: [restored])
     }
@@ -214,6 +219,17 @@ package struct IncidentRestore {
         try cancellation.check()
     }
 
+    /// - Throws: `.checkFailed` when patterns took nothing of a snapshot that holds files: nobody wants that, and
+    ///   nothing would differ.
+    private func requireSomething(_ result: RestoreResult) throws(HoldfastError) {
+        guard !filter.isEmpty, snapshotRecord.counts.files > 0 else { return }
+        guard result.files == 0, result.hardLinks == 0, result.others == 0 else { return }
+        let files = snapshotRecord.counts.files
+        throw HoldfastError(
+            .checkFailed, "the patterns take none of the snapshot's \(files) file\(files == 1 ? "" : "s")",
+            hint: "Correct --include and --exclude: `holdfast ls` shows the paths that they are held against.")
+    }
+
     /// A phase begins. A journal that cannot be written does not hold up a restore.
     private func enter(_ phase: RecoveryPhase, _ recorder: DrillRecorder) -> Duration {
         do throws(HoldfastError) {
@@ -226,7 +242,18 @@ package struct IncidentRestore {
 
     // MARK: End
 
-    private func end(_ recorder: DrillRecorder, _ failure: HoldfastError?, took: Duration) {
+    /// Notes what was found wrong with the snapshot itself, for whoever asks what counts and what can be restored.
+    private func judge(_ recorder: DrillRecorder, _ outcome: IncidentOutcome) {
+        var damage = recorder.record.damage(
+            of: name, outcome.failure, hasDamagedObjects: outcome.result.map { $0.damagedCount > 0 } ?? false)
+        if damage == .content, !IncidentTarget(target, filter: filter).isFiles { damage = nil }
+        recorder.member(name) { member in
+            member.facts[PointDamage.placeFact] = PointDamage.place(repository.store.location)
+            member.facts[PointDamage.fact] = damage?.rawValue
+        }
+    }
+
+    func end(_ recorder: DrillRecorder, _ failure: HoldfastError?, took: Duration) {
         let now = recorder.now
         let isInterrupted = isInterrupted(failure)
         recorder.update { record in
@@ -240,7 +267,9 @@ package struct IncidentRestore {
                 record.facts["sinceFirstAttempt.seconds"] = now.since(first).tenths
             }
             record.members[0].verdict = isInterrupted ? .interrupted : failure == nil ? .passed : .failed
-            if !record.isGood, !isInterrupted { record.members[0].verdict = .failed }
+        }
+        if !recorder.isGood, !isInterrupted { recorder.member(name) { $0.verdict = .failed } }
+        recorder.update { record in
             let passed = record.members[0].verdict == .passed
             if passed, let failedAt = record.failedAt, let instant = record.members[0].consistentAsOf,
                 instant <= failedAt
@@ -261,5 +290,6 @@ package struct IncidentRestore {
         }
         // Late is not the same as lost: an objective that was missed fails no restore.
         for miss in Set(recorder.record.misses.map(\.message)).sorted() { recorder.find("warning", name, miss) }
+        recorder.shortenFacts()
     }
 }

@@ -32,6 +32,13 @@ struct IncidentTarget {
         return place
     }
 
+    /// The target as records name it, cut where one would not have room for it.
+    static func text(of workload: any Workload) -> String { DrillRecorder.name(workload.identity.url) }
+
+    /// What was restored stands in files, as in the snapshot. What a server or a program says against it may have its
+    /// reasons in them.
+    var isFiles: Bool { workload is FilesWorkload || workload is SQLiteWorkload || workload is PgdataWorkload }
+
     /// What a restore into this target shows, where that is less than that the snapshot can be recovered.
     func limit(_ record: SnapshotRecord) -> String? {
         if !filter.isEmpty { return "a part" }

@@ -7,9 +7,10 @@ import Workloads
 
 /// What drills and earlier restores showed of one snapshot.
 package enum PointProof: Sendable, Hashable {
-    /// Nothing tried it, or no record of that can be read.
+    /// Nothing tried it to the end, or no record of that can be read.
     case untried
     case proven(Timestamp)
+    /// It was found damaged, or a check of its contents or of its engine failed.
     case failed(Timestamp)
 }
 
@@ -132,8 +133,8 @@ package struct RecoveryOverview: Sendable {
         return nil
     }
 
-    /// The newest verdict counts. What was broken on purpose or interrupted shows nothing, and a system that passed
-    /// beside a failed check of several neither.
+    /// The newest verdict counts. What was broken on purpose or interrupted shows nothing; a system that passed beside
+    /// a failed check of several neither, nor what failed for another reason than the snapshot.
     private static func proof(of snapshot: Snapshot, _ evidence: [Evidence]) -> PointProof {
         var newest: (at: Timestamp, passed: Bool)?
         for link in evidence {
@@ -141,7 +142,11 @@ package struct RecoveryOverview: Sendable {
             for member in record.members where member.verdict != .interrupted && member.provesSnapshot {
                 guard member.snapshot?.id == snapshot.id, member.snapshot?.digest == snapshot.digest else { continue }
                 let passed = member.verdict == .passed
-                guard !passed || record.proves(member) else { continue }
+                let isShown =
+                    passed
+                    ? record.proves(member)
+                    : member.facts[PointDamage.fact] != nil || record.failedSoundness(member.name)
+                guard isShown else { continue }
                 let at = passed ? link.provenAt(record) : record.finished
                 if at >= newest?.at ?? at { newest = (at, passed) }
             }

@@ -29,6 +29,24 @@ extension EvidenceRecord {
             && !checks.contains { $0.member.isEmpty && bad.contains($0.verdict) }
     }
 
+    /// Whether the engine, or a comparison with the snapshot, found the copy of `member` not to be as it must. What
+    /// else fails, such as a target, a limit or a check of the plan, says nothing about the snapshot.
+    func failedSoundness(_ member: String) -> Bool {
+        checks.contains { check in
+            check.member == member && check.verdict == .failed && ["engine", "contents"].contains(check.kind)
+        }
+    }
+
+    /// What was found wrong with the point of `member` itself; nil when nothing.
+    ///
+    /// - Parameters:
+    ///   - failure: What ended it early.
+    ///   - hasDamagedObjects: Objects of the copy that was read are damaged.
+    func damage(of member: String, _ failure: HoldfastError?, hasDamagedObjects: Bool) -> PointDamage? {
+        if hasDamagedObjects || failure?.code == .corruptObject || failure?.code == .objectMissing { return .copy }
+        return failedSoundness(member) ? .content : nil
+    }
+
     /// Whether the engine of `member` was asked, or its kind has none.
     func isByEngine(_ member: EvidenceMember) -> Bool {
         let verdicts = checks.filter { $0.member == member.name && $0.kind == "engine" }.map(\.verdict)

@@ -219,13 +219,14 @@ extension Repository {
 
     /// Appends a record that another process may have appended before it died; the one that is there then stays.
     ///
-    /// It looks at all links of this slot, where ``attest(_:origin:)`` looks at the newest.
+    /// It looks at all links of all slots, where ``attest(_:origin:)`` looks at the newest of this one: somebody with
+    /// another key may have imported what the other process kept.
     ///
     /// - Throws: as ``attest(_:origin:)``.
     @discardableResult
     package func attestOnce(_ record: EvidenceRecord, origin: EvidenceOrigin) throws(HoldfastError) -> Evidence {
         try requireAttest()
-        if let known = try evidence().evidence.first(where: { $0.slot == keyring.slot && $0.id == record.id }) {
+        if let known = try evidence().evidence.first(where: { $0.id == record.id }) {
             return known
         }
         return try attest(record, origin: origin)
