@@ -76,7 +76,11 @@ package protocol RunStore: Sendable {
     /// - Throws: `.leaseLost` when the run is not this claim's any more; nothing is written then.
     func complete(_ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp) throws(HoldfastError)
 
-    /// Writes runs of a job that do not take place; those of `.schedule` move ``JobMemory/through``. Retry: safe.
+    /// Writes runs of a job that do not take place. Retry: safe, with the same `now`.
+    ///
+    /// Those of `.schedule` take their keys, move ``JobMemory/through``, and end an order to skip with their reason
+    /// `.skipped`. Those of `.manual` are lines of the history alone: what was refused may be asked for again, also
+    /// within the same second.
     func record(
         _ nonRuns: [NonRun], of job: JobName, _ trigger: RunTrigger, at now: Timestamp
     ) throws(HoldfastError)

@@ -97,14 +97,33 @@ extension SQLiteRunStore {
             conditions.append("noted < ?")
             arguments.append(until.nanoseconds)
         }
-        let order = query.job == nil ? "noted DESC, scheduled DESC" : "scheduled DESC"
-        let text =
-            "SELECT * FROM runs" + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND "))
-            + " ORDER BY \(order) LIMIT ?"
+        let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+        let order = query.job == nil ? "noted DESC, scheduled DESC" : "scheduled DESC, noted DESC"
         let all = StatementArguments((arguments + [query.limit]).map(\.databaseValue))
         return try read { database in
-            try Row.fetchAll(database, sql: text, arguments: all).map { Self.line($0) }
+            let found = try ["runs", "refusals"].flatMap { table in
+                try Row.fetchAll(
+                    database, sql: "SELECT * FROM \(table)\(filter) ORDER BY \(order) LIMIT ?", arguments: all
+                ).map { row in
+                    let (noted, scheduled): (Int64, Int64) = (row["noted"], row["scheduled"])
+                    let order = query.job == nil ? (noted, scheduled) : (scheduled, noted)
+                    return (order: order, line: table == "runs" ? Self.line(row) : Self.refusal(row))
+                }
+            }
+            return found.sorted { $0.order > $1.order }.prefix(query.limit).map(\.line)
         }
+    }
+
+    private static func refusal(_ row: Row) -> RunRecord {
+        RunRecord(
+            key: key(row), trigger: .manual, state: notRun(row), attempt: 0, fence: 0, host: "", began: nil, ended: nil,
+            code: nil, message: nil)
+    }
+
+    private static func notRun(_ row: Row) -> RunRecord.State {
+        let reason = (row["reason"] as String?).flatMap { NonRun.Reason(rawValue: $0) } ?? .missed
+        let last: Int64 = row["last"] ?? row["scheduled"]
+        return .notRun(reason, last: Timestamp(seconds: last), count: row["count"])
     }
 
     private static func line(_ row: Row) -> RunRecord {
@@ -114,10 +133,7 @@ extension SQLiteRunStore {
         case "waiting": state = .waiting(until: Timestamp(nanoseconds: (row["retry"] as Int64?) ?? 0))
         case "ended":
             state = .ended((row["outcome"] as String?).flatMap { RunOutcome(rawValue: $0) } ?? .failed)
-        default:
-            let reason = (row["reason"] as String?).flatMap { NonRun.Reason(rawValue: $0) } ?? .missed
-            let last: Int64 = row["last"] ?? row["scheduled"]
-            state = .notRun(reason, last: Timestamp(seconds: last), count: row["count"])
+        default: state = notRun(row)
         }
         return RunRecord(
             key: key(row), trigger: RunTrigger(rawValue: row["cause"]) ?? .schedule, state: state,

@@ -149,6 +149,10 @@ extension SQLiteRunStore {
         try write { database in
             try Self.know(job.description, now, database)
             for nonRun in nonRuns {
+                guard trigger == .schedule else {
+                    try Self.refuse(nonRun, job.description, now, database)
+                    continue
+                }
                 try database.execute(
                     sql: """
                         INSERT INTO runs (job, scheduled, last, count, cause, state, attempt, fence, host, process,
@@ -160,9 +164,7 @@ extension SQLiteRunStore {
                         job.description, nonRun.first.seconds, nonRun.last.seconds, nonRun.count, trigger.rawValue,
                         boot, nonRun.reason.rawValue, now.nanoseconds,
                     ])
-                if trigger == .schedule {
-                    try Self.advance(job.description, through: nonRun.last.seconds, database)
-                }
+                try Self.advance(job.description, through: nonRun.last.seconds, database)
                 if nonRun.reason == .skipped {
                     try database.execute(
                         sql: """
@@ -171,6 +173,18 @@ extension SQLiteRunStore {
                 }
             }
         }
+    }
+
+    /// Notes that what an operator asked for was refused. It takes no key: what is asked for later may run.
+    private static func refuse(_ nonRun: NonRun, _ job: String, _ now: Timestamp, _ database: Database) throws {
+        try database.execute(
+            sql: """
+                INSERT INTO refusals (job, noted, scheduled, last, count, reason) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT DO NOTHING
+                """,
+            arguments: [
+                job, now.nanoseconds, nonRun.first.seconds, nonRun.last.seconds, nonRun.count, nonRun.reason.rawValue,
+            ])
     }
 
     package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {

@@ -11,6 +11,7 @@ enum StateSchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { database in try database.execute(sql: first) }
+        migrator.registerMigration("2") { database in try database.execute(sql: second) }
         return migrator
     }
 
@@ -76,5 +77,23 @@ enum StateSchema {
         ) WITHOUT ROWID;
         CREATE TABLE counters (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;
         INSERT INTO counters VALUES ('fence', 0);
+        """
+
+    /// A refusal of what an operator asked for is no run: it takes no key, and many can come within one second.
+    private static let second = """
+        CREATE TABLE refusals (
+            job TEXT NOT NULL,
+            noted INTEGER NOT NULL,
+            scheduled INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            count INTEGER,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (job, noted, scheduled, reason)
+        ) WITHOUT ROWID;
+        CREATE INDEX refusals_noted ON refusals (noted);
+        INSERT INTO refusals (job, noted, scheduled, last, count, reason)
+            SELECT job, noted, scheduled, coalesce(last, scheduled), count, coalesce(reason, 'missed') FROM runs
+            WHERE state = 'not-run' AND cause = 'manual';
+        DELETE FROM runs WHERE state = 'not-run' AND cause = 'manual';
         """
 }

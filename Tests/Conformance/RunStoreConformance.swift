@@ -184,6 +184,29 @@ struct RunStoreConformance {
         #expect(code { _ = try store.begin(key(0), .manual, holder: holder, lease: .seconds(1), at: noon) } == .busy)
     }
 
+    @Test("keeps what an operator was refused beside the runs of the same second", arguments: RunStoreUnderTest.all)
+    func refusals(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let instant = key(0).scheduled
+        func refuse(_ reason: NonRun.Reason, _ now: Timestamp) throws {
+            let nonRun = NonRun(first: instant, last: instant, count: 1, reason: reason)
+            try store.record([nonRun], of: key(0).job, .manual, at: now)
+        }
+        try refuse(.dependency, noon)
+        let claim = try store.begin(key(0), .manual, holder: holder, lease: .seconds(30), at: noon + .milliseconds(1))
+        try store.complete(claim, RunCompletion(.failed), at: noon + .milliseconds(2))
+        try refuse(.paused, noon + .milliseconds(3))
+        // The answer to the last one was lost.
+        try refuse(.paused, noon + .milliseconds(3))
+        let expected: [RunRecord.State] = [
+            .notRun(.paused, last: instant, count: 1), .ended(.failed), .notRun(.dependency, last: instant, count: 1),
+        ]
+        #expect(try store.history(HistoryQuery()).map(\.state) == expected)
+        #expect(try store.history(HistoryQuery(job: key(0).job)).map(\.state) == expected)
+        #expect(try store.history(HistoryQuery(limit: 2)).map(\.state) == Array(expected.prefix(2)))
+    }
+
     @Test("lets a run that waits be taken for its next attempt", arguments: RunStoreUnderTest.all)
     func waiting(_ subject: RunStoreUnderTest) throws {
         let fixture = try subject.make()
