@@ -36,6 +36,13 @@ package struct TestRepository: Sendable {
         return SecretBytes(wiping: &bytes)
     }
 
+    /// Makes a repository in the directory `path` as `holdfast init` does, but with the cheap derivation.
+    package static func create(at path: String, password: String) throws(HoldfastError) {
+        _ = try Repository.create(
+            in: StoreLocation.create(path), secret: secret(password), derivation: derivation, label: "first",
+            compression: "zstd:3", environment: environment(clock: SystemClock()))
+    }
+
     /// Opens the repository with another password, on `store` or on another one.
     package func open(
         _ password: String = TestRepository.password, on other: (any ObjectStore)? = nil

@@ -13,7 +13,7 @@ struct CrashTests {
         try run.makeDirectory("source")
         // More than a pack, at a pace that leaves time to interrupt it behind the first.
         try run.randomFile("source/a", 48 << 20, seed: 5)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", "dir:source", "--compression", "none", "--limit-read", "16M", "--json"])
         while run.objects("packs").isEmpty, backup.process.isRunning { pause(.milliseconds(20)) }
         backup.send(SIGINT)
@@ -33,7 +33,7 @@ struct CrashTests {
         try run.makeDirectory("source")
         // More than the window that a dump decodes at once.
         try run.randomFile("source/a", 20 << 20, seed: 9)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source", "--compression", "none").status == 0)
         let verbs = [
             ["restore", "latest", "--to", "dir:out"], ["dump", "latest", "a"], ["check", "--read-data"],
@@ -59,7 +59,7 @@ struct CrashTests {
         let run = ProgramRun()
         try run.makeDirectory("source")
         try run.randomFile("source/kept", 200_000, seed: 6)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source", "--source", "web").status == 0)
         let seed = UInt64(time(nil))
         let entropy = SeededEntropy(seed: seed)
@@ -115,7 +115,7 @@ struct CrashTests {
         defer { umount2(disk, Int32(MNT_DETACH)) }
         run.variables["HOLDFAST_REPO"] = disk + "/repository"
         try run.makeDirectory("source")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         // Two snapshots, of which one is forgotten, so that there is something to free.
         for seed in [70, 71] as [UInt64] {
             try run.randomFile("source/large", 2 << 20, seed: seed)

@@ -180,7 +180,7 @@ struct DoctorTests {
         try server.sql("CREATE DATABASE shut")
         try server.sql("REVOKE CONNECT ON DATABASE shut FROM PUBLIC")
         try server.sql("CREATE ROLE plain LOGIN")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let careful = try run("doctor", server.url(user: "careful"), "--json")
         #expect(careful.status == 3, "\(careful.output) \(careful.errors)")
         let found = try findings(careful)

@@ -15,7 +15,7 @@ struct DrillRun {
         scratch = run.directory.path + "/scratch"
         #expect(mkdir(scratch, 0o755) == 0)
         chmod(run.directory.path, 0o755)
-        try #require(try run("init").status == 0)
+        try run.makeRepository()
     }
 
     func callAsFunction(_ arguments: String...) throws -> (result: RunResult, records: [[String: Any]]) {

@@ -45,7 +45,7 @@ struct EvidenceProgramTests {
         let run = ProgramRun()
         try run.makeDirectory("source")
         try run.randomFile("source/first", 3000, seed: 1)
-        try #require(try run("init").status == 0)
+        try run.makeRepository()
         try #require(try run("backup", "dir:source", "--source", "web").status == 0)
         return run
     }

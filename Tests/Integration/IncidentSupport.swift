@@ -11,7 +11,7 @@ struct IncidentRun {
 
     init(_ run: ProgramRun = ProgramRun()) throws {
         self.run = run
-        try #require(try run("init").status == 0)
+        try run.makeRepository()
     }
 
     /// Snapshots of a directory and of a SQLite database.

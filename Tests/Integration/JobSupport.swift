@@ -29,7 +29,7 @@ struct JobRun {
             sources:
             \(own)
             """)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
     }
 
     func job(_ name: String, _ text: String) throws { _ = try run.file("schedules/\(name).yaml", text + "\n") }

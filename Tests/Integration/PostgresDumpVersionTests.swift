@@ -23,7 +23,7 @@ struct PostgresDumpVersionTests {
         try server.start()
         try server.sql("CREATE TABLE kept AS SELECT i, md5(i::text) t FROM generate_series(1, 5000) i")
         try server.sql("SELECT lo_from_bytea(4711, decode(repeat('deadbeef', 5000), 'hex')), lo_create(4712)")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let refused = try run("backup", server.dumpURL("postgres"))
         #expect(refused.status == 1, "\(refused.errors)")
         #expect(refused.errors.contains("which refuses what is of PostgreSQL \(version)"), "\(refused.errors)")

@@ -23,7 +23,7 @@ struct PostgresFaultTests {
             """
         try rules.write(toFile: server.data + "/pg_hba.conf", atomically: false, encoding: .utf8)
         try server.sql("SELECT pg_reload_conf()")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
 
         func refused(_ url: String, _ run: ProgramRun, _ status: Int32, _ texts: String...) throws {
             let result = try run("backup", url, "--source", "cluster", "--json")
@@ -80,7 +80,7 @@ struct PostgresFaultTests {
         try server.setting("archive_mode = on\narchive_command = 'false'")
         try server.start()
         try server.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) i")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", server.url()])
         // The server says so after a minute of waiting, and would go on.
         while backup.process.isRunning, !server.logText.contains("still waiting for all required WAL") {
@@ -101,7 +101,7 @@ struct PostgresFaultTests {
     func stopped(signal: Int32) throws {
         let (run, server) = try ProgramRun.besideCluster()
         try server.bench("-iq", "-s", "2")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", server.url(), "--limit-read", "4M", "--json"])
         try server.waitUntilItStreams(to: backup)
         server.stop(signal)
@@ -117,7 +117,7 @@ struct PostgresFaultTests {
         _ run: ProgramRun, _ server: PostgresServer
     ) throws -> RunResult {
         try server.bench("-iq", "-s", "2")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", server.url(), "--limit-read", "8M", "--json"])
         try server.waitUntilItStreams(to: backup)
         for _ in 0..<5 {
@@ -168,7 +168,7 @@ struct PostgresFaultTests {
         try server.start()
         try server.bench("-iq", "-s", "1")
         let file = try server.sql("SELECT pg_relation_filepath('pgbench_accounts')")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let good = try run("backup", server.url(), "--json")
         #expect(good.status == 0, "\(good.errors)")
         server.stop()

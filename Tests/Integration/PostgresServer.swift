@@ -215,7 +215,7 @@ extension ProgramRun {
     /// The same with a repository.
     static func withCluster() throws -> (ProgramRun, PostgresServer) {
         let (run, server) = try besideCluster()
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         return (run, server)
     }
 }

@@ -13,7 +13,7 @@ struct PostgresStandbyTests {
         try primary.make("-k")
         try primary.start()
         try primary.bench("-iq", "-s", "2")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let standby = PostgresServer(in: run.directory.path, data: "standby", sockets: "t")
         mkdir(standby.data, 0o700)
         PostgresServer.give(standby.data)
@@ -106,7 +106,7 @@ struct PostgresBrokenOffTests {
         try server.make("-k")
         try server.start()
         try server.bench("-iq", "-s", "2")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", server.url(), "--limit-read", "4M"])
         try server.waitUntilItStreams(to: backup)
         let slots = "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'holdfast%'"

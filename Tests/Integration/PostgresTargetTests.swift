@@ -17,7 +17,7 @@ struct PostgresTargetTests {
         PostgresServer.give("\(place)/ts")
         try server.sql("CREATE TABLESPACE extra LOCATION '\(place)/ts'")
         try server.bench("-iq", "-s", "2", "--tablespace=extra")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let taken = try run("backup", server.url())
         #expect(taken.status == 0, "\(taken.errors)")
         server.stop()

@@ -48,7 +48,7 @@ struct PostgresTests {
         try server.sql("CREATE UNLOGGED TABLE fleeting AS SELECT generate_series(1, 100) i")
         try server.sql("SELECT lo_from_bytea(4711, decode(repeat('deadbeef', 5000), 'hex'))")
         try server.bench("-iq", "-s", "2", "--tablespace=two")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
 
         let writer = BackgroundBench(server)
         writer.waitUntilItWrites()
@@ -105,7 +105,7 @@ struct PostgresTests {
         try server.make("-k", "--wal-segsize=64")
         try server.start()
         try server.bench("-iq", "-s", "3")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let expected = try server.dump("postgres")
         #expect(try run("backup", server.url()).status == 0)
         let listed = try run("snapshots", "--json").output

@@ -66,7 +66,7 @@ struct PostgresVersionTests {
         try server.start()
         let place = run.directory.path
         try fill(server, place)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let first = try run("backup", server.url(), "--json")
         #expect(first.status == 0, "\(first.errors)")
         try server.sql("UPDATE wide SET \"column 5\" = 5 WHERE \"column 5\" % 50 = 0")

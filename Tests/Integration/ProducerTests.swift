@@ -9,7 +9,7 @@ struct ProducerTests {
     @Test("of a producer that fails, is killed or prints too little commits nothing")
     func failingProducer() throws {
         let run = ProgramRun()
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let failures = [
             ["--", "sh", "-c", "echo data; exit 1"], ["--", "sh", "-c", "echo data; kill -9 $$"], ["--", "true"],
             ["--", "/nonexistent/program"], ["--min-size", "1K", "--", "echo", "data"], [],
@@ -30,7 +30,7 @@ struct ProducerTests {
     @Test("starts its producer without the password")
     func environment() throws {
         let run = ProgramRun()
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let script = "env; cat /proc/$PPID/environ; tr '\\0' ' ' < /proc/$PPID/cmdline"
         let result = try run("backup", "stdin:x", "--", "sh", "-c", script)
         #expect(result.status == 0, "\(result.errors)")
@@ -44,7 +44,7 @@ struct ProducerTests {
         let run = ProgramRun()
         try run.makeDirectory("source")
         try run.randomFile("source/a", 200_000, seed: 4)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let added = try run(
             "keys", "add", "--role", "writer", "--label", "web", "--source", "web", "--new-password-file",
             try run.file("writer.password", "writer's\n"))

@@ -35,6 +35,12 @@ struct ProgramRun {
         try start(arguments, naming: naming).finish()
     }
 
+    /// What `holdfast init` makes, but with a password that is cheap to try: each run of the program tries it.
+    func makeRepository() throws {
+        try TestRepository.create(
+            at: variables["HOLDFAST_REPO"] ?? repository, password: password ?? "integration")
+    }
+
     /// Starts the program and does not wait for it.
     func start(_ arguments: [String], naming: Bool = true) throws -> StartedProgram {
         var environment = variables

@@ -17,7 +17,7 @@ struct KitScene {
         try FileManager.default.createDirectory(atPath: site, withIntermediateDirectories: true)
         try Data("port: 8080\n".utf8).write(to: URL(fileURLWithPath: site + "/app.yaml"))
         try Data(String(repeating: "line\n", count: 4000).utf8).write(to: URL(fileURLWithPath: site + "/log"))
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run("backup", "dir:\(site)", "--source", source)
         #expect(backup.status == 0, "\(backup.errors)")
     }

@@ -13,7 +13,7 @@ struct RestoreProgramTests {
         try FileManager.default.createDirectory(atPath: source + "/sub", withIntermediateDirectories: true)
         _ = try run.file("source/a", "first")
         _ = try run.file("source/sub/b", "second")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source").status == 0)
         let old = try #require(try run("snapshots", "--json").json()["snapshots"] as? [[String: Any]])
         let first = try #require(old.first?["id"] as? String)
@@ -40,7 +40,7 @@ struct RestoreProgramTests {
     @Test("snapshots are listed in the order of their sources' names")
     func order() throws {
         let run = ProgramRun()
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         for name in ["f", "a", "d", "b", "e", "c"] {
             #expect(try run("backup", "stdin:x", "--source", name, "--", "echo", name).status == 0)
         }
@@ -51,7 +51,7 @@ struct RestoreProgramTests {
     @Test("a source without a scheme and an exclude file that is missing are usage, with a hint that helps")
     func mistakes() throws {
         let run = ProgramRun()
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let source = try run("backup", "/srv/data")
         #expect(source.status == 64)
         #expect(source.errors.contains("For a directory write dir:/srv/data."), "\(source.errors)")

@@ -25,7 +25,7 @@ struct RollbackTests {
         let run = ProgramRun()
         try run.makeDirectory("source")
         try run.randomFile("source/a", 10_000, seed: 1)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source", "--source", "web").status == 0)
         try copy(run, "repository", to: "old")
         try run.randomFile("source/b", 10_000, seed: 2)
@@ -69,7 +69,7 @@ struct RollbackTests {
         let run = ProgramRun()
         try run.makeDirectory("source")
         try run.randomFile("source/a", 10_000, seed: 1)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         for round in 0..<2 {
             try run.randomFile("source/a", 10_000, seed: UInt64(round))
             #expect(try run("backup", "dir:source", "--source", "web").status == 0)
@@ -109,7 +109,7 @@ struct RollbackTests {
     func forgotten() throws {
         var run = ProgramRun()
         try run.makeDirectory("source")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         for round in 0..<2 {
             try run.randomFile("source/a", 10_000, seed: UInt64(round))
             #expect(try run("backup", "dir:source", "--source", "web").status == 0)
@@ -129,7 +129,7 @@ struct RollbackTests {
     func expectedHead() throws {
         var run = ProgramRun()
         try run.makeDirectory("source")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source", "--source", "web").status == 0)
         try copy(run, "repository", to: "old")
         try run.randomFile("source/a", 10_000, seed: 2)
@@ -156,7 +156,7 @@ struct RollbackTests {
     func unknown() throws {
         let run = ProgramRun()
         try run.makeDirectory("source")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source", "--source", "web").status == 0)
         try copy(run, "repository", to: "plain")
         let backup = ["backup", "dir:source", "--source", "web"]
@@ -201,7 +201,7 @@ struct RollbackTests {
     func clockSetBack() throws {
         let run = ProgramRun()
         try run.makeDirectory("source")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         for round in 0..<3 {
             try run.randomFile("source/a", 10_000, seed: UInt64(round))
             #expect(try run("backup", "dir:source", "--source", "web").status == 0)

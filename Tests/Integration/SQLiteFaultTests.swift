@@ -10,7 +10,7 @@ struct SQLiteFaultTests {
     private func prepared() throws -> ProgramRun {
         let run = ProgramRun()
         try run.makeDirectory("app")
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         return run
     }
 

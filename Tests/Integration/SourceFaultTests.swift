@@ -14,7 +14,7 @@ struct SourceFaultTests {
         try run.randomFile("source/first", 300_000, seed: 31)
         try run.randomFile("source/locked", 1000, seed: 32)
         try run.randomFile("source/closed/inside", 1000, seed: 33)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let place = run.directory.path
         if geteuid() == 0 {
             // To root all files are readable, so another user runs the program.
@@ -52,7 +52,7 @@ struct SourceFaultTests {
         try run.makeDirectory("source")
         try run.randomFile("source/log", 4 << 20, seed: 34)
         try run.randomFile("source/whole", 100_000, seed: 35)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", "dir:source", "--limit-read", "2M", "--json"])
         #expect(backup.waitUntilItOpens(run.directory.path + "/source/log"))
         truncate(run.directory.path + "/source/log", 1000)
@@ -72,7 +72,7 @@ struct SourceFaultTests {
         try run.randomFile("source/log", 4 << 20, seed: 36)
         let log = URL(fileURLWithPath: run.directory.path + "/source/log")
         let before = try Data(contentsOf: log)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run.start(["backup", "dir:source", "--limit-read", "2M", "--json"])
         #expect(backup.waitUntilItOpens(log.path))
         let file = try FileHandle(forWritingTo: log)
@@ -92,7 +92,7 @@ struct SourceFaultTests {
         let run = ProgramRun()
         try run.makeDirectory("source")
         try run.randomFile("source/a", 100_000, seed: 37)
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         #expect(try run("backup", "dir:source", "--source", "web").status == 0)
         let refused: [String: [[String]]] = [
             "maintainer": [

@@ -13,7 +13,7 @@ struct VerbTests {
         try run.makeDirectory("source/sub")
         try run.randomFile("source/first", 300_000, seed: 1)
         try run.randomFile("source/sub/second", 200_000, seed: 2)
-        try #require(try run("init").status == 0)
+        try run.makeRepository()
         let backup = try run("backup", "dir:source", "--source", "web")
         try #require(backup.status == 0, "\(backup.errors)")
         return run

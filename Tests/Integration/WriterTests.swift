@@ -16,7 +16,7 @@ struct WriterTests {
     @Test("writers on one source and on others lose nothing while it is pruned", arguments: [2, 4])
     func writers(count: Int) throws {
         let run = ProgramRun()
-        #expect(try run("init").status == 0)
+        try run.makeRepository()
         let seed = UInt64(time(nil))
         let rounds = try (0..<count).map { try prepare(run, writer: $0, seed: seed) }
         var expected: [String: Round] = [:]
