@@ -10,18 +10,19 @@ extension Drill {
     func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch, keeping: Bool) {
         watch.stop()
         let isInterrupted = watch.cancellation.isRaised && watch.reason == nil
-        let isKept = keeping && !isInterrupted
+        let isKept = keeping && !isInterrupted && keep(scratch, recorder)
+        var isRemoved = false
         do throws(HoldfastError) {
-            if isKept { try KeptScratch.keep(scratch, settings) } else { try scratch.remove() }
+            if !isKept {
+                try scratch.remove()
+                isRemoved = true
+            }
         } catch {
-            recorder.find(
-                "error", scratch.path,
-                "cannot be \(isKept ? "kept: \(error.description)" : "removed: \(error.message)")")
+            recorder.find("error", scratch.path, "cannot be removed: \(error.message)")
         }
         let now = recorder.now
-        if isKept { recorder.find("info", scratch.path, "was kept; remove it with `holdfast drill --clean`") }
         recorder.update { record in
-            record.environment.teardownAt = isKept ? nil : now
+            record.environment.teardownAt = isRemoved ? now : nil
             record.facts["scratch.kept"] = isKept ? scratch.path : nil
             record.facts["scratch.mostDisk"] = String(watch.mostDisk)
             record.facts["scratch.mostMemory"] = String(watch.mostMemory)
@@ -41,6 +42,19 @@ extension Drill {
         }
         estimate(recorder)
         recorder.shortenFacts()
+    }
+
+    /// Whether the copies stay to be looked at. Those that cannot be found again, or that the next drill would remove,
+    /// are not kept.
+    private func keep(_ scratch: DrillScratch, _ recorder: DrillRecorder) -> Bool {
+        do throws(HoldfastError) {
+            try KeptScratch.keep(scratch, settings)
+        } catch {
+            recorder.find("error", scratch.path, "cannot be kept: \(error.description)")
+            return false
+        }
+        recorder.find("info", scratch.path, "was kept; remove it with `holdfast drill --clean`")
+        return true
     }
 
     /// Leaves the record where it belongs, and forgets what was kept of it. One that is too large is left without its
@@ -83,7 +97,12 @@ extension Drill {
                         severity: "error", object: record.environment.target,
                         message: "the drill ended without a word in the phase \(phase); the next one found that at "
                             + "\(repository.clock.now())"))
-                record.environment.teardownAt = repository.clock.now()
+                let target = record.environment.target
+                if KeptScratch.isKept(target) {
+                    record.facts["scratch.kept"] = target
+                } else if access(target, F_OK) != 0, errno == ENOENT {
+                    record.environment.teardownAt = repository.clock.now()
+                }
             }
             var place = settings.evidence
             if case .file(let path) = place { place = .file("\(path)-\(record.id)") }
