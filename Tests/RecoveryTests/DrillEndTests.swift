@@ -113,4 +113,20 @@ struct DrillEndTests {
             #expect(outcomes.map(\.path) == [left.environment.target] && outcomes[0].failure == nil)
         }
     }
+
+    @Test("that was killed leaves its evidence beside a file of somebody else that has its name, and bars no drill")
+    func foreignFile() throws {
+        let left = try crash(kept: false)
+        let file = directory.path + "/evidence"
+        try Data("not yours".utf8).write(to: URL(fileURLWithPath: "\(file)-\(left.id)"))
+        var settings = settings
+        settings.evidence = .file(file)
+        #expect(try drill(settings).record.verdict == .passed)
+        #expect(try String(contentsOfFile: "\(file)-\(left.id)", encoding: .utf8) == "not yours")
+        guard case .draft(let draft) = try EvidenceFiles.read("\(file)-\(left.id)-2") else {
+            Issue.record("no draft")
+            return
+        }
+        #expect(draft.record.id == left.id && names(settings.journals).isEmpty)
+    }
 }

@@ -104,13 +104,46 @@ extension Drill {
                     record.environment.teardownAt = repository.clock.now()
                 }
             }
-            var place = settings.evidence
-            if case .file(let path) = place { place = .file("\(path)-\(record.id)") }
-            try place.leave(record, repository, isRepeated: true)
+            guard try leaveLate(record) else { continue }
             leftover.journal.end()
             tell(.settled(record))
         }
     }
+
+    /// Leaves the record of an earlier drill: a file of its own goes beside that of this drill.
+    ///
+    /// - Returns: Whether it is where it belongs. The next drill tries again when somebody else has files of all the
+    ///   names that it can have; this one is not to wait for that.
+    private func leaveLate(_ record: EvidenceRecord) throws(HoldfastError) -> Bool {
+        guard case .file(let path) = settings.evidence else {
+            try settings.evidence.leave(record, repository, isRepeated: true)
+            return true
+        }
+        let file = "\(path)-\(record.id)"
+        for number in 1...Self.mostNames {
+            do throws(HoldfastError) {
+                let name = number == 1 ? file : "\(file)-\(number)"
+                try EvidencePlace.file(name).leave(record, repository, isRepeated: true)
+                tell(
+                    .found(
+                        EvidenceFinding(
+                            severity: "info", object: name, message: "holds the evidence of an earlier drill now")))
+                return true
+            } catch {
+                guard error.code == .usage else { throw error }
+            }
+        }
+        tell(
+            .found(
+                EvidenceFinding(
+                    severity: "warning", object: file,
+                    message: "the evidence of an earlier drill cannot be left there: there are other files of that "
+                        + "name and of those with a number")))
+        return false
+    }
+
+    /// Files that the evidence of an earlier drill can be left in.
+    private static let mostNames = 9
 }
 
 extension EvidenceMember {
