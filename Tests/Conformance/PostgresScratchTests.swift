@@ -148,7 +148,7 @@ struct PostgresScratchTests {
         let named = "/var/lib/holdfast-test-\(getpid())"
         guard mkdir(named, 0o755) == 0 else { return }
         defer { rmdir(named) }
-        context.isolation = try ScratchIsolation(context, hiding: [named])
+        context.isolation = try ScratchIsolation(context, hiding: ScratchSecrets(keys: [named]))
         guard context.isolation?.level == .namespaces else { return }
         #expect(rmdir(named) == 0 && mkdir(named, 0o755) == 0 && mkdir(named + "/inner", 0o755) == 0)
         defer { rmdir(named + "/inner") }

@@ -11,11 +11,16 @@ struct DrillRun {
     let scratch: String
 
     init(_ run: ProgramRun = ProgramRun()) throws {
+        try self.init(ready: run)
+        try run.makeRepository()
+    }
+
+    /// - Parameter run: With a repository already.
+    init(ready run: ProgramRun) throws {
         self.run = run
         scratch = run.directory.path + "/scratch"
         #expect(mkdir(scratch, 0o755) == 0)
         chmod(run.directory.path, 0o755)
-        try run.makeRepository()
     }
 
     func callAsFunction(_ arguments: String...) throws -> (result: RunResult, records: [[String: Any]]) {

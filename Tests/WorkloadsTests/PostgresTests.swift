@@ -90,7 +90,7 @@ struct PostgresTests {
 
     // MARK: Manifests
 
-    private static func manifest(_ files: String) -> [UInt8] {
+    static func manifest(_ files: String) -> [UInt8] {
         let body = """
             { "PostgreSQL-Backup-Manifest-Version": 1,
             "Files": [

@@ -118,7 +118,7 @@ struct WayIn {
     private static let programs = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"]
 
     /// The words of a command that are files here, also behind the `=` of an option.
-    private static func files(ofCommand text: String) -> [String] {
+    static func files(ofCommand text: String) -> [String] {
         let words: [String]
         do throws(HoldfastError) {
             words = try CommandWords.split(text, from: "HOLDFAST_PASSWORD_COMMAND")

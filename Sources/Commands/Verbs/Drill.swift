@@ -144,7 +144,7 @@ struct DrillVerb: ParsableCommand {
         settings.scratch = scratch ?? directory
         settings.stateDirectory = global.stateDirectory(context.variables, isRoot: geteuid() == 0)
         settings.sabotage = sabotage
-        settings.hidden = ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE"].compactMap { context.variables[$0] }
+        settings.hidden = context.hiddenFromCopies()
         settings.keeps = keep
         settings.occasion = occasion.occasion
         return try context.withProgress { (progress) throws(HoldfastError) in

@@ -10,18 +10,19 @@ extension Drill {
     func end(_ recorder: DrillRecorder, _ scratch: DrillScratch, _ watch: DrillWatch, keeping: Bool) {
         watch.stop()
         let isInterrupted = watch.cancellation.isRaised && watch.reason == nil
-        let isKept = keeping && !isInterrupted
+        let isKept = keeping && !isInterrupted && keep(scratch, recorder)
+        var isRemoved = false
         do throws(HoldfastError) {
-            if isKept { try KeptScratch.keep(scratch, settings) } else { try scratch.remove() }
+            if !isKept {
+                try scratch.remove()
+                isRemoved = true
+            }
         } catch {
-            recorder.find(
-                "error", scratch.path,
-                "cannot be \(isKept ? "kept: \(error.description)" : "removed: \(error.message)")")
+            recorder.find("error", scratch.path, "cannot be removed: \(error.message)")
         }
         let now = recorder.now
-        if isKept { recorder.find("info", scratch.path, "was kept; remove it with `holdfast drill --clean`") }
         recorder.update { record in
-            record.environment.teardownAt = isKept ? nil : now
+            record.environment.teardownAt = isRemoved ? now : nil
             record.facts["scratch.kept"] = isKept ? scratch.path : nil
             record.facts["scratch.mostDisk"] = String(watch.mostDisk)
             record.facts["scratch.mostMemory"] = String(watch.mostMemory)
@@ -43,7 +44,21 @@ extension Drill {
         recorder.shortenFacts()
     }
 
-    /// Leaves the record where it belongs, and forgets what was kept of it.
+    /// Whether the copies stay to be looked at. Those that cannot be found again, or that the next drill would remove,
+    /// are not kept.
+    private func keep(_ scratch: DrillScratch, _ recorder: DrillRecorder) -> Bool {
+        do throws(HoldfastError) {
+            try KeptScratch.keep(scratch, settings)
+        } catch {
+            recorder.find("error", scratch.path, "cannot be kept: \(error.description)")
+            return false
+        }
+        recorder.find("info", scratch.path, "was kept; remove it with `holdfast drill --clean`")
+        return true
+    }
+
+    /// Leaves the record where it belongs, and forgets what was kept of it. One that is too large is left without its
+    /// particulars: its verdict must not depend on what a row of a database holds.
     func leave(_ whole: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
         let record = try whole.fitting(repository.id)
         try journal.note(record)
@@ -76,15 +91,53 @@ extension Drill {
                         severity: "error", object: record.environment.target,
                         message: "the drill ended without a word in the phase \(phase); the next one found that at "
                             + "\(repository.clock.now())"))
-                record.environment.teardownAt = repository.clock.now()
+                let target = record.environment.target
+                if KeptScratch.isKept(target) {
+                    record.facts["scratch.kept"] = target
+                } else if access(target, F_OK) != 0, errno == ENOENT {
+                    record.environment.teardownAt = repository.clock.now()
+                }
             }
-            var place = settings.evidence
-            if case .file(let path) = place { place = .file("\(path)-\(record.id)") }
-            try place.leave(record, repository, isRepeated: true)
+            guard try leaveLate(record) else { continue }
             leftover.journal.end()
             tell(.settled(record))
         }
     }
+
+    /// Leaves the record of an earlier drill: a file of its own goes beside that of this drill.
+    ///
+    /// - Returns: Whether it is where it belongs. The next drill tries again when somebody else has files of all the
+    ///   names that it can have; this one is not to wait for that.
+    private func leaveLate(_ record: EvidenceRecord) throws(HoldfastError) -> Bool {
+        guard case .file(let path) = settings.evidence else {
+            try settings.evidence.leave(record, repository, isRepeated: true)
+            return true
+        }
+        let file = "\(path)-\(record.id)"
+        for number in 1...Self.mostNames {
+            do throws(HoldfastError) {
+                let name = number == 1 ? file : "\(file)-\(number)"
+                try EvidencePlace.file(name).leave(record, repository, isRepeated: true)
+                tell(
+                    .found(
+                        EvidenceFinding(
+                            severity: "info", object: name, message: "holds the evidence of an earlier drill now")))
+                return true
+            } catch {
+                guard error.code == .usage else { throw error }
+            }
+        }
+        tell(
+            .found(
+                EvidenceFinding(
+                    severity: "warning", object: file,
+                    message: "the evidence of an earlier drill cannot be left there: there are other files of that "
+                        + "name and of those with a number")))
+        return false
+    }
+
+    /// Files that the evidence of an earlier drill can be left in.
+    private static let mostNames = 9
 }
 
 extension EvidenceMember {

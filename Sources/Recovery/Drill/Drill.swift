@@ -14,8 +14,8 @@ package struct DrillSettings: Sendable {
     package var stateDirectory: String?
     package var evidence: EvidencePlace
     package var sabotage: SabotageKind?
-    /// Files and directories that programs over restored copies must not see, such as those of keys.
-    package var hidden: [String] = []
+    /// What programs over restored copies must not see, besides the state directory and this repository.
+    package var hidden = ScratchSecrets()
     /// The restored copies stay, to be looked at; an interrupted drill removes them all the same.
     package var keeps = false
     package var occasion = EvidenceOccasion.manual
@@ -136,12 +136,13 @@ package struct Drill {
     }
 
     /// What no program over a copy sees, besides what none ever does.
-    private var hidden: [String] {
-        var paths = settings.hidden + [settings.stateDirectory.map { Host.absolutePath($0) } ?? settings.journals]
+    private var hidden: ScratchSecrets {
+        var secrets = settings.hidden
+        secrets.state.append(settings.stateDirectory.map { Host.absolutePath($0) } ?? settings.journals)
         if case .local(let path)? = try? StoreLocation(repository.store.location) {
-            paths.append(Host.absolutePath(path))
+            secrets.repositories.append(Host.absolutePath(path))
         }
-        return paths
+        return secrets
     }
 
     private func firstRecord(_ systems: [DrillSystem]) throws(HoldfastError) -> EvidenceRecord {

@@ -97,10 +97,20 @@ final class DrillScratch: Sendable {
     func remove() throws(HoldfastError) { try ScratchTree.remove(path) }
 
     /// Puts an empty file beside the systems, which says something to whoever finds the directory.
+    ///
+    /// - Durability: on return it is on stable storage.
+    /// - Throws: when it is not there.
     func mark(_ name: String) throws(HoldfastError) {
         let number = holdfast_openat(AT_FDCWD, "\(path)/\(name)", O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: path, code: .targetFailed) }
         close(number)
+        let directory = holdfast_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0)
+        defer { if directory >= 0 { close(directory) } }
+        guard directory >= 0, fsync(directory) == 0 else {
+            let failure = errno
+            unlink("\(path)/\(name)")
+            throw HoldfastError.systemCall("sync", failure, on: path, code: .targetFailed)
+        }
     }
 
     /// Holds a directory whose drill is over, so that nobody else acts upon it; nil for another user's, for one of a
@@ -139,7 +149,7 @@ final class DrillScratch: Sendable {
             guard let owner = lock(path) else { continue }
             defer { withExtendedLifetime(owner) {} }
             // Somebody wanted to look at it.
-            if access("\(path)/\(KeptScratch.mark)", F_OK) == 0 { continue }
+            if KeptScratch.isKept(path) { continue }
             // Its servers may have been started under another TMPDIR than ours.
             for place in ScratchPlace.noted(in: path) {
                 _ = ScratchPlace.removeLeftover(place, stop: PostgresScratch.stopServer)

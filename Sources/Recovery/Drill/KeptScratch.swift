@@ -20,13 +20,27 @@ package enum KeptScratch {
         package var failure: HoldfastError?
     }
 
-    /// Marks the directory, and notes where it is.
+    /// Notes where the directory is, and then marks it: one that later drills leave alone is always one that
+    /// ``removeAll(stateDirectory:parent:)`` finds.
     ///
-    /// - Durability: the note is on stable storage on return.
+    /// - Durability: note and mark are on stable storage on return.
+    /// - Throws: when it is not kept; there is neither note nor mark then.
     static func keep(_ scratch: DrillScratch, _ settings: DrillSettings) throws(HoldfastError) {
-        try scratch.mark(mark)
         let name = String(scratch.path.split(separator: "/").last ?? "")
-        try EvidenceFiles.write(Array(scratch.path.utf8), to: "\(settings.journals)/\(name)\(ending)")
+        let note = "\(settings.journals)/\(name)\(ending)"
+        try EvidenceFiles.write(Array(scratch.path.utf8), to: note)
+        do throws(HoldfastError) {
+            try scratch.mark(mark)
+        } catch {
+            unlink(note)
+            throw error
+        }
+    }
+
+    /// Whether the directory at `path` was marked.
+    static func isKept(_ path: String) -> Bool {
+        var status = stat()
+        return lstat("\(path)/\(mark)", &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     /// Removes what was kept: what the notes below `stateDirectory` tell of, and what is below `parent`.
@@ -59,7 +73,7 @@ package enum KeptScratch {
     /// Nil for one that is no kept directory of ours, or is gone.
     private static func remove(_ path: String) -> Outcome? {
         guard path.split(separator: "/").last?.hasPrefix(DrillScratch.prefix) == true,
-            let lock = DrillScratch.lock(path), access("\(path)/\(mark)", F_OK) == 0
+            let lock = DrillScratch.lock(path), isKept(path)
         else { return nil }
         defer { withExtendedLifetime(lock) {} }
         do throws(HoldfastError) {

@@ -34,3 +34,28 @@ func openPart(_ directory: Int32, _ name: UnsafePointer<CChar>, _ flags: Int32, 
     let (second, secondNumber) = retryingInterrupts { holdfast_openat(directory, name, all, mode) }
     return second >= 0 ? second : -secondNumber
 }
+
+/// Opens a file of a tree that others filled, to be read, and waits for nobody: what has the name of a file there may
+/// be a FIFO without a writer, or a device.
+///
+/// - Parameter shown: The path, for errors.
+/// - Throws: `code` and the like; so also for what is no regular file, a symbolic link among it.
+func openRegular(
+    _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode = .inputOutput
+) throws(HoldfastError) -> OwnedDescriptor {
+    let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+    let (number, failure) = retryingInterrupts { holdfast_openat(AT_FDCWD, path, flags, 0) }
+    // A link is refused with the first, a socket with the second.
+    if number < 0, failure == ELOOP || failure == ENXIO { throw irregular(shown, code) }
+    guard number >= 0 else { throw HoldfastError.systemCall("open", failure, on: shown, code: code) }
+    let file = OwnedDescriptor(number)
+    guard try file.status(of: shown).st_mode & S_IFMT == S_IFREG else { throw irregular(shown, code) }
+    return file
+}
+
+/// The refusal of what is there, and is no file that can be read from its beginning to its end.
+func irregular(_ shown: String, _ code: ErrorCode) -> HoldfastError {
+    HoldfastError(
+        code, "\(shown) is no regular file",
+        hint: "A link, a FIFO or a device is not followed there; look how it came into the snapshot.")
+}

@@ -1,6 +1,5 @@
 // Dumps into a throw-away cluster that is made for them.
 
-import CLinux
 import Glibc
 import Primitives
 import Repository
@@ -62,9 +61,7 @@ extension DumpWorkload {
     private static func feed(
         _ path: String, into receiver: any StreamReceiver, _ context: WorkloadContext
     ) throws(HoldfastError) {
-        let number = holdfast_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0)
-        guard number >= 0 else { throw HoldfastError.systemCall("open", errno, on: path, code: .targetFailed) }
-        let file = OwnedDescriptor(number)
+        let file = try openRegular(path, shown: path, code: .targetFailed)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceSize, alignment: 16)
         defer { buffer.deallocate() }
         while true {

@@ -1,6 +1,5 @@
 // Dumps looked through as files, and restored into a server of their own where its programs are.
 
-import CLinux
 import Glibc
 import Primitives
 import Repository
@@ -58,9 +57,7 @@ extension DumpWorkload {
         let tool = try PostgresTool.best(
             "pg_restore", for: Int(scanner.clientVersion.prefix { $0.isNumber }) ?? 0, context)
         // By a descriptor: its user need not get to the file.
-        let number = holdfast_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0)
-        guard number >= 0 else { throw HoldfastError.systemCall("open", errno, on: path) }
-        let file = OwnedDescriptor(number)
+        let file = try openRegular(path, shown: path)
         let confinement = ScratchConfinement(
             isolation: try context.settledIsolation(), user: try ServerUser.unprivileged(), directory: "/",
             place: "/usr")
@@ -80,15 +77,13 @@ extension DumpWorkload {
     }
 
     private static func scan(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
-        let (file, number) = retryingInterrupts { open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) }
-        guard file >= 0 else { throw HoldfastError.systemCall("open", number, on: path) }
-        defer { close(file) }
+        let file = try openRegular(path, shown: path)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
         defer { buffer.deallocate() }
         var scanner = DumpScanner()
         while true {
             try context.cancellation.check()
-            let (count, number) = retryingInterrupts { Glibc.read(file, buffer.baseAddress, buffer.count) }
+            let (count, number) = retryingInterrupts { Glibc.read(file.number, buffer.baseAddress, buffer.count) }
             guard count >= 0 else { throw HoldfastError.systemCall("read", number, on: path) }
             guard count > 0 else { break }
             var rest = UnsafeRawBufferPointer(rebasing: buffer[..<count])

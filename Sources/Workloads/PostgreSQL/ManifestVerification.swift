@@ -1,6 +1,5 @@
 // A restored data directory against the manifest that the server wrote.
 
-import CLinux
 import Glibc
 import Primitives
 import Sealing
@@ -55,9 +54,14 @@ struct ManifestVerification: Sendable {
         _ progress: Progress?
     ) throws(HoldfastError) {
         let path = Array(directory.utf8) + [UInt8(ascii: "/")] + file.path
-        let number = withCString(path) { holdfast_openat(AT_FDCWD, $0, O_RDONLY, 0) }
-        guard number >= 0 else { throw differs(file, "cannot be opened: \(describeErrno(errno))") }
-        let descriptor = OwnedDescriptor(number)
+        let descriptor: OwnedDescriptor
+        do throws(HoldfastError) {
+            descriptor = try withCString(path) { (name) throws(HoldfastError) in
+                try openRegular(name, shown: printablePath(path))
+            }
+        } catch {
+            throw differs(file, "cannot be read: \(error.message)")
+        }
         var size: UInt64 = 0
         var sum: UInt32 = 0
         let hash = file.algorithm == "SHA256" ? SHA256Stream() : nil

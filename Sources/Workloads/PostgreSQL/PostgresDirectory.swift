@@ -113,12 +113,9 @@ struct PostgresDirectory: Sendable {
     }
 
     static func content(_ path: String, atMost limit: Int) throws(HoldfastError) -> [UInt8]? {
-        let number = holdfast_openat(AT_FDCWD, path, O_RDONLY, 0)
-        guard number >= 0 else {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw HoldfastError.systemCall("open", errno, on: path, code: .targetFailed)
-        }
-        let file = OwnedDescriptor(number)
+        var status = stat()
+        if lstat(path, &status) != 0, errno == ENOENT || errno == ENOTDIR { return nil }
+        let file = try openRegular(path, shown: path, code: .targetFailed)
         let size = Int(clamping: try file.status(of: path).st_size)
         guard size <= limit else { throw HoldfastError(.targetFailed, "\(path) is over \(limit) bytes") }
         var bytes = [UInt8](repeating: 0, count: size)

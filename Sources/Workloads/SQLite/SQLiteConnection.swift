@@ -1,7 +1,9 @@
 // SQLite's C interface as far as a backup needs it: statements, failures as errors, and a read-only connection that
 // leaves the database as it is.
 
+import CLinux
 import CSQLite
+import Glibc
 import Primitives
 
 /// A connection that only reads.
@@ -39,6 +41,11 @@ final class SQLiteConnection {
     ) throws(HoldfastError) {
         self.path = path
         watch = Watch(cancellation)
+        var status = stat()
+        // SQLite waits for the writer of a FIFO, and nothing ends that.
+        if isImmutable, lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw irregular(path, .sourceFailed)
+        }
         var opened: OpaquePointer?
         let flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
         let name = isImmutable ? Self.immutableURI(path) : path

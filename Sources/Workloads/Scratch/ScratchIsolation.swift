@@ -19,18 +19,22 @@ package struct ScratchIsolation: Sendable {
 
     package let level: Level
     private let hidden: [String]
+    private let hiddenByName: [String]
     private let kept: [String]
 
     /// Tries what the rights and the kernel allow.
     ///
     /// - Parameters:
-    ///   - hiding: Directories and files that no program sees, besides those of ``ScratchView``.
+    ///   - secrets: Directories and files that no program sees, besides those of ``ScratchView``.
     ///   - keeping: Directories that programs see, even when they lie in a hidden one.
     /// - Throws: `.interrupted`.
     package init(
-        _ context: WorkloadContext, hiding: [String] = [], keeping: [String] = []
+        _ context: WorkloadContext, hiding secrets: ScratchSecrets = ScratchSecrets(), keeping: [String] = []
     ) throws(HoldfastError) {
+        let hiding = secrets.paths
         hidden = hiding
+        let view = ScratchView(.check, hiding: hiding, seeing: keeping + [ScratchPlace.parent])
+        hiddenByName = secrets.summary(view.hides)
         kept = keeping
         var best = Level.open
         for level in [Level.namespaces, .network] where best == .open {
@@ -55,7 +59,8 @@ package struct ScratchIsolation: Sendable {
     package var summary: String {
         switch level {
         case .namespaces:
-            "network, processes, shared memory, /run, keys, state, repository; servers also homes and /tmp"
+            (["network", "processes", "shared memory", "/run"] + hiddenByName).joined(separator: ", ")
+                + "; servers also homes and /tmp"
         case .network: "network; no right to hide processes and files"
         case .open: "nothing but rights of other users"
         }

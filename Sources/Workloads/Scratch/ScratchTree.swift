@@ -6,7 +6,7 @@ import Primitives
 
 /// Trees whose directories others may write to: each step goes by a descriptor of its parent, and follows no link.
 package enum ScratchTree {
-    /// Deeper trees are not followed; no restore writes them.
+    /// Deeper trees are not measured; no restore writes them.
     private static let mostDepth = 4096
 
     /// Names of a directory; empty for one that cannot be read.
@@ -56,49 +56,18 @@ package enum ScratchTree {
         return sum
     }
 
-    private static func isDots(_ name: UnsafePointer<CChar>) -> Bool {
+    static func isDots(_ name: UnsafePointer<CChar>) -> Bool {
         name[0] == 0x2E && (name[1] == 0 || name[1] == 0x2E && name[2] == 0)
     }
 
     /// Removes a tree; what is not there is no failure. Links are removed, not followed; a directory that lets nobody
-    /// in is opened first.
+    /// in is opened first. File systems that are mounted in it are left alone. What cannot be removed does not keep the
+    /// rest.
     ///
-    /// - Throws: `.targetFailed` with the name of what cannot be removed.
+    /// - Throws: `.targetFailed` and the like, with the name of the first that cannot be removed.
     package static func remove(_ path: String) throws(HoldfastError) {
         if unlinkat(AT_FDCWD, path, 0) == 0 || errno == ENOENT { return }
-        try empty(AT_FDCWD, path, shown: path, 0)
-        guard unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno == ENOENT else {
-            throw HoldfastError.systemCall("remove", errno, on: path, code: .targetFailed)
-        }
-    }
-
-    private static func empty(
-        _ parent: Int32, _ name: UnsafePointer<CChar>, shown: String, _ depth: Int
-    ) throws(HoldfastError) {
-        var directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        if directory < 0, errno == EACCES, fchmodat(parent, name, 0o700, 0) == 0 {
-            directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        }
-        guard directory >= 0, depth < mostDepth, let stream = fdopendir(directory) else {
-            let number = errno
-            if directory >= 0 { close(directory) }
-            throw HoldfastError.systemCall("remove", number, on: shown, code: .targetFailed)
-        }
-        defer { closedir(stream) }
-        var status = stat()
-        // What lies within can only be removed from a directory that may be written to.
-        if fstat(directory, &status) == 0, status.st_mode & 0o700 != 0o700 { fchmod(directory, 0o700) }
-        while let entry = readdir(stream) {
-            guard let inner = holdfast_dirent_name(entry), !isDots(inner) else { continue }
-            if unlinkat(directory, inner, 0) == 0 || errno == ENOENT { continue }
-            let place = "\(shown)/\(String(cString: inner))"
-            guard errno == EISDIR || errno == EPERM else {
-                throw HoldfastError.systemCall("remove", errno, on: place, code: .targetFailed)
-            }
-            try empty(directory, inner, shown: place, depth + 1)
-            guard unlinkat(directory, inner, AT_REMOVEDIR) == 0 || errno == ENOENT else {
-                throw HoldfastError.systemCall("remove", errno, on: place, code: .targetFailed)
-            }
-        }
+        var removal = try TreeRemoval(path)
+        try removal.run()
     }
 }

@@ -42,20 +42,37 @@ struct ScratchView: Sendable {
         kept = Set(seeing.compactMap(Host.realPath)).sorted()
     }
 
+    /// The true path of what no program sees in this view; nil for what is not there, or in sight.
+    func hides(_ path: String) -> String? {
+        guard let real = Self.real(path) else { return nil }
+        let (outer, inner) = layers
+        let isPutBack = placesPutBack.contains { real == $0 || Self.isBelow(real, $0) }
+        let layer = isPutBack ? inner : outer
+        return layer.contains { real == $0 || Self.isBelow(real, $0) } ? real : nil
+    }
+
     private static func isBelow(_ path: String, _ directory: String) -> Bool { path.hasPrefix(directory + "/") }
+
+    /// What must be seen in spite of what covers it.
+    private var placesInCovered: [String] { kept.filter { place in covered.contains { Self.isBelow(place, $0) } } }
+
+    /// The shell has names of one digit for descriptors; what more must be seen lies in what is not covered then.
+    private var placesPutBack: [String] { Array(placesInCovered.prefix(Self.mostPlaces)) }
+
+    /// What is covered at first, and in what is put back again, which brings along what lies in it.
+    private var layers: (outer: [String], inner: [String]) {
+        let places = placesPutBack
+        let others = placesInCovered.dropFirst(Self.mostPlaces)
+        let whole = covered.filter { path in !kept.contains(path) && !others.contains { Self.isBelow($0, path) } }
+        let outer = whole.filter { path in !whole.contains { Self.isBelow(path, $0) } }
+        return (outer, whole.filter { path in !outer.contains(path) && places.contains { Self.isBelow(path, $0) } })
+    }
 
     /// The words that make it so, run by the first process of the namespaces, which then waits for the program: signals
     /// that end a program by default do not end the first process, and all the others end with it.
     var words: [String] {
-        let all = kept.filter { place in covered.contains { Self.isBelow(place, $0) } }
-        // The shell has names of one digit for descriptors; what more must be seen lies in what is not covered then.
-        let places = Array(all.prefix(Self.mostPlaces))
-        let whole = covered.filter { path in
-            !kept.contains(path) && !all.dropFirst(Self.mostPlaces).contains { Self.isBelow($0, path) }
-        }
-        let outer = whole.filter { path in !whole.contains { Self.isBelow(path, $0) } }
-        // What is put back brings along what lies in it.
-        let inner = whole.filter { path in !outer.contains(path) && places.contains { Self.isBelow(path, $0) } }
+        let places = placesPutBack
+        let (outer, inner) = layers
         let paths = places + outer + inner
         func name(_ path: String) -> String { "\"${\((paths.firstIndex(of: path) ?? 0) + 1)}\"" }
         var lines = ["set -e", "mask=$(umask)", "umask 022"]

@@ -1,0 +1,79 @@
+// The removal of trees that somebody made to be hard to remove.
+
+import CLinux
+import Glibc
+import Primitives
+import TestSupport
+import Testing
+
+@testable import Workloads
+
+@Suite("A tree that is thrown away")
+struct ScratchTreeTests {
+    /// Makes directories within each other, beginning in `path`; no path to the last of them could be given.
+    ///
+    /// - Returns: The last one.
+    private func nest(_ path: String, depth: Int, name: String = "d") throws -> OwnedDescriptor {
+        var directory = OwnedDescriptor(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        for _ in 0..<depth {
+            try #require(mkdirat(directory.number, name, 0o755) == 0)
+            let next = openat(directory.number, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            try #require(next >= 0)
+            directory = OwnedDescriptor(next)
+        }
+        return directory
+    }
+
+    @Test("goes whole, however deep it is and whatever has the names that its directories are given meanwhile")
+    func deep() throws {
+        let directory = TemporaryDirectory()
+        let tree = directory.path + "/tree"
+        #expect(mkdir(tree, 0o755) == 0)
+        let last = try nest(tree, depth: 5000)
+        let file = openat(last.number, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        #expect(file >= 0)
+        close(file)
+        for number in 0..<3 {
+            #expect(mkdir("\(tree)/holdfast-deep-\(number)", 0o755) == 0)
+            _ = try nest("\(tree)/holdfast-deep-\(number)", depth: 300, name: String(repeating: "n", count: 250))
+        }
+        try ScratchTree.remove(tree)
+        #expect(access(tree, F_OK) != 0)
+    }
+
+    @Test("in which something cannot be removed loses all else, and the error names it shortly")
+    func stubborn() throws {
+        guard geteuid() == 0 else { return }
+        let directory = TemporaryDirectory()
+        let tree = directory.path + "/tree"
+        for path in [tree, tree + "/a", tree + "/m", tree + "/m/mounted", tree + "/z"] {
+            #expect(mkdir(path, 0o755) == 0)
+        }
+        for number in 0..<100 { #expect(mkdir("\(tree)/\(number)", 0o755) == 0) }
+        let long = String(repeating: "n", count: 250)
+        let deep = try nest(tree + "/a", depth: 30, name: long)
+        #expect(mkdirat(deep.number, "mounted", 0o755) == 0)
+        // Nobody can remove a directory that something is mounted over.
+        #expect(fchdirMount(deep.number, "mounted") && mount("none", tree + "/m/mounted", "tmpfs", 0, nil) == 0)
+        defer {
+            umount2(tree + "/m/mounted", Int32(MNT_DETACH))
+            _ = fchdirUnmount(deep.number, "mounted")
+        }
+        do {
+            try ScratchTree.remove(tree)
+            Issue.record("a mounted directory was removed")
+        } catch {
+            #expect(error.code == .targetFailed && error.message.contains("mounted"), "\(error)")
+            #expect(error.message.utf8.count < 1000, "\(error.message.utf8.count)")
+        }
+        #expect(ScratchTree.names(in: tree).sorted() == ["a", "m"], "\(ScratchTree.names(in: tree))")
+    }
+
+    private func fchdirMount(_ directory: Int32, _ name: String) -> Bool {
+        mount("none", "/proc/self/fd/\(directory)/\(name)", "tmpfs", 0, nil) == 0
+    }
+
+    private func fchdirUnmount(_ directory: Int32, _ name: String) -> Bool {
+        umount2("/proc/self/fd/\(directory)/\(name)", Int32(MNT_DETACH)) == 0
+    }
+}
