@@ -44,7 +44,7 @@ struct ScratchView: Sendable {
 
     /// The true path of what no program sees in this view; nil for what is not there, or in sight.
     func hides(_ path: String) -> String? {
-        guard let real = Self.real(path) else { return nil }
+        guard let real = Host.realPath(path) else { return nil }
         let (outer, inner) = layers
         let isPutBack = placesPutBack.contains { real == $0 || Self.isBelow(real, $0) }
         let layer = isPutBack ? inner : outer
