@@ -129,11 +129,16 @@ package protocol AlertStore: Sendable {
     /// Alerts by their keys; those that fire alone unless all are wanted.
     func alerts(all: Bool) throws(HoldfastError) -> [AlertRecord]
 
-    /// Alerts whose last change nobody was told of, oldest change first, at most 100.
-    func untoldAlerts() throws(HoldfastError) -> [AlertRecord]
+    /// Alerts of at least `severity` whose last change `notifier` was not told of, oldest change first, at most 100.
+    ///
+    /// A notifier that is named for the first time gets those that fire, and of the others none that was resolved
+    /// before.
+    func untoldAlerts(
+        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+    ) throws(HoldfastError) -> [AlertRecord]
 
-    /// Somebody was told of this change of the alert. A later one is still to be told.
-    func markTold(_ alert: AlertRecord) throws(HoldfastError)
+    /// `notifier` was told of this change of the alert. A later one is still to be told.
+    func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError)
 }
 
 /// By what leases are measured.

@@ -120,10 +120,13 @@ struct Turn: Sendable {
         let holder = RunHolder(host: around.host, process: process.number)
         let dead = try around.store.buryDead(gone: holder, at: now)
         note(dead)
-        Descendants.end(grace: .zero, clock: around.clock, sparing: Set(running.values.map(\.number)))
+        Descendants.end(grace: .zero, clock: around.clock)
         guard dead.isEmpty, !result.isSuccess else { return }
-        let text = String(decoding: process.errorTail.suffix(Self.maximumAlertText), as: UTF8.self)
-        fail(key, "its process ended (\(result)) before it began: \(SecretScrubber().scrub(text))")
+        // Cut after it was scrubbed: half a secret is not found any more.
+        let tail = process.errorTail
+        let text = around.scrubber.tail(
+            tail, limit: Self.maximumAlertText, isCut: tail.count >= RunCompletion.maximumOutput)
+        fail(key, "its process ended (\(result)) before it began: \(text)")
     }
 
     /// Records the failure of a run that nobody holds and nobody recorded.
