@@ -92,6 +92,25 @@ struct DaemonTests {
         #expect(result.errors.contains("the old ones hold"), "\(result.errors)")
     }
 
+    @Test("lets a notifier tell that takes longer than runs do, and tells the last before it ends")
+    func slowNotifier() throws {
+        let jobs = try JobRun()
+        let told = "\(jobs.run.directory.path)/told"
+        let path = jobs.run.directory.path + "/holdfast.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let words = "[sh, -c, \"echo began >> \(told).began; sleep 3; cat >> \(told)\"]"
+        _ = try jobs.run.file("holdfast.yaml", text + "\nnotifiers:\n  slow: {command: \(words), severity: info}\n")
+        try jobs.script("often", "echo run >> \"$0.out\"", "when: {every: 1s}")
+        try jobs.script("bad", "test -e \"$0.good\"", "when: {every: 1s}")
+        let started = try daemon(jobs)
+        // Runs end all the time, and what they left is ended with them; the notifier is nothing that they left.
+        try jobs.wait(for: "the alert") { jobs.text("told").contains("job/bad/failed") }
+        _ = try jobs.run.file("bad.sh.good", "")
+        try jobs.wait(for: "the next telling") { jobs.text("told.began").split(separator: "\n").count > 1 }
+        #expect(try end(started).status == 0)
+        #expect(jobs.text("told").contains("\"state\":\"resolved\""), "\(jobs.text("told"))")
+    }
+
     @Test("starts a run once more whose process was killed, and leaves none of its children")
     func killed() throws {
         let jobs = try JobRun()
