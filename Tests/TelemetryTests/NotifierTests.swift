@@ -270,14 +270,16 @@ struct NotifierTests {
         let fixture = try Fixture()
         let (good, bad) = (Recorder("good"), Recorder("bad"))
         bad.isBroken.withLock { $0 = true }
+        let clock = ManualClock(noon)
         let dispatcher = AlertDispatcher(
             fixture.store, [AlertRoute(bad, from: .info), AlertRoute(good, from: .warning)], host: "host",
-            clock: ManualClock(noon), logger: fixture.logger)
+            clock: clock, logger: fixture.logger)
         _ = try fixture.store.fire("a", .critical, "one", at: noon)
         _ = try fixture.store.fire("b", .info, "small", at: noon)
         for _ in 0..<3 { dispatcher.round(abort: Cancellation()) }
         #expect(good.told.withLock { $0 } == ["a firing", "notifier/bad firing"])
         bad.isBroken.withLock { $0 = false }
+        clock.advance(by: .seconds(1))
         dispatcher.round(abort: Cancellation())
         #expect(bad.told.withLock { $0 } == ["a firing", "b firing"])
         dispatcher.round(abort: Cancellation())

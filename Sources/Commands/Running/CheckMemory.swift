@@ -42,7 +42,7 @@ struct CheckMemory {
     /// - Parameter state: The state directory.
     init(of repository: Repository, in state: String) throws(HoldfastError) {
         let location = repository.store.location
-        let place = location.contains("://") ? location : Host.absolutePath(location)
+        let place = location.contains("://") ? location : Host.realPath(location) ?? Host.absolutePath(location)
         try self.init(of: repository.id, at: place, in: state)
     }
 

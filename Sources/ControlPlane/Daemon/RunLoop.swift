@@ -25,6 +25,8 @@ package struct RunLoopSurroundings: Sendable {
     package var jobs: @Sendable () throws(HoldfastError) -> [Job]
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
+    /// Ends what runs left behind that have ended: every process below this one that nobody here waits for.
+    package var endOrphans: @Sendable () -> Void
     /// Told once, after the first turn: what was due has been looked at.
     package var ready: @Sendable () -> Void = {}
     /// Knows the secrets of this process and those that it hands on.
@@ -47,6 +49,7 @@ package struct RunLoopSurroundings: Sendable {
         self.host = host
         self.logger = logger
         self.jobs = jobs
+        endOrphans = { Descendants.end(grace: .zero, clock: clock) }
     }
 }
 

@@ -120,7 +120,7 @@ struct Turn: Sendable {
         let holder = RunHolder(host: around.host, process: process.number)
         let dead = try around.store.buryDead(gone: holder, at: now)
         note(dead)
-        Descendants.end(grace: .zero, clock: around.clock)
+        around.endOrphans()
         guard dead.isEmpty, !result.isSuccess else { return }
         // Cut after it was scrubbed: half a secret is not found any more.
         let tail = process.errorTail
