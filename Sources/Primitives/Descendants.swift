@@ -71,7 +71,8 @@ package enum Descendants {
     }
 
     /// Ends the processes whose environments hold all of these `NAME=value` lines: SIGTERM, `grace`, SIGKILL. This
-    /// process is spared, and those of other users, whose environments cannot be seen.
+    /// process is spared, and those of other users, whose environments cannot be seen. Returns after twice the grace
+    /// at the latest, also when a process in an uninterruptible wait of the kernel is still there.
     package static func end(marked lines: [String], grace: Duration, clock: any Clock) {
         let deadline = clock.uptime() + grace
         var asked: Set<Int32> = []
@@ -91,7 +92,7 @@ package enum Descendants {
                     _ = holdfast_signal_process(handle, SIGTERM)
                 }
             }
-            if !isLeft { return }
+            if !isLeft || clock.uptime() >= deadline + grace { return }
             clock.sleep(for: .milliseconds(50), unless: Cancellation())
         }
     }

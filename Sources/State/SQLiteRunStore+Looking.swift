@@ -10,7 +10,11 @@ extension SQLiteRunStore {
         let wanted = Set(jobs)
         let ahead = now + RunMemoryLimits.ahead
         let early = jobs.filter { (found[$0]?.through ?? now) > ahead }
-        if !early.isEmpty, try write({ try Self.stepBack(early.map(\.description), now, $0) }) { found = try known() }
+        if !early.isEmpty, now >= RunMemoryLimits.oldestClock,
+            try write({ try Self.stepBack(early.map(\.description), now, $0) })
+        {
+            found = try known()
+        }
         let fresh = jobs.filter { found[$0] == nil }
         if !fresh.isEmpty {
             try write { database in
