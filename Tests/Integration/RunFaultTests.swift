@@ -93,8 +93,9 @@ struct RunFaultTests {
         #expect(Set(keys).count == keys.count, "seed \(seed)")
         #expect(lines.allSatisfy { ["ended"].contains($0["state"] as? String) }, "seed \(seed): \(lines)")
         for number in 0..<6 {
+            // A run that died may have been started once more.
             let begun = jobs.text("job-\(number).sh.out").split(separator: "\n").map(String.init)
-            #expect(Set(begun).isSubset(of: keys) && Set(begun).count == begun.count, "seed \(seed): \(begun)")
+            #expect(Set(begun).isSubset(of: keys) && begun.count <= 2 * Set(begun).count, "seed \(seed): \(begun)")
         }
     }
 
