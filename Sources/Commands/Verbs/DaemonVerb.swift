@@ -63,10 +63,12 @@ struct DaemonVerb: ParsableCommand {
             ) { () throws(HoldfastError) in
                 // The configuration that runs will be about has to be good as well.
                 _ = try context.configuration()
-                return try jobs.load(context).map(\.job)
+                return try jobs.loadFilledIn(context)
             }
             around.limits.running = maxRunning
             if let drain { around.drain = drain.duration }
+            let clock = context.clock
+            around.sweep = { _ = Descendants.end(grace: .zero, clock: clock, sparing: $0) }
             around.cleanUp = { job in
                 guard JobTypes.leavesScratch(job) else { return }
                 for path in Drill.removeLeftovers(scratch: nil) {

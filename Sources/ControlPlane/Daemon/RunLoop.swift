@@ -25,6 +25,8 @@ package struct RunLoopSurroundings: Sendable {
     package var jobs: @Sendable () throws(HoldfastError) -> [Job]
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
+    /// Ends what a run left running that has ended, and spares these processes with all below them.
+    package var sweep: @Sendable (_ sparing: Set<Int32>) -> Void = { _ in }
     /// Told at every turn: the loop lives.
     package var heartbeat: @Sendable () -> Void = {}
     package var limits = RunPlanner.Limits()
@@ -104,11 +106,15 @@ package final class RunLoop: Sendable {
             if orders.isDraining {
                 let end = drainEnd ?? uptime + around.drain
                 if drainEnd == nil {
-                    around.logger.notice("no run begins any more", metadata: ["running": "\(turn.running.count)"])
+                    around.logger.notice("no run begins any more", metadata: ["running": "\(turn.runningCount)"])
                 }
                 drainEnd = end
-                if turn.running.isEmpty { break }
-                if uptime >= end { turn.stopAll() }
+                if turn.isIdle { break }
+                if uptime >= end {
+                    // Of runs whose ends cannot be looked at now the next daemon learns from the store.
+                    if turn.runningCount == 0 { break }
+                    turn.stopAll()
+                }
             }
             around.clock.sleep(for: pause(turn), unless: Cancellation())
         }
@@ -116,7 +122,7 @@ package final class RunLoop: Sendable {
     }
 
     private func pause(_ turn: Turn) -> Duration {
-        let most = turn.running.isEmpty ? Self.idleTurn : Self.busyTurn
+        let most = turn.runningCount == 0 ? Self.idleTurn : Self.busyTurn
         guard let wake = turn.wake else { return most }
         return max(.milliseconds(10), min(most, wake.since(around.clock.now())))
     }

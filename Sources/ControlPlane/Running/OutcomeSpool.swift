@@ -53,6 +53,9 @@ package struct OutcomeSpool: Sendable {
         }
     }
 
+    /// Takes the end of a run away again, which has been written.
+    package func remove(_ claim: RunClaim) { unlink("\(directory)/\(claim.fence)" + Self.ending) }
+
     /// Writes what waits into `store` and takes its files away. What cannot be written yet stays.
     ///
     /// - Returns: How many were written.
@@ -61,6 +64,8 @@ package struct OutcomeSpool: Sendable {
         var count = 0
         for name in names.filter({ $0.hasSuffix(Self.ending) }).sorted().prefix(Self.maximumFiles) {
             let path = "\(directory)/\(name)"
+            // Its run may have written it in the meantime, and have taken it away.
+            if access(path, F_OK) != 0, errno == ENOENT { continue }
             let bytes = try InputFile.read(path, limit: Self.maximumSize)
             guard let outcome = try? JSONDecoder().decode(Outcome.self, from: Data(bytes)),
                 let known = RunOutcome(rawValue: outcome.outcome)
