@@ -82,7 +82,9 @@ let package = Package(
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
-        library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
+        library(
+            "TestSupport",
+            ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", "Scheduling", "State", logging]),
         library(
             "Simulation",
             ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Recovery", "TestSupport", logging]),

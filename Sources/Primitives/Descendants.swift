@@ -29,6 +29,7 @@ package enum Descendants {
     /// Rounds of looking and killing; each finds what was forked during the one before.
     private static let maximumRounds = 1000
     private static let maximumProcesses = 1 << 20
+    private static let maximumEnvironment = 1 << 20
 
     /// A process below this one, by /proc (proc(5), `stat`).
     package struct Found: Sendable, Hashable {
@@ -92,6 +93,41 @@ package enum Descendants {
             clock.sleep(for: .milliseconds(isOver ? 10 : 50), unless: Cancellation())
         }
         return false
+    }
+
+    /// Ends the processes whose environments hold all of these `NAME=value` lines: SIGTERM, `grace`, SIGKILL. This
+    /// process is spared, and those of other users, whose environments cannot be seen. Returns after twice the grace
+    /// at the latest, also when a process in an uninterruptible wait of the kernel is still there.
+    package static func end(marked lines: [String], grace: Duration, clock: any Clock) {
+        let deadline = clock.uptime() + grace
+        var asked: Set<Int32> = []
+        for _ in 0..<maximumRounds {
+            let living = all().filter { !$0.isZombie && $0.process != getpid() }
+            var isLeft = false
+            for one in living {
+                // A handle first: the number may be another's by the time that the environment was read.
+                let handle = holdfast_process_handle(one.process)
+                guard handle >= 0 else { continue }
+                defer { close(handle) }
+                guard isMarked(one.process, lines) else { continue }
+                isLeft = true
+                if clock.uptime() >= deadline {
+                    _ = holdfast_signal_process(handle, SIGKILL)
+                } else if asked.insert(one.process).inserted {
+                    _ = holdfast_signal_process(handle, SIGTERM)
+                }
+            }
+            if !isLeft || clock.uptime() >= deadline + grace { return }
+            clock.sleep(for: .milliseconds(50), unless: Cancellation())
+        }
+    }
+
+    private static func isMarked(_ process: Int32, _ lines: [String]) -> Bool {
+        guard
+            let bytes = try? InputFile.read("/proc/\(process)/environ", limit: ByteCount(UInt64(maximumEnvironment)))
+        else { return false }
+        let found = Set(bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) })
+        return lines.allSatisfy { found.contains($0) }
     }
 
     private static func all() -> [Found] {

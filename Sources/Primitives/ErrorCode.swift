@@ -9,6 +9,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case repositoryNotFound = "repository-not-found"
     case repositoryExists = "repository-exists"
     case busy = "busy"
+    case runTaken = "run-taken"
     case wrongKey = "wrong-key"
     case notPermitted = "not-permitted"
     case unsupportedFormat = "unsupported-format"
@@ -41,7 +42,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
         switch self {
         case .usage, .configuration: 64
         case .repositoryNotFound: 10
-        case .busy: 11
+        case .busy, .runTaken: 11
         case .wrongKey, .notPermitted: 12
         case .sourceIncomplete: 3
         case .checkFailed, .rollbackDetected: 4

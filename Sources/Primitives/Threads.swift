@@ -3,6 +3,7 @@
 
 import CLinux
 import Glibc
+import Synchronization
 
 /// Runs `body` on `count` threads at once and returns when all have returned.
 ///
@@ -15,6 +16,28 @@ package func withThreads(_ count: Int, _ body: @escaping @Sendable (_ index: Int
         // A thread that the system could not start is made up for here: a shortage costs time, not work.
         if let thread { thread.join() } else { body(offset + 1) }
     }
+}
+
+/// Runs two pieces of work at once and returns when both have returned.
+///
+/// - Throws: what the first throws, else what the second does. Neither ends because the other failed.
+package func atOnce<First: Sendable, Second: Sendable>(
+    _ first: @escaping @Sendable () throws(HoldfastError) -> First,
+    _ second: @escaping @Sendable () throws(HoldfastError) -> Second
+) throws(HoldfastError) -> (First, Second) {
+    let results = Mutex<(first: Result<First, HoldfastError>?, second: Result<Second, HoldfastError>?)>((nil, nil))
+    withThreads(2) { index in
+        if index == 0 {
+            let result = Result { () throws(HoldfastError) in try first() }
+            results.withLock { $0.first = result }
+        } else {
+            let result = Result { () throws(HoldfastError) in try second() }
+            results.withLock { $0.second = result }
+        }
+    }
+    let (one, other) = results.withLock { ($0.first, $0.second) }
+    guard let one, let other else { preconditionFailure("both have returned") }
+    return (try one.get(), try other.get())
 }
 
 /// One thread that must be joined, or left to itself.

@@ -20,13 +20,16 @@ package struct RunStoreCapabilities: Sendable, Hashable {
 package struct DeadRun: Sendable, Hashable {
     package var key: RunKey
     package var attempt: Int
+    /// The fencing token of the claim that is dead.
+    package var fence: Int64
     package var holder: RunHolder
     /// Whether it is to be started once more.
     package var isRestarted: Bool
 
-    package init(key: RunKey, attempt: Int, holder: RunHolder, isRestarted: Bool) {
+    package init(key: RunKey, attempt: Int, fence: Int64, holder: RunHolder, isRestarted: Bool) {
         self.key = key
         self.attempt = attempt
+        self.fence = fence
         self.holder = holder
         self.isRestarted = isRestarted
     }
@@ -50,6 +53,9 @@ package struct HistoryQuery: Sendable, Hashable {
 
 /// Keeps runs. A key (``RunKey``) is run once: it has at most one lease at a time and at most one completion.
 ///
+/// Lines of runs that ended are kept for ``HistoryLimits/age``, and ``HistoryLimits/lines`` of each job at most; what
+/// is thinned out lies before ``JobMemory/through``, so that the schedule does not run it again.
+///
 /// Every method is one transaction: on return all of it is durable, on failure none of it took place. Methods block and
 /// may be called from any thread. Leases are measured by a clock that wall time cannot step (``RunStoreClock``).
 ///
@@ -60,11 +66,19 @@ package protocol RunStore: Sendable {
 
     /// Takes the run for `lease`, with a fencing token larger than every one before.
     ///
-    /// A run that waits for another attempt is taken for that one. `.schedule` also moves ``JobMemory/through``.
-    /// - Throws: `.busy` (`retry: .never`) when the run is under way, has ended, or was recorded as not run.
+    /// A run that waits for another attempt is taken for that one. `.schedule` also moves ``JobMemory/through``, and is
+    /// refused for what lies before it; of a job of which no run of its schedule is known nothing is in the past.
+    /// - Throws: `.runTaken` when the run is under way, has ended, or was recorded as not run.
     func begin(
         _ key: RunKey, _ trigger: RunTrigger, holder: RunHolder, lease: Duration, at now: Timestamp
     ) throws(HoldfastError) -> RunClaim
+
+    /// Ends a run that waits for another attempt, or that nobody began, without an attempt at it.
+    ///
+    /// - Throws: `.runTaken` when the run is under way, has ended, or was recorded as not run.
+    func conclude(
+        _ key: RunKey, _ trigger: RunTrigger, _ completion: RunCompletion, at now: Timestamp
+    ) throws(HoldfastError)
 
     /// Lengthens the lease to `lease` from now.
     ///
@@ -92,7 +106,13 @@ package protocol RunStore: Sendable {
     func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun]
 
     /// What is remembered of these jobs; those seen for the first time begin at `now`.
+    ///
+    /// A ``JobMemory/through`` that lies further ahead of `now` than ``RunMemoryLimits/ahead`` was written under a wrong
+    /// clock. It is set back to `now`, unless `now` itself is before ``RunMemoryLimits/oldestClock``.
     func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory]
+
+    /// How a run stands; nil when nothing is known of it.
+    func run(_ key: RunKey) throws(HoldfastError) -> RunRecord?
 
     /// All runs that have not ended.
     func active() throws(HoldfastError) -> [ActiveRun]
@@ -139,6 +159,16 @@ package protocol AlertStore: Sendable {
 
     /// `notifier` was told of this change of the alert. A later one is still to be told.
     func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError)
+}
+
+/// How much of the history is kept.
+package enum HistoryLimits {
+    /// 400 days: a year of a yearly job, with some time to look at it.
+    package static let age = Duration.seconds(400 * 86_400)
+    /// Of each job; the newest.
+    package static let lines = 10_000
+    /// The history of a job is looked through at every so many claims of any run.
+    static let interval: Int64 = 64
 }
 
 /// By what leases are measured.

@@ -8,6 +8,13 @@ extension SQLiteRunStore {
     package func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory] {
         var found = try known()
         let wanted = Set(jobs)
+        let ahead = now + RunMemoryLimits.ahead
+        let early = jobs.filter { (found[$0]?.through ?? now) > ahead }
+        if !early.isEmpty, now >= RunMemoryLimits.oldestClock,
+            try write({ try Self.stepBack(early.map(\.description), now, $0) })
+        {
+            found = try known()
+        }
         let fresh = jobs.filter { found[$0] == nil }
         if !fresh.isEmpty {
             try write { database in
@@ -53,6 +60,15 @@ extension SQLiteRunStore {
         return StandingOrder(
             reason: reason, actor: actor, since: Timestamp(nanoseconds: since),
             until: until.map { Timestamp(nanoseconds: $0) })
+    }
+
+    package func run(_ key: RunKey) throws(HoldfastError) -> RunRecord? {
+        try read { database in
+            try Row.fetchOne(
+                database, sql: "SELECT * FROM runs WHERE job = ? AND scheduled = ?",
+                arguments: [key.job.description, key.scheduled.seconds]
+            ).map { Self.line($0) }
+        }
     }
 
     package func active() throws(HoldfastError) -> [ActiveRun] {

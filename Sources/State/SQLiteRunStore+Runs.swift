@@ -16,20 +16,10 @@ extension SQLiteRunStore {
                 arguments: [job, key.scheduled.seconds])
             let state: String? = known?["state"]
             if let known, state != "waiting" { throw Self.taken(key, state ?? "", known) }
-            // Of a job that was never seen nothing is in the past.
-            let through: Int64 =
-                try Int64.fetchOne(
-                    database, sql: "SELECT through FROM jobs WHERE job = ?", arguments: [job]) ?? .min
-            guard known != nil || trigger == .manual || key.scheduled.seconds > through else {
-                throw HoldfastError(
-                    .busy,
-                    "the run \(key) is in the past of its job, which was run or recorded through "
-                        + "\(Timestamp(seconds: through))",
-                    hint: "Nothing is to be done: no run takes place twice.")
-            }
+            if known == nil, trigger == .schedule { try Self.refusePast(key, now, database) }
             try Self.know(job, now, database)
-            try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
-            let fence = try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+            let fence = try Self.nextFence(database)
+            if fence % HistoryLimits.interval == 0 { try Self.thinOut(job, now, database) }
             let attempt = ((known?["attempt"] as Int?) ?? 0) + 1
             try database.execute(
                 sql: """
@@ -44,10 +34,62 @@ extension SQLiteRunStore {
                     job, key.scheduled.seconds, trigger.rawValue, attempt, fence, holder.host, holder.process, boot,
                     end, now.nanoseconds, now.nanoseconds,
                 ])
-            if trigger == .schedule {
+            // A run that waits has moved it already, unless it is an operator's.
+            if known == nil, trigger == .schedule {
                 try Self.advance(job, through: key.scheduled.seconds, database)
             }
             return RunClaim(key: key, fence: fence, attempt: attempt, began: now)
+        }
+    }
+
+    /// Refuses what lies before what the schedule of the job was run or recorded through. Of a job of which nothing is
+    /// known but when it was seen first, nothing is in the past: the first run of a timer is due at that very instant.
+    private static func refusePast(_ key: RunKey, _ now: Timestamp, _ database: Database) throws {
+        let job = key.job.description
+        try stepBack([job], now, database)
+        let through = try Int64.fetchOne(database, sql: "SELECT through FROM jobs WHERE job = ?", arguments: [job])
+        guard let through, key.scheduled.seconds <= through,
+            try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT 1 FROM runs WHERE job = ? AND cause = ?)",
+                arguments: [job, RunTrigger.schedule.rawValue]) == true
+        else { return }
+        throw HoldfastError(
+            .runTaken,
+            "the run \(key) is in the past of its job, which was run or recorded through "
+                + "\(Timestamp(seconds: through))", hint: "Nothing is to be done: no run takes place twice.")
+    }
+
+    package func conclude(
+        _ key: RunKey, _ trigger: RunTrigger, _ completion: RunCompletion, at now: Timestamp
+    ) throws(HoldfastError) {
+        let boot = clock.boot
+        try write { database in
+            let job = key.job.description
+            let known = try Row.fetchOne(
+                database, sql: "SELECT state, began, host, process FROM runs WHERE job = ? AND scheduled = ?",
+                arguments: [job, key.scheduled.seconds])
+            let state: String? = known?["state"]
+            if let known, state != "waiting" { throw Self.taken(key, state ?? "", known) }
+            if known == nil, trigger == .schedule { try Self.refusePast(key, now, database) }
+            try Self.know(job, now, database)
+            let fence = try Self.nextFence(database)
+            try database.execute(
+                sql: """
+                    INSERT INTO runs (job, scheduled, cause, state, attempt, fence, host, process, boot, lease, began,
+                        noted)
+                    VALUES (?, ?, ?, 'ended', 1, ?, '', 0, ?, 0, ?, ?)
+                    ON CONFLICT (job, scheduled) DO UPDATE SET fence = excluded.fence
+                    """,
+                arguments: [
+                    job, key.scheduled.seconds, trigger.rawValue, fence, boot, now.nanoseconds, now.nanoseconds,
+                ])
+            if known == nil, trigger == .schedule {
+                try Self.advance(job, through: key.scheduled.seconds, database)
+            }
+            var last = completion
+            last.retryAt = nil
+            let began = Timestamp(nanoseconds: (known?["began"] as Int64?) ?? now.nanoseconds)
+            try Self.end(key, last, began: began, at: now, database)
         }
     }
 
@@ -55,15 +97,15 @@ extension SQLiteRunStore {
         switch state {
         case "running":
             HoldfastError(
-                .busy, "the run \(key) is under way",
+                .runTaken, "the run \(key) is under way",
                 hint: "Wait for it to end; process \(row["process"] as Int32) on \(row["host"] as String) holds it.")
         case "not-run":
             HoldfastError(
-                .busy, "the run \(key) was recorded as not run",
+                .runTaken, "the run \(key) was recorded as not run",
                 hint: "Run the job for now instead: leave out --scheduled-for.")
         default:
             HoldfastError(
-                .busy, "the run \(key) has ended", hint: "Run the job for now instead: leave out --scheduled-for.")
+                .runTaken, "the run \(key) has ended", hint: "Run the job for now instead: leave out --scheduled-for.")
         }
     }
 
@@ -207,14 +249,12 @@ extension SQLiteRunStore {
                 let began = Timestamp(nanoseconds: (row["began"] as Int64?) ?? now.nanoseconds)
                 try Self.end(key, completion, began: began, at: now, database)
                 // A fence of nobody: the dead one may yet come back and must be told.
-                try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
                 try database.execute(
-                    sql: """
-                        UPDATE runs SET restarts = restarts + 1,
-                            fence = (SELECT value FROM counters WHERE name = 'fence') WHERE job = ? AND scheduled = ?
-                        """, arguments: [key.job.description, key.scheduled.seconds])
+                    sql: "UPDATE runs SET restarts = restarts + 1, fence = ? WHERE job = ? AND scheduled = ?",
+                    arguments: [try Self.nextFence(database), key.job.description, key.scheduled.seconds])
                 return DeadRun(
-                    key: key, attempt: row["attempt"], holder: RunHolder(host: row["host"], process: row["process"]),
+                    key: key, attempt: row["attempt"], fence: row["fence"],
+                    holder: RunHolder(host: row["host"], process: row["process"]),
                     isRestarted: isRestarted)
             }
         }
@@ -232,6 +272,44 @@ extension SQLiteRunStore {
     private static func advance(_ job: String, through: Int64, _ database: Database) throws {
         try database.execute(
             sql: "UPDATE jobs SET through = max(through, ?) WHERE job = ?", arguments: [through, job])
+    }
+
+    private static func nextFence(_ database: Database) throws -> Int64 {
+        try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
+        return try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+    }
+
+    /// Sets back memories that lie further ahead than can be. Says whether there were any.
+    @discardableResult
+    static func stepBack(_ jobs: [String], _ now: Timestamp, _ database: Database) throws -> Bool {
+        guard now >= RunMemoryLimits.oldestClock else { return false }
+        let limit = (now + RunMemoryLimits.ahead).seconds
+        var isAny = false
+        for job in jobs {
+            try database.execute(
+                sql: "UPDATE jobs SET through = ? WHERE job = ? AND through > ?", arguments: [now.seconds, job, limit])
+            if database.changesCount > 0 { isAny = true }
+        }
+        return isAny
+    }
+
+    /// Removes the lines of a job that are too old or too many. Those of runs that have not ended stay.
+    private static func thinOut(_ job: String, _ now: Timestamp, _ database: Database) throws {
+        let oldest = now.nanoseconds - HistoryLimits.age.nanosecondsClamped
+        // Of runs the newest stays, however old: it tells that the job has a past.
+        let kept = "AND state IN ('ended', 'not-run') AND scheduled < (SELECT max(scheduled) FROM runs WHERE job = ?)"
+        for (table, column) in [("runs", "scheduled"), ("refusals", "noted")] {
+            let last = try Int64.fetchOne(
+                database,
+                sql: "SELECT \(column) FROM \(table) WHERE job = ? ORDER BY \(column) DESC LIMIT 1 OFFSET ?",
+                arguments: [job, HistoryLimits.lines])
+            var arguments: StatementArguments = [job, oldest, last ?? .min]
+            if table == "runs" { arguments += [job] }
+            try database.execute(
+                sql: """
+                    DELETE FROM \(table) WHERE job = ? AND (noted < ? OR \(column) <= ?) \(table == "runs" ? kept : "")
+                    """, arguments: arguments)
+        }
     }
 
     static func key(_ row: Row) -> RunKey {

@@ -33,10 +33,12 @@ struct RunStoreConformance {
         let fixture = try subject.make()
         let (one, two) = (try fixture.open(), try fixture.open())
         let claim = try one.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
-        #expect(code { _ = try two.begin(key(0), .schedule, holder: other, lease: .seconds(30), at: noon) } == .busy)
+        #expect(
+            code { _ = try two.begin(key(0), .schedule, holder: other, lease: .seconds(30), at: noon) } == .runTaken)
         try one.complete(claim, RunCompletion(.succeeded), at: noon + .seconds(5))
         for trigger in RunTrigger.allCases {
-            #expect(code { _ = try two.begin(key(0), trigger, holder: other, lease: .seconds(30), at: noon) } == .busy)
+            #expect(
+                code { _ = try two.begin(key(0), trigger, holder: other, lease: .seconds(30), at: noon) } == .runTaken)
         }
         #expect(try two.history(HistoryQuery()).map(\.state) == [.ended(.succeeded)])
     }
@@ -74,7 +76,8 @@ struct RunStoreConformance {
         let store = try fixture.open()
         let claim = try store.begin(key(4), .schedule, holder: holder, lease: .seconds(30), at: noon)
         try store.complete(claim, RunCompletion(.succeeded), at: noon)
-        #expect(code { _ = try store.begin(key(3), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .busy)
+        #expect(
+            code { _ = try store.begin(key(3), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .runTaken)
         // By hand it is a run of its own.
         _ = try store.begin(key(3), .manual, holder: holder, lease: .seconds(30), at: noon)
     }
@@ -92,7 +95,7 @@ struct RunStoreConformance {
         #expect(try store.buryDead(gone: nil, at: noon).isEmpty)
         fixture.clock.advance(by: .seconds(1))
         let dead = try store.buryDead(gone: nil, at: noon)
-        #expect(dead == [DeadRun(key: key(0), attempt: 1, holder: holder, isRestarted: true)])
+        #expect(dead == [DeadRun(key: key(0), attempt: 1, fence: late.fence, holder: holder, isRestarted: true)])
         #expect(code { try store.renew(late, lease: .seconds(30)) } == .leaseLost)
         #expect(code { try store.complete(late, RunCompletion(.succeeded), at: noon) } == .leaseLost)
         let second = try store.begin(key(0), .schedule, holder: other, lease: .seconds(30), at: noon)
@@ -116,7 +119,8 @@ struct RunStoreConformance {
         }
         #expect(try store.active().isEmpty)
         #expect(try store.history(HistoryQuery()).map(\.state) == [.ended(.died)])
-        #expect(code { _ = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .busy)
+        #expect(
+            code { _ = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .runTaken)
     }
 
     @Test("takes the same completion again as the answer that was lost", arguments: RunStoreUnderTest.all)
@@ -180,8 +184,9 @@ struct RunStoreConformance {
             RunRecord.State.notRun(reason, last: key(Int64(hour)).scheduled, count: 1)
         }
         #expect(found == expected + [.notRun(.missed, last: key(200).scheduled, count: nil)])
-        #expect(try store.memories(of: [job], at: noon)[job]?.through == key(200).scheduled)
-        #expect(code { _ = try store.begin(key(0), .manual, holder: holder, lease: .seconds(1), at: noon) } == .busy)
+        #expect(try store.memories(of: [job], at: key(200).scheduled)[job]?.through == key(200).scheduled)
+        #expect(
+            code { _ = try store.begin(key(0), .manual, holder: holder, lease: .seconds(1), at: noon) } == .runTaken)
     }
 
     @Test("keeps what an operator was refused beside the runs of the same second", arguments: RunStoreUnderTest.all)
@@ -221,6 +226,85 @@ struct RunStoreConformance {
         #expect(second.attempt == 2)
         try store.complete(second, RunCompletion(.succeeded), at: noon + .seconds(100))
         #expect(try store.active().isEmpty)
+    }
+
+    @Test(
+        "lets the first run of a timer be the one that is due when the job is seen first",
+        arguments: RunStoreUnderTest.all)
+    func firstOfTimer(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        _ = try store.memories(of: [key(0).job], at: noon)
+        let claim = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        try store.complete(claim, RunCompletion(.succeeded), at: noon)
+        #expect(
+            code { _ = try store.begin(key(-1), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .runTaken
+        )
+    }
+
+    @Test("sets a memory back that lies further ahead than clocks are set back", arguments: RunStoreUnderTest.all)
+    func ahead(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        func through(_ hours: Int64, at now: Timestamp) throws -> Timestamp? {
+            let instant = key(hours).scheduled
+            try store.record(
+                [NonRun(first: instant, last: instant, count: 1, reason: .missed)], of: job, .schedule, at: noon)
+            return try store.memories(of: [job], at: now)[job]?.through
+        }
+        // By hours it stays, so that nothing runs twice; and a clock that nobody has set proves nothing.
+        #expect(try through(23, at: noon) == key(23).scheduled)
+        #expect(
+            code { _ = try store.begin(key(22), .schedule, holder: holder, lease: .seconds(30), at: noon) } == .runTaken
+        )
+        #expect(try through(24 * 400, at: Timestamp(seconds: 1000)) == key(24 * 400).scheduled)
+        #expect(try store.memories(of: [job], at: noon)[job]?.through == noon)
+        _ = try store.begin(key(1), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        #expect(try through(24 * 800, at: noon + .seconds(24 * 800 * 3600)) == key(24 * 800).scheduled)
+        // Nobody has asked for the memory since.
+        _ = try store.begin(key(2), .schedule, holder: holder, lease: .seconds(30), at: noon)
+    }
+
+    @Test("moves the memory of the schedule by runs of the schedule alone", arguments: RunStoreUnderTest.all)
+    func byHand(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        _ = try store.memories(of: [job], at: noon)
+        var completion = RunCompletion(.failed)
+        completion.retryAt = noon
+        for hour in Int64(1)...2 {
+            let first = try store.begin(key(hour), .manual, holder: holder, lease: .seconds(30), at: noon)
+            try store.complete(first, completion, at: noon)
+        }
+        // The daemon takes the next attempt of the one, and gives the other up.
+        _ = try store.begin(key(1), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        try store.conclude(key(2), .schedule, completion, at: noon)
+        #expect(try store.memories(of: [job], at: noon)[job]?.through == noon)
+    }
+
+    @Test("ends a run that waits or that nobody began without an attempt", arguments: RunStoreUnderTest.all)
+    func concluded(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        var completion = RunCompletion(.failed, message: "given up")
+        let claim = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        #expect(code { try store.conclude(key(0), .schedule, completion, at: noon) } == .runTaken)
+        completion.retryAt = noon + .seconds(60)
+        try store.complete(claim, completion, at: noon)
+        try store.conclude(key(0), .schedule, completion, at: noon + .seconds(1))
+        #expect(try store.run(key(0))?.state == .ended(.failed) && store.active().isEmpty)
+        #expect(try store.run(key(0))?.attempt == 1)
+        #expect(code { try store.conclude(key(0), .schedule, completion, at: noon) } == .runTaken)
+        #expect(try store.run(key(1)) == nil)
+        try store.conclude(key(1), .schedule, completion, at: noon + .seconds(2))
+        #expect(try store.run(key(1))?.message == "given up")
+        let memory = try #require(try store.memories(of: [job], at: noon)[job])
+        #expect(memory.through == key(1).scheduled && memory.failures == 2 && memory.last?.outcome == .failed)
+        #expect(
+            code { _ = try store.begin(key(1), .manual, holder: holder, lease: .seconds(30), at: noon) } == .runTaken)
     }
 
     // MARK: - Orders and alerts

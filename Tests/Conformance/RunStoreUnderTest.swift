@@ -24,7 +24,7 @@ struct RunStoreUnderTest: Sendable, CustomTestStringConvertible {
     let make: @Sendable () throws -> RunStoreFixture
     var testDescription: String { name }
 
-    static let all = [sqlite]
+    static let all = [sqlite, memory]
 
     static let sqlite = RunStoreUnderTest(name: "SQLiteRunStore") {
         let directory = TemporaryDirectory()
@@ -35,5 +35,11 @@ struct RunStoreUnderTest: Sendable, CustomTestStringConvertible {
                     path: directory.path + "/runs.sqlite",
                     clock: RunStoreClock(boot: "this boot") { clock.uptime() }, patience: .seconds(30))
             }, clock: clock, directory: directory)
+    }
+
+    static let memory = RunStoreUnderTest(name: "MemoryRunStore") {
+        let clock = ManualClock()
+        let store = MemoryRunStore(clock: RunStoreClock(boot: "this boot") { clock.uptime() })
+        return RunStoreFixture(open: { store }, clock: clock, directory: TemporaryDirectory())
     }
 }

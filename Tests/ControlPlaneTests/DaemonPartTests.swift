@@ -57,14 +57,11 @@ struct DaemonPartTests {
     ) throws -> RunLoopSurroundings {
         _ = try store.memories(of: [job.name], at: noon)
         let job = job
-        var around = RunLoopSurroundings(
+        return RunLoopSurroundings(
             store: store, spool: OutcomeSpool(directory: directory.path + "/outcomes"),
             launcher: Launcher(launch: launch), clock: ManualClock(noon + .seconds(2 * 3600)), host: "host",
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         ) { () throws(HoldfastError) in [job] }
-        // The process is that of all tests, and so are its children.
-        around.endOrphans = {}
-        return around
     }
 
     private func run(_ around: RunLoopSurroundings, readying: @escaping @Sendable () -> Void = {}) throws {

@@ -63,7 +63,7 @@ struct JobRun {
 
     /// The history as objects, newest first.
     func history(_ job: String? = nil) throws -> [[String: Any]] {
-        let words = ["schedule", "history", "--json"] + (job.map { [$0] } ?? [])
+        let words = ["schedule", "history", "--json", "--count", "1000"] + (job.map { [$0] } ?? [])
         let report = try run.start(words, naming: false).finish().json()
         return try #require(report["runs"] as? [[String: Any]])
     }

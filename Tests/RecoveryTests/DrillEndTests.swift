@@ -95,7 +95,7 @@ struct DrillEndTests {
         #expect(!ScratchTree.names(in: scratch.path).contains(KeptScratch.mark))
     }
 
-    @Test("that was killed when its copies were kept leaves evidence of that, and the copies", arguments: [true, false])
+    @Test("that was killed with its copies kept leaves evidence of that, and the copies", arguments: [true, false])
     func killed(kept: Bool) throws {
         let left = try crash(kept: kept)
         var settled: [EvidenceRecord] = []

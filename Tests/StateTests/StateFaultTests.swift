@@ -116,4 +116,29 @@ struct StateFaultTests {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         #expect(failure { _ = try open() }?.code == .accessDenied)
     }
+
+    @Test("keeps the history for 400 days, and runs that have not ended for as long as it takes")
+    func thinnedOut() throws {
+        let store = try open()
+        let old = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(1 << 40), at: noon)
+        for hour in Int64(1)...2 {
+            let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: noon)
+            try store.complete(claim, RunCompletion(.succeeded), at: noon)
+        }
+        let nonRun = NonRun(first: key(3).scheduled, last: key(3).scheduled, count: 1, reason: .paused)
+        try store.record([nonRun], of: key(3).job, .manual, at: noon)
+        let later = noon + HistoryLimits.age + .seconds(1)
+        for hour in Int64(10_000)..<10_064 {
+            let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: later)
+            #expect(claim.fence > old.fence)
+        }
+        let kept = try store.history(HistoryQuery(limit: 1000)).map(\.key)
+        #expect(kept.filter { $0.scheduled < later } == [key(0)])
+        #expect(kept.count == 65)
+        // What was thinned out is in the past for ever.
+        #expect(
+            failure {
+                _ = try store.begin(key(1), .schedule, holder: holder, lease: .seconds(30), at: later)
+            }?.code == .runTaken)
+    }
 }

@@ -35,7 +35,9 @@ enum Layers {
             "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
-        "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
+        "TestSupport": [
+            "Primitives", "Sealing", "ObjectStore", "Repository", "Scheduling", "State", "Logging", "CLinux",
+        ],
         "Benchmarks": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Scheduling",
             "State", "Recovery", "CLinux", "TestSupport", "Logging",

@@ -1,6 +1,7 @@
 // What a verb gets to work with, and how its end becomes an exit status.
 
 import ArgumentParser
+import ControlPlane
 import Glibc
 import Logging
 import ObjectStore
@@ -60,6 +61,8 @@ extension GlobalOptions {
         // First of all, while this is the only thread.
         let password = ProcessEnvironment.take("HOLDFAST_PASSWORD")
         let cancellation = Signals.install()
+        // A step of a run: nothing of it goes on when the process that holds the run is gone.
+        if ProcessEnvironment.value(RunMark.run) != nil { Descendants.endWithParent() }
         let output = Output(isJSON: json, isQuiet: quiet)
         let console = output.console
         let level: Logger.Level = verbose ? .debug : quiet ? .error : .warning

@@ -68,6 +68,18 @@ struct JobOptions: ParsableArguments {
         return try JobDirectory.files(names, in: directory)
     }
 
+    /// All jobs as they are run: with what the configuration fills in.
+    ///
+    /// A configuration that cannot be read says nothing, and then jobs that name no repository may share one; the runs
+    /// themselves tell what is wrong with it.
+    func loadFilledIn(_ context: CommandContext) throws(HoldfastError) -> [Job] {
+        let jobs = try load(context).map(\.job)
+        guard let configuration = try? context.configuration() else { return jobs }
+        // The variable holds for the verbs that runs start; options of this verb do not.
+        let named = context.variables["HOLDFAST_REPO"]
+        return jobs.map { configuration.filledIn($0, named: named) }
+    }
+
     /// The jobs of these names, or all when there are none.
     func load(_ names: [String], _ context: CommandContext) throws(HoldfastError) -> [ConfiguredJob] {
         let jobs = try load(context)

@@ -1,62 +1,34 @@
-// Whether a job may run now when somebody asks for it, and its run in this process.
+// The run of a job in this process, for an operator, a timer, or the daemon.
 
 import Configuration
 import ControlPlane
 import Glibc
 import Primitives
+import Recovery
 import Scheduling
 import State
 
-/// One request to run a job, by an operator or by a timer.
+/// Requests to run jobs.
 struct JobStart {
+    enum End {
+        case ran(JobRunReport.Run)
+        /// It does not run now, which is remembered.
+        case refused(NonRun.Reason, HoldfastError)
+    }
+
+    /// Between two looks at a state in which a run has to wait.
+    private static let look = Duration.seconds(2)
+
     let context: CommandContext
     let store: SQLiteRunStore
     /// All jobs of the directory.
     let jobs: [Job]
+    private let runner: JobRunner
 
-    /// Why `job` may not run now, with what an operator can do; nil when it may.
-    func refusal(of job: Job) throws(HoldfastError) -> (reason: NonRun.Reason, error: HoldfastError)? {
-        let now = context.clock.now()
-        let memories = try store.memories(of: jobs.map(\.name), at: now)
-        func refused(_ reason: NonRun.Reason, _ text: String, _ hint: String) -> (NonRun.Reason, HoldfastError) {
-            (reason, HoldfastError(.busy, "job \(job.name) does not run: \(text)", hint: hint))
-        }
-        if !job.isEnabled { return refused(.disabled, "it is disabled", "Enable it in its file.") }
-        let standing = memories[job.name]?.pause.flatMap { $0.holds(at: now) ? $0 : nil }
-        if let reason = standing?.reason ?? (job.pause?.holds(at: now) == true ? job.pause?.reason : nil) {
-            return refused(
-                .paused, "it is paused (\(ShownText.line(reason)))", "`holdfast schedule resume \(job.name)` ends that."
-            )
-        }
-        let active = try store.active()
-        for other in jobs where job.thinsOut(sourcesOf: other) {
-            let last = memories[other.name]?.last
-            guard last?.outcome == .succeeded, !active.contains(where: { $0.key.job == other.name }) else {
-                return refused(
-                    .dependency,
-                    "the newest run of \(other.name) has not ended well, and retention could take the last "
-                        + "good snapshot", "Run `holdfast schedule run \(other.name)` first.")
-            }
-        }
-        for name in job.after {
-            guard memories[name]?.last?.outcome == .succeeded else {
-                return refused(
-                    .dependency, "it comes after \(name), whose newest run has not ended well",
-                    "Run `holdfast schedule run \(name)` first.")
-            }
-        }
-        for run in active where run.isRunning {
-            guard let other = jobs.first(where: { $0.name == run.key.job }), job.overlap(with: other) != nil else {
-                continue
-            }
-            return refused(
-                .overlap, "\(run.key) is under way", "Wait for its end; `holdfast schedule history` shows it.")
-        }
-        return nil
-    }
-
-    /// Runs `job` under `key`, with its further attempts unless `once`.
-    func run(_ job: Job, _ key: RunKey, _ trigger: RunTrigger, once: Bool) throws(HoldfastError) -> JobRunReport.Run {
+    init(_ context: CommandContext, _ store: SQLiteRunStore, jobs: [Job]) throws(HoldfastError) {
+        self.context = context
+        self.store = store
+        self.jobs = jobs
         var settings = JobRunner.Settings(
             program: try OwnProgram.path(), host: Host.name, spool: try context.outcomeSpool())
         settings.globals = try context.childOptions()
@@ -64,62 +36,147 @@ struct JobStart {
         settings.password = context.inheritedPassword
         settings.ownsDescendants = true
         Descendants.adoptOrphans()
-        let runner = JobRunner(
+        runner = JobRunner(
             store, settings, runner: context.runner, clock: context.clock, cancellation: context.cancellation,
             logger: context.serviceLogger(context.scrubber))
-        var attempt = 0
+    }
+
+    private var now: Timestamp { context.clock.now() }
+
+    /// The instant of a run of `job` that is wanted now: the first second from now on that no run of it has had.
+    func instant(of job: Job) throws(HoldfastError) -> Timestamp {
+        let first = now
+        for second in Int64(0)..<60 {
+            let key = RunKey(job: job.name, scheduled: first + .seconds(second))
+            switch try store.run(key)?.state {
+            case .ended, .notRun: continue
+            case nil, .running, .waiting: return key.scheduled
+            }
+        }
+        return first
+    }
+
+    /// One attempt, which the daemon has decided upon.
+    func ordered(_ job: Job, _ key: RunKey) throws(HoldfastError) -> JobRunReport.Run {
+        JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
+    }
+
+    /// Runs `job` now with its further attempts, unless something speaks against it.
+    func byHand(_ job: Job, _ key: RunKey) throws(HoldfastError) -> End {
+        try tidy()
+        let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
+        if let (reason, error) = rules.refusal(of: job) {
+            let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
+            try store.record([nonRun], of: job.name, .manual, at: now)
+            return .refused(reason, error)
+        }
+        try takePlace(of: job, key)
+        var attempts = 0
         while true {
-            attempt += 1
-            let completion = try runner.run(job, key, trigger)
-            guard let next = completion.retryAt, !once, !context.cancellation.isRaised else {
-                return JobRunReport.Run(key, completion, attempts: attempt)
-            }
-            context.clock.sleep(for: next.since(context.clock.now()), unless: context.cancellation)
-            if context.cancellation.isRaised { return JobRunReport.Run(key, completion, attempts: attempt) }
-        }
-    }
-}
-
-/// `holdfast.schedule-run/1`.
-struct JobRunReport: Encodable {
-    let schema = "holdfast.schedule-run/1"
-    let runs: [Run]
-
-    struct Run: Encodable {
-        let job, scheduled, outcome: String
-        let code, message: String?
-        let attempts: Int
-        let retryAt: String?
-
-        init(_ key: RunKey, _ completion: RunCompletion, attempts: Int) {
-            job = key.job.description
-            scheduled = key.scheduled.description
-            outcome = completion.outcome.rawValue
-            code = completion.code
-            message = completion.message
-            self.attempts = attempts
-            retryAt = completion.retryAt?.description
-        }
-
-        init(_ key: RunKey, refused: NonRun.Reason, _ error: HoldfastError) {
-            job = key.job.description
-            scheduled = key.scheduled.description
-            outcome = "not-run"
-            code = refused.rawValue
-            message = error.message
-            attempts = 0
-            retryAt = nil
-        }
-
-        var status: ExitStatus {
-            switch outcome {
-            case RunOutcome.succeeded.rawValue: .success
-            case RunOutcome.partial.rawValue: .partial
-            case RunOutcome.checkFailed.rawValue: .checkFailed
-            default: .failed
+            attempts += 1
+            let completion = try runner.run(job, key, .manual)
+            let run = JobRunReport.Run(key, completion, attempts: attempts)
+            guard let next = completion.retryAt else { return .ran(run) }
+            context.clock.sleep(for: next.since(now), unless: context.cancellation)
+            if context.cancellation.isRaised { return .ran(run) }
+            // A backup may have failed, or somebody may have paused the job since.
+            let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
+            if let (_, error) = rules.refusalToRepeat(job) {
+                return .ran(JobRunReport.Run(key, try giveUp(key, error.message), attempts: attempts))
             }
         }
     }
 
-    private enum CodingKeys: String, CodingKey { case schema, runs }
+    /// Runs `job` for an instant of its schedule, by all the rules that the daemon has: it waits where the job says so,
+    /// and what does not take place is recorded.
+    func whenDue(_ job: Job, _ key: RunKey) throws(HoldfastError) -> End {
+        try tidy()
+        try checkFree(key)
+        var planner = RunPlanner(
+            jobs: jobs, memories: try memories(), active: try store.active(), host: Host.name, at: now)
+        var asked: Set<RunKey> = []
+        var (attempts, looks) = (0, 0)
+        while true {
+            try context.cancellation.check()
+            looks += 1
+            if looks % 5 == 0 { try tidy() }
+            planner.update(memories: try memories(), active: try store.active())
+            // The delay of a timer is within the job's limit, and by its own measure.
+            let (verdict, stops) = planner.verdict(on: key, delay: job.jitter, at: now)
+            for other in stops where asked.insert(other).inserted {
+                if let holder = planner.holder(of: other) { _ = HolderProcess.stop(holder, host: Host.name) }
+            }
+            switch verdict {
+            case .start:
+                try takePlace(of: job, key)
+                attempts += 1
+                let completion = try runner.run(job, key, .schedule)
+                let run = JobRunReport.Run(key, completion, attempts: attempts)
+                if completion.retryAt == nil || context.cancellation.isRaised { return .ran(run) }
+            case .wait(let until):
+                if attempts > 0, let next = job.schedule.next(after: key.scheduled), next.instant <= now {
+                    let text = "the next run of the job is due"
+                    return .ran(JobRunReport.Run(key, try giveUp(key, text), attempts: attempts))
+                }
+                let most = until.map { max(.milliseconds(10), min(Self.look, $0.since(now))) } ?? Self.look
+                context.clock.sleep(for: most, unless: context.cancellation)
+            case .refuse(let reason):
+                let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
+                try store.record([nonRun], of: job.name, .schedule, at: now)
+                return .refused(
+                    reason,
+                    HoldfastError(
+                        .busy, "the run \(key) does not take place: \(reason.rawValue)",
+                        hint: "docs/SCHEDULING.md says what that means. `holdfast schedule run \(job.name)` runs it."))
+            }
+        }
+    }
+
+    // MARK: Parts
+
+    private func memories() throws(HoldfastError) -> [JobName: JobMemory] {
+        try store.memories(of: jobs.map(\.name), at: now)
+    }
+
+    /// Takes in the ends of runs that are beside the store, and finds those that died: there may be no daemon.
+    private func tidy() throws(HoldfastError) {
+        let burial = Burial(store, try context.outcomeSpool(), host: Host.name, clock: context.clock)
+        for run in try burial.run() {
+            context.output.warning("the run \(run.key) died with process \(run.holder.process)")
+            if let job = jobs.first(where: { $0.name == run.key.job }), JobTypes.leavesScratch(job) {
+                _ = Drill.removeLeftovers(scratch: nil)
+            }
+        }
+    }
+
+    /// - Throws: `.runTaken` when there is a word on the run already; an order to skip is for another one then.
+    private func checkFree(_ key: RunKey) throws(HoldfastError) {
+        switch try store.run(key)?.state {
+        case nil, .waiting: return
+        case .running, .ended, .notRun:
+            throw HoldfastError(
+                .runTaken, "the run \(key) is under way, has ended, or was recorded as not run",
+                hint: "`holdfast schedule history \(key.job)` says which. Leave out --scheduled-for to run the job now."
+            )
+        }
+    }
+
+    /// What of this job waits for another attempt gets none: this run takes its place.
+    private func takePlace(of job: Job, _ key: RunKey) throws(HoldfastError) {
+        for run in try store.active() where run.key.job == job.name && run.key != key && !run.isRunning {
+            _ = try giveUp(run.key, "another run of the job takes its place")
+        }
+    }
+
+    private func giveUp(_ key: RunKey, _ reason: String) throws(HoldfastError) -> RunCompletion {
+        let completion = RunCompletion(
+            .failed, code: ErrorCode.interrupted.rawValue, message: "no further attempt: \(reason)")
+        do throws(HoldfastError) {
+            try store.conclude(key, .manual, completion, at: now)
+        } catch {
+            // The daemon has taken it in the meantime.
+            guard error.code == .runTaken else { throw error }
+        }
+        return completion
+    }
 }

@@ -101,7 +101,7 @@ struct DaemonVerb: ParsableCommand {
             do throws(HoldfastError) {
                 // The configuration that runs will be about has to be good as well, and so have those who are told.
                 let routes = try kept.context.alertRoutes()
-                let jobs = try kept.jobs.load(kept.context).map(\.job)
+                let jobs = try kept.jobs.loadFilledIn(kept.context)
                 let fresh = Holding(
                     options: try kept.context.childOptions() + ["--schedules", try kept.jobs.directory(kept.context)],
                     configuration: try kept.context.configuration())
@@ -114,6 +114,8 @@ struct DaemonVerb: ParsableCommand {
                 throw error
             }
         }
+        let clock = context.clock
+        around.endOrphans = { Descendants.end(grace: .zero, clock: clock) }
         around.limits.running = maxRunning
         if let drain { around.drain = drain.duration }
         let janitor = Janitor { parent in

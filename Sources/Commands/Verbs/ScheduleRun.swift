@@ -57,17 +57,21 @@ struct ScheduleRun: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             // The daemon has read all files; what became of the others since is not this run's business.
-            let known = bySchedule ? try alone(context) : try jobs.load(context).map(\.job)
+            let known = bySchedule ? try alone(context) : try jobs.loadFilledIn(context)
             let wanted =
                 all
                 ? Self.ordered(known.filter(\.isEnabled))
-                : (bySchedule ? known : try jobs.load(names, context).map(\.job))
-            let start = JobStart(context: context, store: try context.openRunStore(), jobs: known)
+                : (bySchedule
+                    ? known
+                    : try jobs.load(names, context).map(\.job).compactMap { job in
+                        known.first { $0.name == job.name }
+                    })
+            let start = try JobStart(context, try context.openRunStore(), jobs: known)
             var runs: [JobRunReport.Run] = []
             for job in wanted {
                 if context.cancellation.isRaised { break }
                 let now = context.clock.now()
-                let key = RunKey(job: job.name, scheduled: try instant(of: job, now))
+                let key = RunKey(job: job.name, scheduled: try instant(of: job, now, start))
                 let run = try one(job, key, start)
                 runs.append(run)
                 try show(run, start, key, context)
@@ -95,12 +99,9 @@ struct ScheduleRun: ParsableCommand {
             hint: "Correct its file; `holdfast schedule list` says what is wrong.")
     }
 
-    /// Timers fire for the instants of the schedule; everything else is an operator's wish.
-    private var trigger: RunTrigger { bySchedule || scheduledFor == .latest ? .schedule : .manual }
-
-    private func instant(of job: Job, _ now: Timestamp) throws(HoldfastError) -> Timestamp {
+    private func instant(of job: Job, _ now: Timestamp, _ start: JobStart) throws(HoldfastError) -> Timestamp {
         switch scheduledFor {
-        case nil: return now
+        case nil: return try start.instant(of: job)
         case .instant(let instant): return instant.instant(now: now)
         case .latest:
             let limit = Timestamp(seconds: now.seconds - 10 * 366 * 86_400)
@@ -111,14 +112,14 @@ struct ScheduleRun: ParsableCommand {
     }
 
     private func one(_ job: Job, _ key: RunKey, _ start: JobStart) throws(HoldfastError) -> JobRunReport.Run {
-        if bySchedule { return try start.run(job, key, .schedule, once: true) }
-        guard let (reason, error) = try start.refusal(of: job) else {
-            return try start.run(job, key, trigger, once: false)
+        if bySchedule { return try start.ordered(job, key) }
+        // Timers fire for the instants of the schedule; everything else is an operator's wish.
+        switch scheduledFor == .latest ? try start.whenDue(job, key) : try start.byHand(job, key) {
+        case .ran(let run): return run
+        case .refused(let reason, let error):
+            if !all { throw error }
+            return JobRunReport.Run(key, refused: reason, error)
         }
-        let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
-        try start.store.record([nonRun], of: job.name, trigger, at: start.context.clock.now())
-        if !all { throw error }
-        return JobRunReport.Run(key, refused: reason, error)
     }
 
     private func show(

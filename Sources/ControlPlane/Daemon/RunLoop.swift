@@ -26,7 +26,7 @@ package struct RunLoopSurroundings: Sendable {
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
     /// Ends what runs left behind that have ended: every process below this one that nobody here waits for.
-    package var endOrphans: @Sendable () -> Void
+    package var endOrphans: @Sendable () -> Void = {}
     /// Told once, after the first turn: what was due has been looked at.
     package var ready: @Sendable () -> Void = {}
     /// Knows the secrets of this process and those that it hands on.
@@ -49,7 +49,6 @@ package struct RunLoopSurroundings: Sendable {
         self.host = host
         self.logger = logger
         self.jobs = jobs
-        endOrphans = { Descendants.end(grace: .zero, clock: clock) }
     }
 }
 
@@ -119,11 +118,15 @@ package final class RunLoop: Sendable {
             if orders.isDraining {
                 let end = drainEnd ?? uptime + around.drain
                 if drainEnd == nil {
-                    around.logger.notice("no run begins any more", metadata: ["running": "\(turn.running.count)"])
+                    around.logger.notice("no run begins any more", metadata: ["running": "\(turn.runningCount)"])
                 }
                 drainEnd = end
-                if turn.running.isEmpty { break }
-                if uptime >= end { turn.stopAll() }
+                if turn.isIdle { break }
+                if uptime >= end {
+                    // Of runs whose ends cannot be looked at now the next daemon learns from the store.
+                    if turn.runningCount == 0 { break }
+                    turn.stopAll()
+                }
             }
             around.clock.sleep(for: pause(turn), unless: Cancellation())
         }
@@ -131,7 +134,7 @@ package final class RunLoop: Sendable {
     }
 
     private func pause(_ turn: Turn) -> Duration {
-        let most = turn.running.isEmpty ? Self.idleTurn : Self.busyTurn
+        let most = turn.runningCount == 0 ? Self.idleTurn : Self.busyTurn
         guard let wake = turn.wake else { return most }
         return max(.milliseconds(10), min(most, wake.since(around.clock.now())))
     }

@@ -7,13 +7,31 @@ import Scheduling
 import State
 
 /// The state of the loop.
+///
+/// No failure of the store loses a run: what was decided and could not be written is written first in a later turn, and
+/// a run that was to start and did not begin is due still.
 struct Turn: Sendable {
     private static let maximumAlertText = 500
+    /// Between two tries to let a run begin; doubled up to ``RunPlanner/longestPutOff``.
+    private static let putOff = Duration.seconds(2)
 
-    private let around: RunLoopSurroundings
+    /// A run whose process was started.
+    private struct Launched: Sendable {
+        var process: any RunningProcess
+        /// The newest attempt before this one.
+        var attempt: Int
+    }
+
+    let around: RunLoopSurroundings
     private var planner: RunPlanner
     private var jobs: [JobName: Job]
-    private(set) var running: [RunKey: any RunningProcess] = [:]
+    private var running: [RunKey: Launched] = [:]
+    /// Runs whose processes have ended and of which the store was not asked yet.
+    private var ended: [(key: RunKey, launched: Launched)] = []
+    /// Runs that do not take place and were not recorded yet.
+    private var unwritten: [(job: JobName, nonRuns: [NonRun])] = []
+    /// How often runs were to begin and did not.
+    private var misfires: [RunKey: Int] = [:]
     private(set) var wake: Timestamp?
     private var isFaulty = false
     /// What the planner was told last; nil when it has to be told anew.
@@ -28,7 +46,13 @@ struct Turn: Sendable {
         planner.limits = around.limits
     }
 
-    private var now: Timestamp { around.clock.now() }
+    var now: Timestamp { around.clock.now() }
+
+    /// Processes that have not ended.
+    var runningCount: Int { running.count }
+
+    /// Whether nothing runs, and all ends have been looked at.
+    var isIdle: Bool { running.isEmpty && ended.isEmpty }
 
     /// Lets a turn fail whose store is locked or full: the next one tries again.
     ///
@@ -53,6 +77,10 @@ struct Turn: Sendable {
     // MARK: Decisions
 
     mutating func decide() throws(HoldfastError) {
+        while let (job, nonRuns) = unwritten.first {
+            try record(job, nonRuns)
+            unwritten.removeFirst()
+        }
         let revision = try around.store.revision()
         if revision != self.revision {
             planner.update(
@@ -61,99 +89,150 @@ struct Turn: Sendable {
         }
         let decision = planner.decide(at: now)
         wake = decision.wake
+        var failure: HoldfastError?
         for action in decision.actions {
-            switch action {
-            case .start(let key): start(key)
-            case .stop(let key):
-                around.logger.notice("the run is replaced", metadata: ["run": "\(key)"])
-                running[key]?.terminate()
-            case .record(let job, let nonRuns):
-                try around.store.record(nonRuns, of: job, .schedule, at: now)
-                for nonRun in nonRuns {
-                    around.logger.warning(
-                        "the run did not take place",
-                        metadata: [
-                            "job": "\(job)", "scheduled": "\(nonRun.first)", "reason": "\(nonRun.reason.rawValue)",
-                            "count": "\(nonRun.count.map { "\($0)" } ?? "many")",
-                        ])
+            do throws(HoldfastError) {
+                switch action {
+                case .start(let key):
+                    // A state that cannot be written lets no run begin either.
+                    if failure == nil { start(key) } else { planner.putOff(key, until: now + Self.putOff) }
+                case .stop(let key): stop(key)
+                case .record(let job, let nonRuns):
+                    // In order: a later instant that is written first would hide an earlier one after a restart.
+                    if failure != nil { unwritten.append((job, nonRuns)) } else { try record(job, nonRuns) }
+                case .giveUp(let key): if failure == nil { try giveUp(key) }
                 }
-            case .giveUp(let key): try giveUp(key)
+            } catch {
+                failure = error
+                if case .record(let job, let nonRuns) = action { unwritten.append((job, nonRuns)) }
             }
+        }
+        if let failure { throw failure }
+    }
+
+    private func record(_ job: JobName, _ nonRuns: [NonRun]) throws(HoldfastError) {
+        try around.store.record(nonRuns, of: job, .schedule, at: now)
+        for nonRun in nonRuns {
+            around.logger.warning(
+                "the run did not take place",
+                metadata: [
+                    "job": "\(job)", "scheduled": "\(nonRun.first)", "reason": "\(nonRun.reason.rawValue)",
+                    "count": "\(nonRun.count.map { "\($0)" } ?? "many")",
+                ])
         }
     }
 
     private mutating func start(_ key: RunKey) {
         do throws(HoldfastError) {
-            running[key] = try around.launcher.launch(key)
+            let process = try around.launcher.launch(key)
+            running[key] = Launched(process: process, attempt: planner.attempt(of: key))
         } catch {
             around.logger.error("the run was not started", metadata: ["run": "\(key)", "error": "\(error.message)"])
-            fail(key, error.message)
-            planner.ended(key)
+            misfired(key, error.message, mayPass: error.retry != .never)
         }
+    }
+
+    private func stop(_ key: RunKey) {
+        around.logger.notice("the run is replaced", metadata: ["run": "\(key)"])
+        if let launched = running[key] { return launched.process.terminate() }
+        // It was begun by hand, or by a daemon before this one.
+        if let holder = planner.holder(of: key), HolderProcess.stop(holder, host: around.host) { return }
+        around.logger.warning("the run that is to be replaced cannot be stopped", metadata: ["run": "\(key)"])
     }
 
     /// The next run of the job is due, so this one gets no further attempt.
     private func giveUp(_ key: RunKey) throws(HoldfastError) {
-        let claim = try around.store.begin(key, .schedule, holder: ownHolder, lease: .seconds(60), at: now)
         let completion = RunCompletion(
             .failed, code: ErrorCode.interrupted.rawValue,
             message: "no further attempt: the next run of the job is due")
-        try around.store.complete(claim, completion, at: now)
+        do throws(HoldfastError) {
+            try around.store.conclude(key, .schedule, completion, at: now)
+        } catch {
+            // Somebody has taken the run in the meantime.
+            guard error.code == .runTaken else { throw error }
+        }
     }
-
-    private var ownHolder: RunHolder { RunHolder(host: around.host, process: getpid()) }
 
     // MARK: Ends
 
-    /// Takes in the runs whose processes have ended.
+    /// Takes in the runs whose processes have ended. A run is let go only when the store has told how it stands.
     mutating func collect() throws(HoldfastError) {
-        for (key, process) in running where process.result != nil {
-            let result = process.wait()
+        for (key, launched) in running where launched.process.result != nil {
+            _ = launched.process.wait()
             running[key] = nil
-            planner.ended(key)
-            try take(key, result, process)
+            ended.append((key, launched))
+        }
+        while let (key, launched) = ended.first {
+            try take(key, launched)
+            ended.removeFirst()
         }
     }
 
     /// Makes sure that there is a word on the run. Its process has said one itself, unless it was killed.
-    private func take(_ key: RunKey, _ result: ProcessResult, _ process: any RunningProcess) throws(HoldfastError) {
-        let holder = RunHolder(host: around.host, process: process.number)
-        let dead = try around.store.buryDead(gone: holder, at: now)
-        note(dead)
+    private mutating func take(_ key: RunKey, _ launched: Launched) throws(HoldfastError) {
+        let holder = RunHolder(host: around.host, process: launched.process.number)
+        // Before anything is buried: what it could not write into the store it has put beside it.
+        _ = try around.spool.absorb(into: around.store)
+        note(try around.store.buryDead(gone: holder, at: now))
         around.endOrphans()
-        guard dead.isEmpty, !result.isSuccess else { return }
-        // Cut after it was scrubbed: half a secret is not found any more.
-        let tail = process.errorTail
-        let text = around.scrubber.tail(
-            tail, limit: Self.maximumAlertText, isCut: tail.count >= RunCompletion.maximumOutput)
-        fail(key, "its process ended (\(result)) before it began: \(text)")
+        let known = try around.store.run(key)
+        revision = nil
+        let isBegun = (known?.attempt ?? 0) > launched.attempt
+        switch known?.state {
+        case .waiting where !isBegun, nil:
+            // Cut after it was scrubbed: half a secret is not found any more.
+            let tail = launched.process.errorTail
+            let text = around.scrubber.tail(
+                tail, limit: Self.maximumAlertText, isCut: tail.count >= RunCompletion.maximumOutput)
+            let result = launched.process.wait()
+            let mayPass = result == .exited(ErrorCode.busy.exitStatus) || result == .terminated
+            misfired(key, "its process ended (\(result)) before it began: \(text)", mayPass: mayPass)
+        case .running, .waiting, .ended, .notRun:
+            if launched.attempt == 0, !isBegun || known?.trigger == .manual {
+                // It is another's, by hand or before its time. It is not due again.
+                let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: .overlap)
+                try around.store.record([nonRun], of: key.job, .schedule, at: now)
+            }
+            misfires[key] = nil
+            planner.ended(key)
+        }
     }
 
-    /// Records the failure of a run that nobody holds and nobody recorded.
-    private func fail(_ key: RunKey, _ message: String) {
-        do throws(HoldfastError) {
-            let claim = try around.store.begin(key, .schedule, holder: ownHolder, lease: .seconds(60), at: now)
-            let completion = RunCompletion(.failed, code: ErrorCode.processFailed.rawValue, message: message)
-            try around.store.complete(claim, completion, at: now)
-            _ = try around.store.fire(
-                "job/\(key.job)/failed", .warning, "job \(key.job) did not start: \(message)", at: now)
-        } catch {
-            // `.busy`: it was recorded by its own process, or waits for its next attempt at a later time.
-            guard error.code != .busy else { return }
-            around.logger.error("the end of a run was not written", metadata: ["run": "\(key)"])
+    /// A run did not begin. It is due again after a wait when that may help, or when not even that can be written;
+    /// else it has failed.
+    private mutating func misfired(_ key: RunKey, _ message: String, mayPass: Bool) {
+        revision = nil
+        if !mayPass, fail(key, message) {
+            misfires[key] = nil
+            return planner.ended(key)
         }
+        let count = misfires[key, default: 0]
+        misfires[key] = count + 1
+        let wait = min(RunPlanner.longestPutOff, Self.putOff * (1 << min(count, 10)))
+        planner.putOff(key, until: now + wait)
+        if count == 0 {
+            around.logger.error("the run did not begin; it is due still", metadata: ["run": "\(key)"])
+            tell("job/\(key.job)/failed", "job \(key.job) does not start: \(message)")
+        }
+    }
+
+    /// Records the failure of a run that nobody holds. Says whether there is a word on it now.
+    private func fail(_ key: RunKey, _ message: String) -> Bool {
+        do throws(HoldfastError) {
+            let completion = RunCompletion(.failed, code: ErrorCode.processFailed.rawValue, message: message)
+            try around.store.conclude(key, .schedule, completion, at: now)
+        } catch {
+            return error.code == .runTaken
+        }
+        tell("job/\(key.job)/failed", "job \(key.job) did not start: \(message)")
+        return true
     }
 
     /// Looks for runs that died: those whose leases ran out, and those of processes of this host that are gone.
     mutating func bury() throws(HoldfastError) {
-        _ = try around.spool.absorb(into: around.store)
-        note(try around.store.buryDead(gone: nil, at: now))
-        for run in try around.store.active() {
-            guard case .running(let holder, _) = run.phase, holder.host == around.host, running[run.key] == nil,
-                holder.process != getpid(), kill(holder.process, 0) != 0, errno == ESRCH
-            else { continue }
-            note(try around.store.buryDead(gone: holder, at: now))
-        }
+        // What this process started is looked at when it ends.
+        let own = Set(running.keys).union(ended.map(\.key))
+        note(try Burial(around.store, around.spool, host: around.host, clock: around.clock).run(sparing: own))
     }
 
     private func note(_ dead: [DeadRun]) {
@@ -166,18 +245,12 @@ struct Turn: Sendable {
                 ])
             if let job = jobs[run.key.job] { around.cleanUp(job) }
             guard !run.isRestarted else { continue }
-            do throws(HoldfastError) {
-                _ = try around.store.fire(
-                    "job/\(run.key.job)/failed", .critical, "job \(run.key.job) died twice in its run \(run.key)",
-                    at: now)
-            } catch {
-                around.logger.error("the alert was not written", metadata: ["run": "\(run.key)"])
-            }
+            tell("job/\(run.key.job)/failed", "job \(run.key.job) died twice in its run \(run.key)", .critical)
         }
     }
 
     func stopAll() {
-        for process in running.values { process.terminate() }
+        for launched in running.values { launched.process.terminate() }
     }
 
     // MARK: From outside
@@ -200,9 +273,10 @@ struct Turn: Sendable {
         }
     }
 
-    func noteClockStep(_ step: Duration) {
+    mutating func noteClockStep(_ step: Duration) {
         let text = "\(step < .zero ? "back" : "forward") by \((step < .zero ? .zero - step : step).lengthOfTime)"
         around.logger.warning("the clock was set", metadata: ["step": "\(text)"])
+        revision = nil
         tell("daemon/clock", "the clock was set \(text)", .info)
     }
 

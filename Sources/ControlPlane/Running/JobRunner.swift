@@ -15,6 +15,9 @@ import Synchronization
 package struct JobRunner: Sendable {
     /// What is looked at of one output of a child. Reports of verbs are far smaller.
     package static let maximumCapture = 1 << 20
+    /// Between two tries to reach a store that is locked or full; doubled up to the other.
+    private static let firstWait = Duration.milliseconds(200)
+    private static let longestWait = Duration.seconds(10)
 
     package struct Settings: Sendable {
         /// This program.
@@ -71,8 +74,7 @@ package struct JobRunner: Sendable {
     package func run(_ job: Job, _ key: RunKey, _ trigger: RunTrigger) throws(HoldfastError) -> RunCompletion {
         let type = JobTypes.type(of: job.action)
         let steps = try type.steps(of: job)
-        let holder = RunHolder(host: settings.host, process: getpid())
-        let claim = try store.begin(key, trigger, holder: holder, lease: settings.lease, at: clock.now())
+        let claim = try claim(key, trigger)
         log(.notice, "run began", key, ["attempt": "\(claim.attempt)", "fence": "\(claim.fence)"])
         let stop = Cancellation()
         let lost = Mutex<HoldfastError?>(nil)
@@ -82,14 +84,42 @@ package struct JobRunner: Sendable {
                 cancellation.raise()
             }
         }
-        let completion = carryOut(job, type, steps, claim)
+        let completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
+        // Until its end is written the run is ours, and is renewed.
+        let failure = lost.withLock { $0 } ?? write(completion, of: claim)
         stop.raise()
         renewal?.join()
-        if let error = lost.withLock({ $0 }) { throw error }
-        try write(completion, of: claim)
+        if let failure { throw failure }
         raiseAlert(job, completion)
         let level: Logger.Level = completion.outcome == .succeeded ? .notice : .error
         log(level, "run ended", key, ["outcome": "\(completion.outcome.rawValue)", "code": "\(completion.code ?? "")"])
+        return completion
+    }
+
+    /// Takes the run; a store that is locked or full is tried again for as long as for an end.
+    private func claim(_ key: RunKey, _ trigger: RunTrigger) throws(HoldfastError) -> RunClaim {
+        let holder = RunHolder(host: settings.host, process: getpid())
+        let deadline = clock.uptime() + settings.patience
+        var wait = Self.firstWait
+        while true {
+            do throws(HoldfastError) {
+                return try store.begin(key, trigger, holder: holder, lease: settings.lease, at: clock.now())
+            } catch {
+                guard error.retry == .later, clock.uptime() + wait < deadline, !cancellation.isRaised else {
+                    throw error
+                }
+                log(.warning, "the run was not taken yet", key, ["error": "\(error.message)"])
+                clock.sleep(for: wait, unless: cancellation)
+                wait = min(wait * 2, Self.longestWait)
+            }
+        }
+    }
+
+    /// Nobody may work on a run whose lease nobody renews.
+    private func withoutRenewal(_ job: Job, _ claim: RunClaim) -> RunCompletion {
+        var completion = RunCompletion(
+            .failed, code: ErrorCode.processFailed.rawValue, message: "there is no thread to renew its lease with")
+        completion.retryAt = retry(job, claim, .processFailed, .later)
         return completion
     }
 
@@ -145,7 +175,7 @@ package struct JobRunner: Sendable {
         _ step: JobStep, _ job: Job, _ claim: RunClaim, timeout: Duration?
     ) throws(HoldfastError) -> StepEnd {
         var changes = [
-            "HOLDFAST_RUN": claim.key.description, "HOLDFAST_FENCE": "\(claim.fence)",
+            RunMark.run: claim.key.description, RunMark.fence: "\(claim.fence)",
             "HOLDFAST_ATTEMPT": "\(claim.attempt)",
         ]
         let words: [String]
@@ -215,25 +245,46 @@ package struct JobRunner: Sendable {
         }
     }
 
-    /// Writes the end of a run, again and again while the store is busy or full, and beside the store at last.
-    private func write(_ completion: RunCompletion, of claim: RunClaim) throws(HoldfastError) {
+    /// Writes the end of a run, again and again while the store is busy or full. Meanwhile it is beside the store, so
+    /// that nobody takes the run for dead, whatever becomes of this process.
+    ///
+    /// - Returns: Why there is no word on the run; `.leaseLost` when another has it.
+    private func write(_ completion: RunCompletion, of claim: RunClaim) -> HoldfastError? {
+        let ended = clock.now()
         let deadline = clock.uptime() + settings.patience
-        var wait = Duration.milliseconds(200)
+        var wait = Self.firstWait
+        var isBeside = false
         while true {
             do throws(HoldfastError) {
-                return try store.complete(claim, completion, at: clock.now())
+                try store.complete(claim, completion, at: ended)
+                if isBeside { settings.spool.remove(claim) }
+                return nil
             } catch {
-                if error.code == .leaseLost { throw error }
+                if error.code == .leaseLost {
+                    if isBeside { settings.spool.remove(claim) }
+                    return error
+                }
                 log(.warning, "the end of the run was not written", claim.key, ["error": "\(error.message)"])
+                let failure = isBeside ? nil : putBeside(completion, of: claim, at: ended)
+                isBeside = failure == nil
                 guard error.retry == .later, clock.uptime() + wait < deadline, !cancellation.isRaised else {
-                    try settings.spool.put(claim, completion, at: clock.now())
-                    log(.error, "the end of the run was put beside the store", claim.key, [:])
-                    return
+                    return failure
                 }
                 clock.sleep(for: wait, unless: cancellation)
-                wait = min(wait * 2, .seconds(10))
+                wait = min(wait * 2, Self.longestWait)
             }
         }
+    }
+
+    private func putBeside(_ completion: RunCompletion, of claim: RunClaim, at ended: Timestamp) -> HoldfastError? {
+        do throws(HoldfastError) {
+            try settings.spool.put(claim, completion, at: ended)
+        } catch {
+            log(.error, "the end of the run was not put beside the store", claim.key, ["error": "\(error.message)"])
+            return error
+        }
+        log(.error, "the end of the run was put beside the store", claim.key, [:])
+        return nil
     }
 
     /// A failed run is something that somebody has to look at, until one succeeds. What cannot be told now is told by

@@ -60,6 +60,9 @@ package struct OutcomeSpool: Sendable {
         try syncDirectory(directory)
     }
 
+    /// Takes the end of a run away again, which has been written.
+    package func remove(_ claim: RunClaim) { unlink("\(directory)/\(claim.fence)" + Self.ending) }
+
     /// Writes what waits into `store` and takes its files away. What cannot be written yet stays. A file that holds no
     /// end of a run is set aside under another name: it must not keep the others from being written, nor jobs from
     /// running.
@@ -70,10 +73,14 @@ package struct OutcomeSpool: Sendable {
         var count = 0
         for name in names.filter({ $0.hasSuffix(Self.ending) }).sorted().prefix(Self.maximumFiles) {
             let path = "\(directory)/\(name)"
+            // Its run may have written it in the meantime, and have taken it away.
+            if access(path, F_OK) != 0, errno == ENOENT { continue }
             let (claim, completion, ended): (RunClaim, RunCompletion, Timestamp)
             do throws(HoldfastError) {
                 (claim, completion, ended) = try Self.read(path)
             } catch {
+                // What cannot be read today may hold an end all the same.
+                guard error.code == .corruptObject || error.code == .limitExceeded else { throw error }
                 _ = rename(path, path + Self.damagedEnding)
                 onDamaged(path, error.message)
                 continue
@@ -89,6 +96,7 @@ package struct OutcomeSpool: Sendable {
         }
         return count
     }
+
     private static func read(_ path: String) throws(HoldfastError) -> (RunClaim, RunCompletion, Timestamp) {
         let bytes = try InputFile.read(path, limit: maximumSize)
         guard let outcome = try? JSONDecoder().decode(Outcome.self, from: Data(bytes)),

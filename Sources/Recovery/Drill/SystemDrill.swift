@@ -195,7 +195,7 @@ final class SystemDrill {
         guard record.workload == PostgresWorkload.kind else { return FilesWorkload(path: data) }
         var options = WorkloadOptions()
         for (oid, location) in try record.tablespaces { options.tablespaces[location] = tablespace(oid, data) }
-        return PgdataWorkload(path: data, options: options)
+        return PgdataWorkload(path: data, options: options, comparesFiles: shared.sabotage != nil)
     }
 
     private func tablespace(_ oid: String, _ data: String) -> String { "\(data)-tablespace-\(oid)" }

@@ -56,6 +56,32 @@ package enum JobAction: Sendable, Hashable {
     }
 }
 
+/// What the runs of a job are about, with all that the configuration fills in.
+package struct JobReach: Sendable, Hashable {
+    /// A source as it is in one repository.
+    package struct Part: Sendable, Hashable {
+        package var source: String
+        package var repository: String
+
+        package init(source: String, repository: String) {
+            self.source = source
+            self.repository = repository
+        }
+    }
+
+    /// What runs read, thin out or restore; none for checks, mirrors and commands.
+    package var parts: Set<Part>
+    /// The repositories that runs work on.
+    package var repositories: Set<String>
+
+    package init(parts: Set<Part>, repositories: Set<String>) {
+        self.parts = parts
+        self.repositories = repositories
+    }
+
+    package var sources: Set<String> { Set(parts.map(\.source)) }
+}
+
 /// How much of the packs a check reads. Those whose last check lies furthest back come first.
 package enum CheckBudget: Sendable, Hashable {
     /// The structure alone.
@@ -72,6 +98,8 @@ package struct Job: Sendable {
     package var action: JobAction
     /// The name of a repository of the configuration; nil for the one that the sources or the configuration say.
     package var repository: String?
+    /// What its runs are about by the configuration; nil while nobody has looked there. Then it may be anything.
+    package var reach: JobReach?
     package var schedule: Schedule
     /// Every run is put off by a part of this that depends on the job and the host alone.
     package var jitter: Duration = .zero

@@ -12,11 +12,20 @@ extension Job {
         }
     }
 
-    /// Whether both touch one source.
+    /// Whether both touch one source. Of what is not known it is assumed.
     package func sharesSource(with other: Job) -> Bool {
         guard let own = touchedSources, let others = other.touchedSources else { return false }
-        if own.isEmpty || others.isEmpty { return repository == other.repository }
+        if let reach, let far = other.reach { return !reach.sources.isDisjoint(with: far.sources) }
+        if own.isEmpty || others.isEmpty { return sharesRepository(with: other) }
         return !Set(own).isDisjoint(with: others)
+    }
+
+    /// Whether both work on one repository. A job that names none works on one that the configuration names, so that
+    /// nothing can be said against it.
+    package func sharesRepository(with other: Job) -> Bool {
+        if let reach, let far = other.reach { return !reach.repositories.isDisjoint(with: far.repositories) }
+        guard let repository, let far = other.repository else { return true }
+        return repository == far
     }
 
     /// What becomes of a run of this job while `other` is running; nil when they do not mind each other.
@@ -32,7 +41,7 @@ extension Job {
             found.append(policy)
         }
         if let policy = concurrency[.repository], other.concurrency[.repository] != nil,
-            repository == other.repository
+            sharesRepository(with: other)
         {
             found.append(policy)
         }
@@ -43,6 +52,7 @@ extension Job {
     /// Whether runs of this job free what a failed backup would still need: retention of the sources of `other`.
     package func thinsOut(sourcesOf other: Job) -> Bool {
         guard case .forget = action, case .backup = other.action else { return false }
+        if let reach, let far = other.reach { return !reach.parts.isDisjoint(with: far.parts) }
         return sharesSource(with: other)
     }
 }

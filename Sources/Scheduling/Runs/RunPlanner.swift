@@ -39,6 +39,8 @@ package struct RunPlanner: Sendable {
         package var waiting = 20_000
         /// What was due no longer ago than this is not missed.
         package var grace = Duration.seconds(60)
+        /// What was run or taken in further ahead than this was so under a clock that has been set right since.
+        package var ahead = RunMemoryLimits.ahead
 
         package init() {}
     }
@@ -65,6 +67,8 @@ package struct RunPlanner: Sendable {
     /// Runs that were started and whose processes have not ended.
     var launched: Set<RunKey> = []
     var stopping: Set<RunKey> = []
+    /// Runs that were to start and did not begin, with the instants before which they are not tried again.
+    var putOff: [RunKey: Timestamp] = [:]
     private let host: String
 
     package init(jobs: [Job], memories: [JobName: JobMemory], active: [ActiveRun], host: String, at now: Timestamp) {
@@ -104,12 +108,36 @@ package struct RunPlanner: Sendable {
         }
         self.active = Dictionary(uniqueKeysWithValues: active.map { ($0.key, $0) })
         stopping = stopping.filter { self.active[$0] != nil || launched.contains($0) }
+        putOff = putOff.filter { key, _ in
+            self.active[key] != nil
+                || places[key.job].map { entries[$0].pending.contains(key.scheduled) } ?? false
+        }
     }
 
     /// The process of a run that was started has ended; ``update(memories:active:)`` tells how.
     package mutating func ended(_ key: RunKey) {
         launched.remove(key)
         stopping.remove(key)
+    }
+
+    /// A run that was to start did not begin, and nobody else has it: it is due still, and tried again at `instant`.
+    package mutating func putOff(_ key: RunKey, until instant: Timestamp) {
+        ended(key)
+        guard let place = places[key.job] else { return }
+        putOff[key] = instant
+        // The next attempt of a run that has begun is known from the store.
+        if active[key] != nil || key.scheduled <= entries[place].memory.through { return }
+        let pending = entries[place].pending
+        if pending.contains(key.scheduled) { return }
+        entries[place].pending.insert(key.scheduled, at: pending.firstIndex { $0 > key.scheduled } ?? pending.count)
+    }
+
+    /// The newest attempt of a run that has not ended, as the store told; 0 when there was none.
+    package func attempt(of key: RunKey) -> Int { active[key]?.attempt ?? 0 }
+
+    /// Who carries the run out, as the store told.
+    package func holder(of key: RunKey) -> RunHolder? {
+        if case .running(let holder, _)? = active[key]?.phase { holder } else { nil }
     }
 
     /// Runs that are due and wait to begin.
@@ -123,6 +151,7 @@ package struct RunPlanner: Sendable {
         var decision = RunDecision()
         var room = limits.waiting - waitingCount
         for place in entries.indices {
+            stepBack(place, at: now)
             guard let next = entries[place].next else { continue }
             if next <= now, room > 0 {
                 let before = entries[place].pending.count
@@ -131,8 +160,8 @@ package struct RunPlanner: Sendable {
             }
             decision.wake(by: entries[place].next)
         }
-        var candidates = entries.indices.filter { !entries[$0].pending.isEmpty }.map { place in
-            Candidate(place: place, due: entries[place].pending[0] + entries[place].delay, retry: nil)
+        var questions = entries.indices.filter { !entries[$0].pending.isEmpty }.map { place in
+            Question(place: place, scheduled: entries[place].pending[0], delay: entries[place].delay)
         }
         for run in active.values {
             guard case .waiting(let until) = run.phase, let place = places[run.key.job], !launched.contains(run.key)
@@ -141,22 +170,29 @@ package struct RunPlanner: Sendable {
                 decision.actions.append(.giveUp(run.key))
                 continue
             }
-            guard until <= now else {
+            guard isOver(until, entries[place].job, at: now) else {
                 decision.wake(by: until)
                 continue
             }
-            candidates.append(Candidate(place: place, due: until, retry: run.key))
+            questions.append(Question(place: place, scheduled: run.key.scheduled, delay: .zero, retry: until))
         }
-        candidates.sort { ($0.due, entries[$0.place].job.name) < ($1.due, entries[$1.place].job.name) }
-        for candidate in candidates { consider(candidate, at: now, &decision) }
+        questions.sort { ($0.due, entries[$0.place].job.name) < ($1.due, entries[$1.place].job.name) }
+        for question in questions { answer(question, at: now, &decision) }
         return decision
     }
 
-    private struct Candidate {
-        var place: Int
-        var due: Timestamp
-        /// The run whose next attempt it is.
-        var retry: RunKey?
+    /// Whether the wait for another attempt is over. One that is longer than any is was begun under a clock that was
+    /// set since.
+    func isOver(_ until: Timestamp, _ job: Job, at now: Timestamp) -> Bool {
+        until <= now || until.since(now) > job.retries.longestBackoff + limits.grace
+    }
+
+    /// Forgets what was taken in further ahead than can be, as after the clock was set back from a wrong year.
+    private mutating func stepBack(_ place: Int, at now: Timestamp) {
+        guard entries[place].admitted.since(now) > limits.ahead else { return }
+        entries[place].admitted = min(entries[place].memory.through, Timestamp(seconds: now.seconds))
+        entries[place].pending.removeAll { $0 > now }
+        entries[place].foresee()
     }
 
     /// Takes in what has become due of a job.
@@ -195,7 +231,7 @@ package struct RunPlanner: Sendable {
                 entries[place].job.name, pending.map { NonRun(first: $0, last: $0, count: 1, reason: reason) }))
     }
 
-    private func standstill(of entry: Entry, at now: Timestamp) -> NonRun.Reason? {
+    func standstill(of entry: Entry, at now: Timestamp) -> NonRun.Reason? {
         if !entry.job.isEnabled { return .disabled }
         let isPaused = entry.job.pause?.holds(at: now) == true || entry.memory.pause?.holds(at: now) == true
         return isPaused ? .paused : nil
@@ -203,131 +239,28 @@ package struct RunPlanner: Sendable {
 
     // MARK: One run
 
-    private enum Verdict {
-        case start
-        case wait(until: Timestamp?)
-        case refuse(NonRun.Reason)
-    }
-
-    private mutating func consider(_ candidate: Candidate, at now: Timestamp, _ decision: inout RunDecision) {
-        let place = candidate.place
+    private mutating func answer(_ question: Question, at now: Timestamp, _ decision: inout RunDecision) {
+        let place = question.place
         let name = entries[place].job.name
-        let scheduled = candidate.retry?.scheduled ?? entries[place].pending[0]
-        let key = RunKey(job: name, scheduled: scheduled)
-        switch verdict(on: candidate, at: now, &decision) {
+        let key = RunKey(job: name, scheduled: question.scheduled)
+        let (verdict, stops) = verdict(on: question, at: now)
+        for stop in stops where stopping.insert(stop).inserted { decision.actions.append(.stop(stop)) }
+        switch verdict {
         case .start:
-            if candidate.retry == nil { entries[place].pending.removeFirst() }
+            if !question.isRetry { entries[place].pending.removeFirst() }
+            putOff[key] = nil
             launched.insert(key)
             decision.actions.append(.start(key))
         case .wait(let until):
             decision.wake(by: until)
-            if candidate.retry == nil { decision.wake(by: startDeadline(of: entries[place], scheduled)) }
+            if !question.isRetry { decision.wake(by: startDeadline(of: question)) }
         case .refuse(let reason):
-            // A run that has begun already is not recorded as not run: it waits on.
-            guard candidate.retry == nil else { return decision.wake(by: now + .seconds(60)) }
             entries[place].pending.removeFirst()
-            let nonRun = NonRun(first: scheduled, last: scheduled, count: 1, reason: reason)
+            let nonRun = NonRun(first: question.scheduled, last: question.scheduled, count: 1, reason: reason)
             decision.actions.append(.record(name, [nonRun]))
             if reason == .skipped { entries[place].memory.skip = nil }
             if !entries[place].pending.isEmpty { decision.wake(by: now) }
         }
-    }
-
-    private mutating func verdict(
-        on candidate: Candidate, at now: Timestamp, _ decision: inout RunDecision
-    ) -> Verdict {
-        let entry = entries[candidate.place]
-        if let reason = standstill(of: entry, at: now) { return .refuse(reason) }
-        if candidate.retry == nil, entry.memory.skip != nil { return .refuse(.skipped) }
-        let deadline = candidate.retry == nil ? startDeadline(of: entry, entry.pending[0]) : nil
-        let isLate = deadline.map { $0 < now } ?? false
-        if let reason = entry.opening.refusal(at: now) {
-            guard !isLate, let next = entry.opening.next(from: now), deadline.map({ next <= $0 }) ?? true else {
-                return .refuse(reason)
-            }
-            return .wait(until: next)
-        }
-        if candidate.retry == nil {
-            switch dependencies(of: entry) {
-            case .refuse(let reason): return .refuse(reason)
-            case .wait: return isLate ? .refuse(.dependency) : .wait(until: nil)
-            case .start: break
-            }
-        }
-        // Runs that are made up for wait for one another.
-        let isMadeUp =
-            entry.job.catchUp.which == .all && now.since(candidate.due) > limits.grace
-        switch overlaps(of: entry, isMadeUp: isMadeUp, &decision) {
-        case .refuse(let reason): return candidate.retry == nil ? .refuse(reason) : .wait(until: nil)
-        case .wait: return isLate ? .refuse(.startDeadline) : .wait(until: nil)
-        case .start: break
-        }
-        if isLate { return .refuse(.startDeadline) }
-        return launched.count < limits.running ? .start : .wait(until: nil)
-    }
-
-    /// Until when a run may begin: so much after it was due, or until the next is.
-    private func startDeadline(of entry: Entry, _ scheduled: Timestamp) -> Timestamp? {
-        if let most = entry.job.startDeadline { return scheduled + entry.delay + most }
-        // Runs that are made up for wait for one another.
-        if entry.pending.count > 1, entry.job.catchUp.which == .all { return nil }
-        // The last instant before the next one is due.
-        return entry.job.schedule.next(after: scheduled).map {
-            Timestamp(nanoseconds: $0.instant.nanoseconds - 1) + entry.delay
-        }
-    }
-
-    private func dependencies(of entry: Entry) -> Verdict {
-        var isWaiting = false
-        for name in entry.job.after {
-            guard let other = places[name].map({ entries[$0] }) else { return .refuse(.dependency) }
-            switch Self.standing(of: other, since: entry.memory.last?.began, isBusy: isBusy(other)) {
-            case .good: continue
-            case .bad: return .refuse(.dependency)
-            case .open: isWaiting = true
-            }
-        }
-        guard case .forget = entry.job.action else { return isWaiting ? .wait(until: nil) : .start }
-        for other in entries where entry.job.thinsOut(sourcesOf: other.job) {
-            switch Self.standing(of: other, since: nil, isBusy: isBusy(other)) {
-            case .good: continue
-            case .bad: return .refuse(.dependency)
-            case .open: isWaiting = true
-            }
-        }
-        return isWaiting ? .wait(until: nil) : .start
-    }
-
-    private enum Standing { case good, bad, open }
-
-    /// Whether the newest run of a job ended well, and after `since`.
-    private static func standing(of entry: Entry, since: Timestamp?, isBusy: Bool) -> Standing {
-        guard !isBusy, let last = entry.memory.last else { return .open }
-        if let since, last.began <= since { return .open }
-        return last.outcome == .succeeded ? .good : .bad
-    }
-
-    private func isBusy(_ entry: Entry) -> Bool {
-        !entry.pending.isEmpty || active.keys.contains { $0.job == entry.job.name }
-            || launched.contains { $0.job == entry.job.name }
-    }
-
-    private mutating func overlaps(of entry: Entry, isMadeUp: Bool, _ decision: inout RunDecision) -> Verdict {
-        var isWaiting = false
-        let running = launched.union(active.values.filter(\.isRunning).map(\.key))
-        for key in running.sorted() {
-            // A job that is not in the files any more minds nothing but itself.
-            let other = places[key.job].map { entries[$0].job }
-            guard let policy = other.flatMap({ entry.job.overlap(with: $0) }) else { continue }
-            switch isMadeUp && key.job == entry.job.name ? .queue : policy {
-            case .skip: return .refuse(.overlap)
-            case .queue: isWaiting = true
-            case .replace:
-                isWaiting = true
-                if stopping.insert(key).inserted { decision.actions.append(.stop(key)) }
-            }
-        }
-        return isWaiting ? .wait(until: nil) : .start
     }
 }
 

@@ -159,6 +159,14 @@ package struct StandingOrder: Sendable, Hashable {
     package func holds(at instant: Timestamp) -> Bool { until.map { instant < $0 } ?? true }
 }
 
+/// What holds for remembered instants that lie ahead of the clock.
+package enum RunMemoryLimits {
+    /// So far ahead they may lie: clocks are set back by some hours, and then nothing runs twice.
+    package static let ahead = Duration.seconds(86_400)
+    /// 2026-01-01. A clock that shows less is one that nobody has set, and what is remembered is right.
+    package static let oldestClock = Timestamp(seconds: 1_767_225_600)
+}
+
 /// What the next decision about a job rests upon.
 package struct JobMemory: Sendable, Hashable {
     /// One run that has ended.

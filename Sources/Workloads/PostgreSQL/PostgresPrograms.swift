@@ -146,9 +146,7 @@ struct ServerUser: Sendable, Hashable {
 /// How a tool ended and what it printed.
 struct ToolOutcome: Sendable {
     var result: ProcessResult
-    /// Bytes on standard output.
-    var printed: UInt64
-    /// The first of them.
+    /// The first bytes on standard output.
     var head: [UInt8]
     var errorTail: [UInt8]
 
@@ -180,7 +178,7 @@ struct ToolRun: Sendable {
     /// - Throws: `.processFailed` when it cannot be started, `.interrupted`.
     func run(_ context: WorkloadContext) throws(HoldfastError) -> ToolOutcome {
         let process = try context.runner.start(request, cancellation: context.cancellation)
-        var outcome = ToolOutcome(result: .terminated, printed: 0, head: [], errorTail: [])
+        var outcome = ToolOutcome(result: .terminated, head: [], errorTail: [])
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
         defer { buffer.deallocate() }
         while true {
@@ -188,7 +186,6 @@ struct ToolRun: Sendable {
             if count == 0 { break }
             let room = max(0, Self.mostKept - outcome.head.count)
             outcome.head += UnsafeRawBufferPointer(rebasing: buffer[..<min(room, count)])
-            outcome.printed += UInt64(count)
         }
         outcome.result = process.wait()
         outcome.errorTail = process.errorTail

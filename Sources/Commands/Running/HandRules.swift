@@ -1,0 +1,60 @@
+// Whether a job may run now when an operator asks for it.
+
+import Primitives
+import Scheduling
+
+/// The rules for runs by hand. Windows, start deadlines and orders to skip are about runs of the schedule.
+struct HandRules {
+    typealias Refusal = (reason: NonRun.Reason, error: HoldfastError)
+
+    /// All jobs of the directory.
+    let jobs: [Job]
+    let memories: [JobName: JobMemory]
+    let active: [ActiveRun]
+    let now: Timestamp
+
+    /// Why `job` may not run now, with what an operator can do; nil when it may.
+    func refusal(of job: Job) -> Refusal? {
+        if let refusal = refusalToRepeat(job) { return refusal }
+        for run in active where run.isRunning {
+            guard let other = jobs.first(where: { $0.name == run.key.job }), job.overlap(with: other) != nil else {
+                continue
+            }
+            return refused(
+                job, .overlap, "\(run.key) is under way", "Wait for its end; `holdfast schedule history` shows it.")
+        }
+        return nil
+    }
+
+    /// Why a run of `job` that failed may not be tried again.
+    func refusalToRepeat(_ job: Job) -> Refusal? {
+        if !job.isEnabled { return refused(job, .disabled, "it is disabled", "Enable it in its file.") }
+        let standing = memories[job.name]?.pause.flatMap { $0.holds(at: now) ? $0 : nil }
+        if let reason = standing?.reason ?? (job.pause?.holds(at: now) == true ? job.pause?.reason : nil) {
+            return refused(
+                job, .paused, "it is paused (\(ShownText.line(reason)))",
+                "`holdfast schedule resume \(job.name)` ends that.")
+        }
+        for other in jobs where job.thinsOut(sourcesOf: other) {
+            let last = memories[other.name]?.last
+            guard last?.outcome == .succeeded, !active.contains(where: { $0.key.job == other.name }) else {
+                return refused(
+                    job, .dependency,
+                    "the newest run of \(other.name) has not ended well, and retention could take the last "
+                        + "good snapshot", "Run `holdfast schedule run \(other.name)` first.")
+            }
+        }
+        for name in job.after {
+            guard memories[name]?.last?.outcome == .succeeded else {
+                return refused(
+                    job, .dependency, "it comes after \(name), whose newest run has not ended well",
+                    "Run `holdfast schedule run \(name)` first.")
+            }
+        }
+        return nil
+    }
+
+    private func refused(_ job: Job, _ reason: NonRun.Reason, _ text: String, _ hint: String) -> Refusal {
+        (reason, HoldfastError(.busy, "job \(job.name) does not run: \(text)", hint: hint))
+    }
+}

@@ -1,0 +1,107 @@
+// One run in its process, on a state that is locked at times.
+
+import ControlPlane
+import Logging
+import Primitives
+import Scheduling
+import State
+import Synchronization
+import TestSupport
+import Testing
+
+/// Ends every child at once with 0.
+private struct PlayedRunner: ProcessRunner {
+    func start(_ request: ProcessRequest, cancellation: Cancellation) throws(HoldfastError) -> any RunningProcess {
+        let process = PlayedProcess(5_000_000)
+        process.finish(.exited(0))
+        return process
+    }
+}
+
+@Suite("The run of a job in its process")
+struct JobRunnerTests {
+    private let start = Timestamp(seconds: 1_800_000_000)
+    private let directory = TemporaryDirectory()
+    private let clock = HandClock(Timestamp(seconds: 1_800_000_000))
+    private let locked = HoldfastError(.busy, "the state is locked", hint: "Wait.", retry: .later)
+    private let key = RunKey(job: JobName("a"), scheduled: Timestamp(seconds: 1_800_000_000))
+
+    private func make() -> (store: MemoryRunStore, spool: OutcomeSpool, runner: JobRunner) {
+        let clock = clock
+        let store = MemoryRunStore(clock: RunStoreClock(boot: "stage") { clock.uptime() })
+        let spool = OutcomeSpool(directory: directory.path + "/outcomes")
+        let runner = JobRunner(
+            store, JobRunner.Settings(program: "/bin/true", host: "stage", spool: spool), runner: PlayedRunner(),
+            clock: clock, cancellation: Cancellation(), logger: Logger(label: "stage") { _ in SwiftLogNoOpLogHandler() }
+        )
+        return (store, spool, runner)
+    }
+
+    @Test("begins when the state can be written again that was locked at first")
+    func begins() throws {
+        let (store, _, runner) = make()
+        let left = Mutex(2)
+        let locked = locked
+        store.fail { method in
+            method == "begin"
+                && left.withLock({ left in
+                    left -= 1
+                    return left >= 0
+                }) ? locked : nil
+        }
+        #expect(try runner.run(everyJob("a", 60), key, .schedule).outcome == .succeeded)
+        #expect(try store.run(key)?.attempt == 1)
+    }
+
+    @Test("is not taken for dead while its end cannot be written")
+    func ends() throws {
+        let (store, spool, runner) = make()
+        let (locked, clock) = (locked, clock)
+        let calls = Mutex(0)
+        let dead = Mutex<[DeadRun]>([])
+        store.fail { method in
+            guard method == "complete" else { return nil }
+            let call = calls.withLock { calls in
+                calls += 1
+                return calls
+            }
+            if call == 1 { return locked }
+            // Before the second try somebody looks for the dead, long after the lease ran out.
+            store.fail(nil)
+            clock.advance(by: .seconds(600))
+            let found = try? Burial(store, spool, host: "stage", clock: clock).run()
+            dead.withLock { $0 = found ?? [] }
+            return nil
+        }
+        #expect(try runner.run(everyJob("a", 60), key, .schedule).outcome == .succeeded)
+        #expect(dead.withLock { $0 }.isEmpty)
+        #expect(try store.run(key)?.state == .ended(.succeeded))
+        #expect(try spool.absorb(into: store) == 0)
+    }
+
+    @Test("finds itself fenced when it was held up past its lease, and writes nothing")
+    func fenced() throws {
+        let (store, spool, runner) = make()
+        let clock = clock
+        let isFirst = Mutex(true)
+        let key = key
+        store.fail { method in
+            guard method == "complete",
+                isFirst.withLock({ isFirst in
+                    defer { isFirst = false }
+                    return isFirst
+                })
+            else { return nil }
+            // Another takes over, and ends the run in its own way.
+            clock.advance(by: .seconds(600))
+            _ = try? Burial(store, spool, host: "stage", clock: clock).run()
+            let holder = RunHolder(host: "other", process: 1)
+            let claim = try? store.begin(key, .schedule, holder: holder, lease: .seconds(60), at: clock.now())
+            if let claim { try? store.complete(claim, RunCompletion(.partial), at: clock.now()) }
+            return nil
+        }
+        #expect(throws: HoldfastError.self) { _ = try runner.run(everyJob("a", 60), key, .schedule) }
+        #expect(try store.run(key)?.state == .ended(.partial))
+        #expect(try store.run(key)?.attempt == 2)
+    }
+}

@@ -1,0 +1,38 @@
+// The end of a restore into a data directory: its files against the server's manifest.
+
+import Foundation
+import Glibc
+import Primitives
+import Repository
+import TestSupport
+import Testing
+
+@testable import Workloads
+
+@Suite("The end of a restore of a cluster")
+struct PgdataFinishTests {
+    @Test("compares the files with the manifest, unless a scratch server begins with that", arguments: [true, false])
+    func compares(comparesFiles: Bool) throws {
+        let directory = TemporaryDirectory()
+        let manifest = PostgresTests.manifest(#"{ "Path": "file", "Size": 5 }"#)
+        for (name, bytes) in [("backup_manifest", manifest), ("file", [1]), (PgdataWorkload.marker, [1])] {
+            try Data(bytes).write(to: URL(fileURLWithPath: "\(directory.path)/\(name)"))
+        }
+        let now = SystemClock().now()
+        let record = SnapshotRecord(
+            source: "s", workload: PostgresWorkload.kind, host: "h", toolVersion: "t",
+            runID: try ULID(at: now, entropy: SystemEntropy()), started: now)
+        let context = WorkloadContext(
+            clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
+        let target = PgdataWorkload(path: directory.path, comparesFiles: comparesFiles)
+        if comparesFiles {
+            let error = #expect(throws: HoldfastError.self) {
+                _ = try target.finishRestore(RestoreStage([]), of: record, isComplete: true, context)
+            }
+            #expect(error?.code == .checkFailed)
+        } else {
+            #expect(try target.finishRestore(RestoreStage([]), of: record, isComplete: true, context).isEmpty)
+        }
+        #expect((access("\(directory.path)/\(PgdataWorkload.marker)", F_OK) == 0) == comparesFiles)
+    }
+}
