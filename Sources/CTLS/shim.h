@@ -17,12 +17,15 @@ static inline SSL_CTX *holdfast_tls_context(void) {
     return context;
 }
 
-// A session over a connected socket with a peer that has to prove that it is `host`. NULL when it does not.
-static inline SSL *holdfast_tls_connect(SSL_CTX *context, int socket, const char *host) {
+// A session over `socket` in which the peer will have to prove that it is `host`; SSL_connect is still to come. NULL when
+// there is no room for it.
+static inline SSL *holdfast_tls_session(SSL_CTX *context, int socket, const char *host) {
     SSL *session = SSL_new(context);
     if (session == NULL) return NULL;
+    // A write that could take a part alone may be tried again from another buffer.
+    SSL_set_mode(session, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (SSL_set_tlsext_host_name(session, host) == 1 && SSL_set1_host(session, host) == 1
-        && SSL_set_fd(session, socket) == 1 && SSL_connect(session) == 1) {
+        && SSL_set_fd(session, socket) == 1) {
         return session;
     }
     SSL_free(session);

@@ -19,9 +19,8 @@ package enum ConfigurationFile {
     ) throws(HoldfastError) -> ConfigurationReading {
         // One byte more than is allowed, so that the reader can say that it is too large.
         let bytes = try InputFile.read(path, limit: ByteCount(UInt64(YAMLReader.maximumBytes) + 1))
-        let absolute = Host.absolutePath(path)
-        let directory = absolute.lastIndex(of: "/").map { String(absolute[..<$0]) } ?? ""
-        return parse(bytes, path: path, directory: directory, checkPattern: checkPattern)
+        let place = KeptFile.place(of: path)
+        return parse(bytes, path: place.shown, directory: place.directory, checkPattern: checkPattern)
     }
 
     /// - Parameter directory: Where relative paths go from; without a closing slash.

@@ -29,13 +29,15 @@ package enum JobDirectory {
         return files
     }
 
-    /// Reads these files, and puts `before` of one into `after` of the others.
+    /// Reads these files, each told of by the path that people know it by, and puts `before` of one into `after` of the
+    /// others.
     package static func read(_ paths: [String]) throws(HoldfastError) -> JobDirectoryReading {
         var jobs: [ConfiguredJob] = []
         var problems: [(path: String, problem: Problem)] = []
         var places: [JobName: String] = [:]
-        for path in paths {
-            switch try JobFile.read(path) {
+        for file in paths {
+            let path = KeptFile.place(of: file).shown
+            switch try JobFile.read(file) {
             case .bad(let found): problems += found.map { (path, $0) }
             case .good(let job):
                 if let other = places.updateValue(path, forKey: job.job.name) {

@@ -26,9 +26,8 @@ package enum JobFile {
     /// - Throws: `.configuration` when it cannot be opened.
     package static func read(_ path: String) throws(HoldfastError) -> JobReading {
         let bytes = try InputFile.read(path, limit: ByteCount(UInt64(YAMLReader.maximumBytes) + 1))
-        let absolute = Host.absolutePath(path)
-        let directory = absolute.lastIndex(of: "/").map { String(absolute[..<$0]) } ?? ""
-        return parse(bytes, path: path, directory: directory)
+        let place = KeptFile.place(of: path)
+        return parse(bytes, path: place.shown, directory: place.directory)
     }
 
     /// - Parameter directory: Where relative paths go from; without a closing slash.

@@ -2,6 +2,27 @@
 
 import CLinux
 import Glibc
+import Synchronization
+
+/// The children that ``SystemProcess`` has started and not yet reaped, each of which has somebody who waits for it.
+enum OwnChildren {
+    private static let living = Mutex<Set<Int32>>([])
+
+    /// Starts a child by `body`, which returns its number, or nil when there is none. Nobody who looks for children
+    /// meanwhile sees one that is not known.
+    static func start<R>(_ body: () -> (child: Int32?, result: R)) -> R {
+        living.withLock { living in
+            let (child, result) = body()
+            if let child { living.insert(child) }
+            return result
+        }
+    }
+
+    /// To be called when the child was reaped.
+    static func forget(_ child: Int32) { living.withLock { _ = $0.remove(child) } }
+
+    static var all: Set<Int32> { living.withLock { $0 } }
+}
 
 /// The processes below this one.
 package enum Descendants {
@@ -37,20 +58,24 @@ package enum Descendants {
         return result
     }
 
-    /// Ends all processes below `roots` and reaps those that are children of this process: SIGTERM, `grace`, SIGKILL.
+    /// Ends all processes below this one and reaps its children: SIGTERM, `grace`, SIGKILL. Spared are the children
+    /// that a ``ProcessRunner`` of this process started and that somebody waits for, with all that is below them.
     ///
     /// - Returns: Whether nothing is left. A process in an uninterruptible wait of the kernel stays until that is over.
     @discardableResult
     package static func end(
-        grace: Duration, clock: any Clock, sparing spared: Set<Int32> = []
+        grace: Duration, clock: any Clock
     ) -> Bool {
         let own = getpid()
         let deadline = clock.uptime() + grace
         var asked: Set<Int32> = []
         for _ in 0..<maximumRounds {
             let found = below(own)
-            let kept = Set(found.filter { spared.contains($0.process) }.flatMap { below($0.process).map(\.process) })
-            let rest = found.filter { !spared.contains($0.process) && !kept.contains($0.process) }
+            // After the look: what was started since then is not among the found.
+            var kept = OwnChildren.all
+            // Parents come before their children.
+            for one in found where kept.contains(one.parent) { kept.insert(one.process) }
+            let rest = found.filter { !kept.contains($0.process) }
             for dead in rest where dead.isZombie && dead.parent == own {
                 var status: Int32 = 0
                 waitpid(dead.process, &status, WNOHANG)

@@ -51,9 +51,6 @@ package final class NewSecretFile {
 
     private func syncParent() throws(HoldfastError) {
         let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let (directory, number) = retryingInterrupts { open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        guard directory >= 0 else { throw HoldfastError.systemCall("open", number, on: parent) }
-        defer { close(directory) }
-        guard fsync(directory) == 0 else { throw HoldfastError.systemCall("fsync", errno, on: parent) }
+        try syncDirectory(parent)
     }
 }

@@ -13,6 +13,9 @@ package struct SecretScrubber: Sendable {
         "access-key", "accesskey", "private_key", "private-key", "authorization", "credential", "pgpassword",
     ].map { Array($0.utf8) }
 
+    /// The letters that names begin with, so that most bytes are compared with nothing.
+    private static let initials = Set(names.compactMap(\.first))
+
     private let known: [SecretBytes]
 
     package init(known: [SecretBytes] = []) { self.known = known.filter { $0.count >= Self.shortestKnown } }
@@ -64,8 +67,9 @@ package struct SecretScrubber: Sendable {
         while let start = range(of: begin, in: bytes, from: place) {
             let line = bytes[start.upperBound...].prefix { $0 != 10 }
             guard range(of: key, in: Array(line), from: 0) != nil else {
-                result += bytes[place..<start.upperBound]
-                place = start.upperBound
+                // Nor does any other beginning on this line have it.
+                result += bytes[place..<line.endIndex]
+                place = line.endIndex
                 continue
             }
             result += bytes[place..<start.lowerBound] + mark
@@ -75,21 +79,27 @@ package struct SecretScrubber: Sendable {
         return result + bytes[place...]
     }
 
-    /// `scheme://user:password@host`.
+    /// `scheme://user:password@host`. Every byte is looked at a fixed number of times, whatever the text.
     private static func scrubURLs(_ bytes: [UInt8]) -> [UInt8] {
         let marker = Array("://".utf8)
         var (result, place) = ([UInt8](), 0)
+        var (wordEnd, lastAt) = (0, -1)
         while let found = range(of: marker, in: bytes, from: place) {
-            let rest = bytes[found.upperBound...].prefix { $0 > 32 && $0 != UInt8(ascii: "\"") }
-            let authority = rest.prefix { $0 != UInt8(ascii: "/") }
-            result += bytes[place..<found.upperBound]
-            place = found.upperBound
+            let start = found.upperBound
+            if start > wordEnd {
+                let word = bytes[start...].prefix { $0 > 32 && $0 != UInt8(ascii: "\"") }
+                wordEnd = word.endIndex
+                lastAt = word.lastIndex(of: UInt8(ascii: "@")) ?? -1
+            }
+            result += bytes[place..<start]
+            place = start
             // A password may hold a slash that nobody escaped, so the last @ of the word counts where there is a colon.
-            guard let colon = authority.firstIndex(of: UInt8(ascii: ":")),
-                let at = rest.lastIndex(of: UInt8(ascii: "@")), colon < at
-            else { continue }
+            let authority = bytes[start..<wordEnd].prefix { $0 != UInt8(ascii: "/") }
+            guard lastAt >= start, let colon = authority.firstIndex(of: UInt8(ascii: ":")), colon < lastAt else {
+                continue
+            }
             result += bytes[place...colon] + mark
-            place = at
+            place = lastAt
         }
         return result + bytes[place...]
     }
@@ -99,12 +109,13 @@ package struct SecretScrubber: Sendable {
         let lower = bytes.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }
         var (result, place) = ([UInt8](), 0)
         while place < bytes.count {
-            guard let name = names.first(where: { lower[place...].starts(with: $0) }) else {
+            guard initials.contains(lower[place]), let name = names.first(where: { lower[place...].starts(with: $0) })
+            else {
                 result.append(bytes[place])
                 place += 1
                 continue
             }
-            result += bytes[place..<place + name.count]
+            let start = place
             place += name.count
             // The rest of the name, as in PASSWORD_1 or secretKey.
             let isName = { (byte: UInt8) in
@@ -112,6 +123,9 @@ package struct SecretScrubber: Sendable {
             }
             var next = place
             while next < bytes.count, isName(lower[next]) { next += 1 }
+            // Another name within this one ends at the same place and need not be looked for.
+            place = next
+            result += bytes[start..<place]
             if next < bytes.count, bytes[next] == 34 || bytes[next] == 39 { next += 1 }
             while next < bytes.count, bytes[next] == 32 { next += 1 }
             guard next < bytes.count, bytes[next] == UInt8(ascii: "=") || bytes[next] == UInt8(ascii: ":") else {

@@ -89,6 +89,7 @@ final class SystemProcess: RunningProcess {
             kill(-process, SIGKILL)
             var status: Int32 = 0
             _ = retryingInterrupts { waitpid(process, &status, 0) }
+            OwnChildren.forget(process)
             shared.state.withLock { $0.result = .terminated }
             Self.close(errorsRead)
             throw HoldfastError(
@@ -171,13 +172,17 @@ final class SystemProcess: RunningProcess {
         defer { for argument in arguments { free(argument) } }
         var process = pid_t()
         guard let lines = request.environment else {
-            let number = holdfast_spawn(&process, &arguments, Glibc.environ, input, output, errors)
-            return (process, number)
+            return OwnChildren.start {
+                let number = holdfast_spawn(&process, &arguments, Glibc.environ, input, output, errors)
+                return (number == 0 ? process : nil, (process, number))
+            }
         }
         var environment: [UnsafeMutablePointer<CChar>?] = lines.map { strdup($0) } + [nil]
         defer { for line in environment { free(line) } }
-        let number = holdfast_spawn(&process, &arguments, &environment, input, output, errors)
-        return (process, number)
+        return OwnChildren.start {
+            let number = holdfast_spawn(&process, &arguments, &environment, input, output, errors)
+            return (number == 0 ? process : nil, (process, number))
+        }
     }
 
     // MARK: Watching
@@ -206,6 +211,7 @@ final class SystemProcess: RunningProcess {
         if stop != nil { kill(-watch.process, SIGKILL) }
         var status: Int32 = 0
         _ = retryingInterrupts { waitpid(watch.process, &status, 0) }
+        OwnChildren.forget(watch.process)
         while errorsOpen, drain(watch, wait: 0, untilEmpty: true) {}
         close(watch.errors)
         let signal = holdfast_exit_signal(status)

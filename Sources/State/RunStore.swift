@@ -51,6 +51,18 @@ package struct HistoryQuery: Sendable, Hashable {
     }
 }
 
+/// Tells how runs stand. It throws what ``RunStore`` does.
+package protocol RunStandings: Sendable {
+    /// How a run stands; nil when nothing is known of it.
+    func run(_ key: RunKey) throws(HoldfastError) -> RunRecord?
+
+    /// All runs that have not ended.
+    func active() throws(HoldfastError) -> [ActiveRun]
+
+    /// A number that is another one after anybody has written anything; of this opened store alone.
+    func revision() throws(HoldfastError) -> Int64
+}
+
 /// Keeps runs. A key (``RunKey``) is run once: it has at most one lease at a time and at most one completion.
 ///
 /// Lines of runs that ended are kept for ``HistoryLimits/age``, and ``HistoryLimits/lines`` of each job at most; what
@@ -61,7 +73,7 @@ package struct HistoryQuery: Sendable, Hashable {
 ///
 /// All throw `.busy` (`retry: .later`) when the store is locked by others for longer than its patience,
 /// `.corruptObject` when it is damaged, `.noSpace`, `.accessDenied` and `.inputOutput` for what they say.
-package protocol RunStore: Sendable {
+package protocol RunStore: RunStandings {
     var capabilities: RunStoreCapabilities { get }
 
     /// Takes the run for `lease`, with a fencing token larger than every one before.
@@ -107,18 +119,9 @@ package protocol RunStore: Sendable {
 
     /// What is remembered of these jobs; those seen for the first time begin at `now`.
     ///
-    /// A ``JobMemory/through`` that lies further ahead of `now` than ``RunMemoryLimits/ahead`` was written under a wrong
-    /// clock. It is set back to `now`, unless `now` itself is before ``RunMemoryLimits/oldestClock``.
+    /// A ``JobMemory/through`` that lies further ahead of `now` than ``RunMemoryLimits/ahead`` was written under a
+    /// wrong clock. It is set back to `now`, unless `now` itself is before ``RunMemoryLimits/oldestClock``.
     func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory]
-
-    /// How a run stands; nil when nothing is known of it.
-    func run(_ key: RunKey) throws(HoldfastError) -> RunRecord?
-
-    /// All runs that have not ended.
-    func active() throws(HoldfastError) -> [ActiveRun]
-
-    /// A number that is another one after anybody has written anything; of this opened store alone.
-    func revision() throws(HoldfastError) -> Int64
 }
 
 /// Tells what was.
@@ -149,11 +152,16 @@ package protocol AlertStore: Sendable {
     /// Alerts by their keys; those that fire alone unless all are wanted.
     func alerts(all: Bool) throws(HoldfastError) -> [AlertRecord]
 
-    /// Alerts whose last change nobody was told of, oldest change first, at most 100.
-    func untoldAlerts() throws(HoldfastError) -> [AlertRecord]
+    /// Alerts of at least `severity` whose last change `notifier` was not told of, oldest change first, at most 100.
+    ///
+    /// A notifier that is named for the first time gets those that fire, and of the others none that was resolved
+    /// before.
+    func untoldAlerts(
+        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+    ) throws(HoldfastError) -> [AlertRecord]
 
-    /// Somebody was told of this change of the alert. A later one is still to be told.
-    func markTold(_ alert: AlertRecord) throws(HoldfastError)
+    /// `notifier` was told of this change of the alert. A later one is still to be told.
+    func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError)
 }
 
 /// How much of the history is kept.

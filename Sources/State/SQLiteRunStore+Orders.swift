@@ -71,19 +71,43 @@ extension SQLiteRunStore: AlertStore {
         }
     }
 
-    package func untoldAlerts() throws(HoldfastError) -> [AlertRecord] {
-        try read { database in
-            try Row.fetchAll(
-                database, sql: "SELECT * FROM alerts WHERE told IS NOT changed ORDER BY changed, key LIMIT 100"
+    package func untoldAlerts(
+        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+    ) throws(HoldfastError) -> [AlertRecord] {
+        let since = try known(notifier, at: now)
+        let grave = AlertRecord.Severity.allCases.filter { $0 >= severity }.map(\.rawValue)
+        return try read { database in
+            let marks = grave.map { _ in "?" }.joined(separator: ", ")
+            return try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM alerts WHERE told IS NOT changed AND severity IN (\(marks))
+                        AND (state = 'firing' OR changed >= ?)
+                        AND NOT EXISTS (
+                            SELECT 1 FROM tellings AS t
+                            WHERE t.key = alerts.key AND t.notifier = ? AND t.changed = alerts.changed)
+                    ORDER BY changed, key LIMIT 100
+                    """, arguments: StatementArguments(grave) + [since, notifier]
             ).map { Self.alert($0) }
         }
     }
 
-    package func markTold(_ alert: AlertRecord) throws(HoldfastError) {
+    /// Since when there is this notifier, in nanoseconds; its first mention is remembered.
+    private func known(_ notifier: String, at now: Timestamp) throws(HoldfastError) -> Int64 {
+        let sql = "SELECT changed FROM tellings WHERE key = '' AND notifier = ?"
+        if let since = try read({ try Int64.fetchOne($0, sql: sql, arguments: [notifier]) }) { return since }
+        return try write { database in
+            try database.execute(
+                sql: "INSERT OR IGNORE INTO tellings VALUES ('', ?, ?)", arguments: [notifier, now.nanoseconds])
+            return try Int64.fetchOne(database, sql: sql, arguments: [notifier]) ?? now.nanoseconds
+        }
+    }
+
+    package func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError) {
         try write { database in
             try database.execute(
-                sql: "UPDATE alerts SET told = changed WHERE key = ? AND changed = ?",
-                arguments: [alert.key, alert.changed.nanoseconds])
+                sql: "INSERT OR REPLACE INTO tellings VALUES (?, ?, ?)",
+                arguments: [alert.key, notifier, alert.changed.nanoseconds])
         }
     }
 

@@ -12,8 +12,20 @@ enum StateSchema {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { database in try database.execute(sql: first) }
         migrator.registerMigration("2") { database in try database.execute(sql: second) }
+        migrator.registerMigration("tellings") { database in try database.execute(sql: tellings) }
         return migrator
     }
+
+    /// `told` of an alert counts for those that were told before each notifier was asked for itself.
+    private static let tellings = """
+        -- The change of an alert that a notifier was told of last; with an empty key, since when there is that one.
+        CREATE TABLE tellings (
+            key TEXT NOT NULL,
+            notifier TEXT NOT NULL,
+            changed INTEGER NOT NULL,
+            PRIMARY KEY (key, notifier)
+        ) WITHOUT ROWID;
+        """
 
     private static let first = """
         CREATE TABLE runs (

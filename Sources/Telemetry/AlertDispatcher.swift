@@ -4,6 +4,7 @@ import Logging
 import Primitives
 import Scheduling
 import State
+import Synchronization
 
 /// A notifier with what it is for.
 package struct AlertRoute: Sendable {
@@ -17,14 +18,21 @@ package struct AlertRoute: Sendable {
     }
 }
 
-/// Tells changes of alerts. What cannot be told is told no more, and becomes an alert of its own, so that a notifier
-/// that
-/// is broken does not hold up the others.
-package struct AlertDispatcher: Sendable {
+/// Tells changes of alerts, each notifier by a thread of its own: one that is broken or hangs holds up no other.
+///
+/// An alert is told at least once to each notifier. What could not be told is tried again, also by the next process,
+/// and that a notifier does not work is an alert of its own.
+package final class AlertDispatcher: Sendable {
+    private struct Wanted {
+        var routes: [AlertRoute]
+        var generation = 1
+    }
+
     private static let interval = Duration.seconds(5)
+    private static let glance = Duration.seconds(1)
 
     private let store: any AlertStore
-    private let routes: [AlertRoute]
+    private let wanted: Mutex<Wanted>
     private let host: String
     private let clock: any Clock
     private let logger: Logger
@@ -33,47 +41,69 @@ package struct AlertDispatcher: Sendable {
         _ store: any AlertStore, _ routes: [AlertRoute], host: String, clock: any Clock, logger: Logger
     ) {
         self.store = store
-        self.routes = routes
+        wanted = Mutex(Wanted(routes: routes))
         self.host = host
         self.clock = clock
         self.logger = logger
     }
 
-    /// Tells until `stop`, on the calling thread.
-    package func run(until stop: Cancellation) {
+    /// Other notifiers from now on. What is being told is told to its end. Returns at once.
+    package func replace(_ routes: [AlertRoute]) {
+        wanted.withLock { wanted in
+            wanted.routes = routes
+            wanted.generation += 1
+        }
+    }
+
+    /// Tells until `stop`, on the calling thread and one for each notifier, and returns when all of them have ended.
+    ///
+    /// - Parameter abort: Calls off what is being told; it stays untold.
+    package func run(until stop: Cancellation, abort: Cancellation) {
+        var generation = 0
+        var stopped = Cancellation()
+        var threads: [JoinableThread] = []
         while !stop.isRaised {
-            round(until: stop)
-            clock.sleep(for: Self.interval, unless: stop)
-        }
-    }
-
-    /// Tells what is to be told now, and returns.
-    package func round(until stop: Cancellation) {
-        do throws(HoldfastError) {
-            for alert in try store.untoldAlerts() {
-                if stop.isRaised { return }
-                for route in routes where alert.severity >= route.severity { try tell(alert, route.notifier) }
-                try store.markTold(alert)
+            let wanted = wanted.withLock { $0 }
+            if wanted.generation != generation {
+                generation = wanted.generation
+                stopped.raise()
+                for thread in threads { thread.join() }
+                let ours = Cancellation()
+                stopped = ours
+                threads = wanted.routes.compactMap { route in
+                    let fresh = mail(route)
+                    let thread = JoinableThread { [interval = Self.interval, clock] in
+                        var mail = fresh
+                        while !ours.isRaised {
+                            mail.round(until: ours, abort: abort)
+                            clock.sleep(for: interval, unless: ours)
+                        }
+                    }
+                    if thread == nil {
+                        logger.error("no thread for a notifier", metadata: ["notifier": "\(route.notifier.name)"])
+                    }
+                    return thread
+                }
             }
-        } catch {
-            logger.error("alerts cannot be read", metadata: ["error": "\(error.message)"])
+            clock.sleep(for: Self.glance, unless: stop)
+        }
+        stopped.raise()
+        for thread in threads { thread.join() }
+    }
+
+    /// Tells what is to be told now, to all notifiers at once, and returns.
+    ///
+    /// - Parameter abort: Calls off what is being told; it stays untold.
+    package func round(abort: Cancellation) {
+        let routes = wanted.withLock { $0.routes }
+        guard !routes.isEmpty else { return }
+        withThreads(routes.count) { index in
+            var mail = self.mail(routes[index])
+            mail.round(until: abort, abort: abort)
         }
     }
 
-    private func tell(_ alert: AlertRecord, _ notifier: any Notifier) throws(HoldfastError) {
-        let key = "notifier/\(notifier.name)"
-        // That it does not work is not told to itself.
-        guard alert.key != key else { return }
-        do throws(HoldfastError) {
-            try notifier.tell(AlertNote(alert, host: host))
-        } catch {
-            logger.error(
-                "an alert was not told",
-                metadata: ["alert": "\(alert.key)", "notifier": "\(notifier.name)", "error": "\(error.message)"])
-            _ = try store.fire(
-                key, .warning, "the notifier \(notifier.name) does not work: \(error.message)", at: clock.now())
-            return
-        }
-        _ = try store.resolve(key, at: clock.now())
+    private func mail(_ route: AlertRoute) -> AlertMail {
+        AlertMail(route, store, host: host, clock: clock, logger: logger)
     }
 }

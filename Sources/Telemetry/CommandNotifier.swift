@@ -23,7 +23,7 @@ package struct CommandNotifier: Notifier {
         self.runner = runner
     }
 
-    package func tell(_ note: AlertNote) throws(HoldfastError) {
+    package func tell(_ note: AlertNote, unless cancellation: Cancellation) throws(HoldfastError) {
         var text = try note.encoded() + [10]
         let input = try HandedSecret(SecretBytes(wiping: &text))
         var request = ProcessRequest(words)
@@ -34,7 +34,7 @@ package struct CommandNotifier: Notifier {
         request.input = .descriptor(descriptor)
         request.timeout = timeout
         request.grace = .seconds(1)
-        let process = try runner.start(request, cancellation: Cancellation())
+        let process = try runner.start(request, cancellation: cancellation)
         defer { withExtendedLifetime(input) {} }
         // What it prints is of no interest, but must not fill the pipe.
         try withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { (buffer) throws(HoldfastError) in
@@ -42,6 +42,7 @@ package struct CommandNotifier: Notifier {
         }
         let result = process.wait()
         guard result.isSuccess else {
+            try cancellation.check()
             throw HoldfastError(
                 .processFailed, "the notifier \(name) did not tell: \(words.first ?? "") ended with \(result)",
                 hint: "Run `holdfast notify test`.", retry: .later)

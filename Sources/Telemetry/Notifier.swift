@@ -24,8 +24,9 @@ package protocol Notifier: Sendable {
     /// Tells. It may be called again with the same alert when it failed or its answer was lost; ``AlertNote/id`` is the
     /// same then.
     ///
-    /// - Throws: `.processFailed` or `.storeUnavailable`, saying why nobody was told. `retry: .later` when it may help.
-    func tell(_ note: AlertNote) throws(HoldfastError)
+    /// - Throws: `.processFailed` or `.storeUnavailable`, saying why nobody was told: `retry: .later` when it may help,
+    ///   `.never` when it is this alert that is refused. `.interrupted` when `cancellation` called it off.
+    func tell(_ note: AlertNote, unless cancellation: Cancellation) throws(HoldfastError)
 }
 
 /// What is told of an alert: `holdfast.alert/1`.

@@ -7,8 +7,7 @@ import Sealing
 /// Posts the alert as JSON, and tries again within bounds.
 ///
 /// With a secret the header `Holdfast-Signature: t=SECONDS,v1=HEX` goes along: HEX is the HMAC-SHA-256, under the
-/// secret,
-/// of SECONDS, a full stop and the body. A receiver compares it in constant time and refuses old times.
+/// secret, of SECONDS, a full stop and the body. A receiver compares it in constant time and refuses old times.
 package struct WebhookNotifier: Notifier {
     package static let attempts = 3
     package static let standardTimeout = Duration.seconds(10)
@@ -22,11 +21,11 @@ package struct WebhookNotifier: Notifier {
     private let timeout: Duration
     private let userAgent: String
     private let clock: any Clock
-    private let cancellation: Cancellation
 
+    /// - Parameter timeout: For all of one attempt, however slowly the server answers.
     package init(
         name: String, address: WebAddress, secret: SecretBytes?, timeout: Duration = Self.standardTimeout,
-        userAgent: String, clock: any Clock, cancellation: Cancellation
+        userAgent: String, clock: any Clock
     ) {
         self.name = name
         self.address = address
@@ -34,25 +33,26 @@ package struct WebhookNotifier: Notifier {
         self.timeout = timeout
         self.userAgent = userAgent
         self.clock = clock
-        self.cancellation = cancellation
     }
 
-    package func tell(_ note: AlertNote) throws(HoldfastError) {
+    package func tell(_ note: AlertNote, unless cancellation: Cancellation) throws(HoldfastError) {
         let body = try note.encoded()
         var wait = Self.backoff
         for attempt in 1...Self.attempts {
             do throws(HoldfastError) {
-                return try post(body)
+                return try post(body, cancellation)
             } catch {
-                if error.retry == .never || attempt == Self.attempts || cancellation.isRaised { throw error }
+                if error.retry == .never || attempt == Self.attempts { throw error }
             }
             clock.sleep(for: wait, unless: cancellation)
+            try cancellation.check()
             wait *= 2
         }
     }
 
-    private func post(_ body: [UInt8]) throws(HoldfastError) {
-        let connection = try WebConnection(address, limit: timeout)
+    private func post(_ body: [UInt8], _ cancellation: Cancellation) throws(HoldfastError) {
+        let limit = ExchangeLimit(timeout, clock: clock, cancellation: cancellation)
+        let connection = try WebConnection(address, limit: limit)
         try connection.write(request(body) + body)
         var answer: [UInt8] = []
         while !answer.contains(10), answer.count < Self.maximumStatusLine {

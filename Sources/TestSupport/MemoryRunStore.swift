@@ -27,7 +27,9 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         var refusals: [(noted: Timestamp, record: RunRecord)] = []
         var jobs: [JobName: JobMemory] = [:]
         var alerts: [String: AlertRecord] = [:]
-        var told: [String: Timestamp] = [:]
+        /// What each notifier told last of each alert, and since when there is that notifier.
+        var told: [String: [String: Timestamp]] = [:]
+        var notifiers: [String: Timestamp] = [:]
         var fence: Int64 = 0
         var revision: Int64 = 0
     }
@@ -327,7 +329,6 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             let alert = AlertRecord(
                 key: key, severity: severity, state: .firing, summary: summary, since: since, changed: now)
             state.alerts[key] = alert
-            state.told[key] = nil
             return alert
         }
     }
@@ -338,7 +339,6 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             alert.state = .resolved
             alert.changed = now
             state.alerts[key] = alert
-            state.told[key] = nil
             return alert
         }
     }
@@ -349,16 +349,21 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         }
     }
 
-    package func untoldAlerts() throws(HoldfastError) -> [AlertRecord] {
-        try read { state in
-            state.alerts.values.filter { state.told[$0.key] != $0.changed }
-                .sorted { ($0.changed, $0.key) < ($1.changed, $1.key) }
+    package func untoldAlerts(
+        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+    ) throws(HoldfastError) -> [AlertRecord] {
+        try write { (state) throws(HoldfastError) in
+            let since = state.notifiers[notifier] ?? now
+            state.notifiers[notifier] = since
+            let untold = state.alerts.values.filter { alert in
+                alert.severity >= severity && (alert.state == .firing || alert.changed >= since)
+                    && state.told[notifier]?[alert.key] != alert.changed
+            }
+            return Array(untold.sorted { ($0.changed, $0.key) < ($1.changed, $1.key) }.prefix(100))
         }
     }
 
-    package func markTold(_ alert: AlertRecord) throws(HoldfastError) {
-        try write { (state) throws(HoldfastError) in
-            if state.alerts[alert.key]?.changed == alert.changed { state.told[alert.key] = alert.changed }
-        }
+    package func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError) {
+        try write { (state) throws(HoldfastError) in state.told[notifier, default: [:]][alert.key] = alert.changed }
     }
 }

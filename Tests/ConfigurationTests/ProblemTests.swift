@@ -206,6 +206,34 @@ struct ProblemTests {
         #expect(Parsing.problems(comment + [0x23]) == ["1:1: the file is larger than 1.0 MiB"])
     }
 
+    @Test(
+        "a bomb of aliases is refused soon, wherever brackets, quotes and comments hide it",
+        arguments: [
+            #""k" :*NEXT"#, #""k":*NEXT"#, "'k'  :*NEXT", "\"k\" :\n   *NEXT", "?*NEXT", "?[*NEXT]", "? *NEXT : x",
+            "[*NEXT]: x", "[*NEXT]\n  : x", "k: *NEXT", "\"k\" #c\n  :*NEXT",
+        ])
+    func hiddenBomb(_ form: String) {
+        // All aliases have the form, so that one that is taken for something else hides all.
+        var text = "a0: &a0 [x, y]\n"
+        for level in 1...26 {
+            let pair = form.replacing("NEXT", with: "a\(level - 1)")
+            text += "a\(level): &a\(level) [\(pair), \(pair)]\n"
+        }
+        let found = Parsing.problems(text + "? [\(form.replacing("NEXT", with: "a26"))]\n: x\n")
+        #expect(found.count == 1 && found.first?.contains("key") == true, "\(found)")
+    }
+
+    @Test("an ampersand and asterisks that have nothing to do with each other are no aliases")
+    func ampersands() {
+        for text in [
+            "backup: {}\nwhen: {calendar: Mon *-*-1}\ncommand: [sh, -c, 'a && b &c']\n",
+            "a: {b: 'x & y'}\nc: '*-*-* *:30'\n", "a: &b c\nd: {e: 'Mon *-*-1'}\n",
+        ] {
+            let found = Parsing.problems(text)
+            #expect(!found.contains { $0.contains("alias") || $0.contains("single word") }, "\(found)")
+        }
+    }
+
     @Test("a bomb of aliases is refused soon, as values and as keys")
     func bomb() {
         var text = "a0: &a0\n  - x\n"

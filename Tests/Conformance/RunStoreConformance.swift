@@ -344,18 +344,34 @@ struct RunStoreConformance {
         #expect(try store.fire("job/a/failed", .warning, "again", at: noon + .seconds(4))?.since == noon + .seconds(4))
     }
 
-    @Test("tells each change of an alert once", arguments: RunStoreUnderTest.all)
+    @Test("tells each change of an alert once to each notifier", arguments: RunStoreUnderTest.all)
     func telling(_ subject: RunStoreUnderTest) throws {
         let fixture = try subject.make()
         let store = try fixture.open()
+        func untold(_ notifier: String, _ severity: AlertRecord.Severity = .info) throws -> [AlertRecord] {
+            try fixture.open().untoldAlerts(for: notifier, from: severity, at: noon)
+        }
         let first = try #require(try store.fire("a", .warning, "one", at: noon))
-        #expect(try store.untoldAlerts() == [first])
+        #expect(try untold("chat") == [first] && untold("post") == [first])
+        #expect(try untold("chat", .critical).isEmpty)
         let second = try #require(try store.resolve("a", at: noon + .seconds(1)))
         // The change that was told is not the last one any more.
-        try store.markTold(first)
-        #expect(try store.untoldAlerts() == [second])
-        try store.markTold(second)
-        #expect(try fixture.open().untoldAlerts().isEmpty)
+        try store.markTold(first, to: "chat")
+        #expect(try untold("chat") == [second] && untold("post") == [second])
+        try store.markTold(second, to: "chat")
+        #expect(try untold("chat").isEmpty && untold("post") == [second])
+    }
+
+    @Test("tells a new notifier what fires, and nothing of what is long over", arguments: RunStoreUnderTest.all)
+    func newcomer(_ subject: RunStoreUnderTest) throws {
+        let store = try subject.make().open()
+        _ = try store.fire("over", .warning, "one", at: noon)
+        _ = try store.resolve("over", at: noon + .seconds(1))
+        let still = try #require(try store.fire("still", .warning, "two", at: noon))
+        let later = noon + .seconds(60)
+        #expect(try store.untoldAlerts(for: "new", from: .info, at: later) == [still])
+        _ = try store.resolve("still", at: later + .seconds(1))
+        #expect(try store.untoldAlerts(for: "new", from: .info, at: later + .seconds(2)).map(\.key) == ["still"])
     }
 
     @Test("has another revision after each writing, and the same without", arguments: RunStoreUnderTest.all)

@@ -73,17 +73,42 @@ struct DaemonTests {
         try jobs.notify("told")
         let started = try daemon(jobs)
         try jobs.wait(for: "a run") { !jobs.text("job.sh.out").isEmpty }
-        _ = try jobs.run.file("schedules/broken.yaml", "when: nonsense\n")
+        // What is broken is also the job itself, and the configuration is about to get another notifier.
+        _ = try jobs.run.file("schedules/job.yaml", "when: nonsense\n")
+        let path = jobs.run.directory.path + "/holdfast.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        _ = try jobs.run.file("holdfast.yaml", text.replacing("/told", with: "/new"))
         started.send(SIGHUP)
         try jobs.wait(for: "the alert") { jobs.text("told").contains("daemon/configuration") }
         let before = jobs.text("job.sh.out").count
         try jobs.wait(for: "runs of the old jobs") { jobs.text("job.sh.out").count > before + 4 }
-        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/broken.yaml")
+        #expect(!jobs.text("told").contains("job/job/failed") && jobs.text("new").isEmpty)
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/job.yaml")
         try jobs.script("fresh", "echo new >> \"$0.out\"", "when: {every: 1s}")
         started.send(SIGHUP)
         try jobs.wait(for: "a run of the new job") { !jobs.text("fresh.sh.out").isEmpty }
+        try jobs.wait(for: "the new notifier") { jobs.text("new").contains("daemon/configuration") }
         let result = try end(started)
         #expect(result.errors.contains("the old ones hold"), "\(result.errors)")
+    }
+
+    @Test("lets a notifier tell that takes longer than runs do, and tells the last before it ends")
+    func slowNotifier() throws {
+        let jobs = try JobRun()
+        let told = "\(jobs.run.directory.path)/told"
+        let path = jobs.run.directory.path + "/holdfast.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let words = "[sh, -c, \"echo began >> \(told).began; sleep 3; cat >> \(told)\"]"
+        _ = try jobs.run.file("holdfast.yaml", text + "\nnotifiers:\n  slow: {command: \(words), severity: info}\n")
+        try jobs.script("often", "echo run >> \"$0.out\"", "when: {every: 1s}")
+        try jobs.script("bad", "test -e \"$0.good\"", "when: {every: 1s}")
+        let started = try daemon(jobs)
+        // Runs end all the time, and what they left is ended with them; the notifier is nothing that they left.
+        try jobs.wait(for: "the alert") { jobs.text("told").contains("job/bad/failed") }
+        _ = try jobs.run.file("bad.sh.good", "")
+        try jobs.wait(for: "the next telling") { jobs.text("told.began").split(separator: "\n").count > 1 }
+        #expect(try end(started).status == 0)
+        #expect(jobs.text("told").contains("\"state\":\"resolved\""), "\(jobs.text("told"))")
     }
 
     @Test("starts a run once more whose process was killed, and leaves none of its children")

@@ -77,8 +77,7 @@ struct RunFaultTests {
     func killLoop() throws {
         let jobs = try JobRun()
         for number in 0..<6 { try jobs.script("job-\(number)", "echo $HOLDFAST_RUN >> \"$0.out\"") }
-        var random = SystemRandomNumberGenerator()
-        let seed = random.next()
+        let seed: UInt64 = 20_261_130
         let generator = SeededEntropy(seed: seed)
         for _ in 0..<10 {
             let run = try jobs.start("schedule", "run", "--all")

@@ -32,6 +32,26 @@ struct SecretScrubberTests {
     func looks(_ text: String, _ clean: String) { #expect(SecretScrubber().scrub(text) == clean) }
 
     @Test(
+        "takes no more time for a byte of a text that is made to be slow than for one of any other",
+        arguments: ["://", "://a:", "://a:b@", "password", "password ", "-----BEGIN ", "token=\"", "token:"])
+    func hostile(_ piece: String) {
+        // Were it by the square, none of these would come to an end.
+        let text = String(repeating: piece, count: (32 << 10) / piece.utf8.count)
+        #expect(!SecretScrubber().scrub(text).isEmpty)
+    }
+
+    @Test(
+        "finds secrets behind what looks like the beginning of one",
+        arguments: [
+            ("passwordtoken=geheim", "passwordtoken=[redacted]"),
+            ("secret secret: geheim", "secret secret: [redacted]"),
+            ("-----BEGIN x\n-----BEGIN PRIVATE KEY-----\ngeheim", "-----BEGIN x\n[redacted]"),
+            ("a://b/://u:geheim@h c://u:geheim@h", "a://b/://u:[redacted]@h c://u:[redacted]@h"),
+            ("a://h/x \"b://u:geheim@h\"", "a://h/x \"b://u:[redacted]@h\""),
+        ])
+    func nested(_ text: String, _ clean: String) { #expect(SecretScrubber().scrub(text) == clean) }
+
+    @Test(
         "leaves other text alone",
         arguments: [
             "the password was wrong", "token", "https://host:80/a?b=c", "read 5 secrets", "",

@@ -7,9 +7,10 @@ import Primitives
 import Scheduling
 import State
 import Synchronization
-import Telemetry
 import TestSupport
 import Testing
+
+@testable import Telemetry
 
 /// A web server of Python that writes down what it is sent.
 private final class WebServer {
@@ -100,7 +101,11 @@ struct NotifierTests {
     ) throws -> WebhookNotifier {
         WebhookNotifier(
             name: "hook", address: try #require(WebAddress(url)), secret: secret, timeout: timeout,
-            userAgent: "holdfast/test", clock: clock, cancellation: Cancellation())
+            userAgent: "holdfast/test", clock: clock)
+    }
+
+    private func tell(_ notifier: any Notifier) throws {
+        try notifier.tell(AlertNote(alert, host: "host"), unless: Cancellation())
     }
 
     private func failure(_ body: () throws -> Void) -> HoldfastError? {
@@ -117,7 +122,7 @@ struct NotifierTests {
         let server = try WebServer()
         let clock = ManualClock(noon)
         try webhook("http://localhost:\(server.port)/hook?x=1", secret: secret("key"), clock: clock)
-            .tell(AlertNote(alert, host: "host"))
+            .tell(AlertNote(alert, host: "host"), unless: Cancellation())
         let got = try #require(server.log.first)
         #expect(got["path"] == "/hook?x=1")
         let body = try #require(got["body"])
@@ -142,7 +147,7 @@ struct NotifierTests {
         for (status, tries) in [(503, 3), (404, 1)] {
             let server = try WebServer(status: status)
             let found = failure {
-                try webhook("http://localhost:\(server.port)/").tell(AlertNote(alert, host: "host"))
+                try tell(webhook("http://localhost:\(server.port)/"))
             }
             #expect(found?.code == .storeUnavailable && found?.message.contains("\(status)") == true)
             #expect(server.log.count == tries)
@@ -153,8 +158,7 @@ struct NotifierTests {
     func silent() throws {
         let server = try WebServer(delay: 600)
         let found = failure {
-            try webhook("http://localhost:\(server.port)/", timeout: .milliseconds(300)).tell(
-                AlertNote(alert, host: "host"))
+            try tell(webhook("http://localhost:\(server.port)/", timeout: .milliseconds(300)))
         }
         #expect(found?.code == .storeUnavailable)
     }
@@ -163,16 +167,16 @@ struct NotifierTests {
     func certificates() throws {
         let server = try WebServer(tls: true)
         let untrusted = failure {
-            try webhook("https://localhost:\(server.port)/").tell(AlertNote(alert, host: "host"))
+            try tell(webhook("https://localhost:\(server.port)/"))
         }
         #expect(untrusted?.code == .accessDenied && server.log.isEmpty)
         setenv("SSL_CERT_FILE", server.directory.path + "/cert.pem", 1)
         defer { unsetenv("SSL_CERT_FILE") }
-        try webhook("https://localhost:\(server.port)/").tell(AlertNote(alert, host: "host"))
+        try tell(webhook("https://localhost:\(server.port)/"))
         #expect(server.log.count == 1)
         // It is for localhost and for no other name.
         let other = failure {
-            try webhook("https://127.0.0.1:\(server.port)/").tell(AlertNote(alert, host: "host"))
+            try tell(webhook("https://127.0.0.1:\(server.port)/"))
         }
         #expect(other?.code == .accessDenied && server.log.count == 1)
     }
@@ -183,34 +187,145 @@ struct NotifierTests {
         let path = directory.path + "/told"
         let runner = SystemProcessRunner()
         try CommandNotifier(name: "c", words: ["sh", "-c", "cat > \"$0\"", path], runner: runner)
-            .tell(AlertNote(alert, host: "host"))
+            .tell(AlertNote(alert, host: "host"), unless: Cancellation())
         let told = try String(contentsOfFile: path, encoding: .utf8)
         #expect(told.hasSuffix("}\n") && told.contains(#""schema":"holdfast.alert/1""#))
         for words in [["false"], ["sleep", "1000"], ["/nonexistent"]] {
             let notifier = CommandNotifier(name: "c", words: words, timeout: .milliseconds(300), runner: runner)
-            #expect(failure { try notifier.tell(AlertNote(alert, host: "host")) }?.code == .processFailed)
+            #expect(failure { try tell(notifier) }?.code == .processFailed)
         }
     }
 
-    @Test("that fail hold up no other, are told of to the others, and stop being told when they work")
+    @Test("close what they opened once, and nothing that another thread has opened since")
+    func closing() throws {
+        let server = try ByteServer(.hangUp)
+        let stop = Cancellation()
+        let strange = Mutex(0)
+        // Gets the numbers that have just become free; one that somebody else closes is gone when it is closed here.
+        let other = try #require(
+            JoinableThread {
+                while !stop.isRaised {
+                    let own = (0..<8).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
+                    for descriptor in own where close(descriptor) != 0 { strange.withLock { $0 += 1 } }
+                }
+            })
+        let hook = try webhook("https://localhost:\(server.port)/")
+        // The system's certificates take longer to read than all the rest.
+        setenv("SSL_CERT_FILE", "/dev/null", 1)
+        defer { unsetenv("SSL_CERT_FILE") }
+        withoutBrokenPipes {
+            for _ in 0..<20 { #expect(failure { try tell(hook) } != nil) }
+        }
+        stop.raise()
+        other.join()
+        #expect(strange.withLock { $0 } == 0)
+    }
+
+    @Test("give up a server that answers a byte at a time, when the time of all is over")
+    func slow() throws {
+        for scheme in ["http", "https"] {
+            let server = try ByteServer(.trickle)
+            let hook = try webhook(
+                "\(scheme)://localhost:\(server.port)/", timeout: .milliseconds(300), clock: Hasty())
+            let found = withoutBrokenPipes { failure { try tell(hook) } }
+            // A handshake that is nonsense is refused at once.
+            let isRefused = scheme == "https" && found?.code == .accessDenied
+            #expect(found?.message.contains("its time was over") == true || isRefused, "\(found?.message ?? "")")
+        }
+    }
+
+    @Test("that hang hold up no other")
+    func hanging() throws {
+        let fixture = try Fixture()
+        let (good, hung) = (Recorder("good"), Recorder("hung"))
+        hung.hangs.withLock { $0 = true }
+        let dispatcher = fixture.dispatcher([hung, good], clock: SystemClock())
+        let (stop, abort) = (Cancellation(), Cancellation())
+        let thread = try #require(JoinableThread { dispatcher.run(until: stop, abort: abort) })
+        _ = try fixture.store.fire("a", .critical, "one", at: noon)
+        for _ in 0..<200 where good.told.withLock({ $0.isEmpty }) {
+            SystemClock().sleep(for: .milliseconds(50), unless: Cancellation())
+        }
+        #expect(good.told.withLock { $0 } == ["a firing"])
+        stop.raise()
+        abort.raise()
+        thread.join()
+        #expect(try fixture.untold("hung") == ["a"] && fixture.untold("good") == [])
+    }
+
+    @Test("that are replaced tell no more, and the new ones are told what still fires")
+    func replaced() throws {
+        let fixture = try Fixture()
+        let (old, new) = (Recorder("old"), Recorder("new"))
+        let dispatcher = fixture.dispatcher([old])
+        _ = try fixture.store.fire("a", .critical, "one", at: noon)
+        dispatcher.round(abort: Cancellation())
+        dispatcher.replace([AlertRoute(new, from: .info)])
+        dispatcher.round(abort: Cancellation())
+        _ = try fixture.store.resolve("a", at: noon + .seconds(1))
+        dispatcher.round(abort: Cancellation())
+        #expect(old.told.withLock { $0 } == ["a firing"])
+        #expect(new.told.withLock { $0 } == ["a firing", "a resolved"])
+    }
+
+    @Test("that fail hold up no other, are told of to the others, and are told all when they work")
     func dispatch() throws {
-        let directory = TemporaryDirectory()
-        let store = try SQLiteRunStore(
-            path: directory.path + "/runs.sqlite", clock: RunStoreClock(boot: "one") { .seconds(1) })
+        let fixture = try Fixture()
         let (good, bad) = (Recorder("good"), Recorder("bad"))
         bad.isBroken.withLock { $0 = true }
+        let clock = ManualClock(noon)
         let dispatcher = AlertDispatcher(
-            store, [AlertRoute(bad, from: .info), AlertRoute(good, from: .warning)], host: "host",
-            clock: ManualClock(noon), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        _ = try store.fire("a", .critical, "one", at: noon)
-        _ = try store.fire("b", .info, "small", at: noon)
-        for _ in 0..<3 { dispatcher.round(until: Cancellation()) }
+            fixture.store, [AlertRoute(bad, from: .info), AlertRoute(good, from: .warning)], host: "host",
+            clock: clock, logger: fixture.logger)
+        _ = try fixture.store.fire("a", .critical, "one", at: noon)
+        _ = try fixture.store.fire("b", .info, "small", at: noon)
+        for _ in 0..<3 { dispatcher.round(abort: Cancellation()) }
         #expect(good.told.withLock { $0 } == ["a firing", "notifier/bad firing"])
         bad.isBroken.withLock { $0 = false }
-        _ = try store.resolve("a", at: noon + .seconds(1))
-        for _ in 0..<3 { dispatcher.round(until: Cancellation()) }
-        #expect(good.told.withLock { $0 }.suffix(2) == ["a resolved", "notifier/bad resolved"])
-        #expect(bad.told.withLock { $0 } == ["a resolved"])
+        clock.advance(by: .seconds(1))
+        dispatcher.round(abort: Cancellation())
+        #expect(bad.told.withLock { $0 } == ["a firing", "b firing"])
+        dispatcher.round(abort: Cancellation())
+        #expect(good.told.withLock { $0 }.last == "notifier/bad resolved")
+    }
+
+    @Test("that failed are tried again after a while that doubles, those first that were tried the least")
+    func again() throws {
+        let fixture = try Fixture()
+        let clock = ManualClock(noon)
+        let picky = Recorder("picky")
+        picky.refuses.withLock { $0 = ["a"] }
+        var mail = AlertMail(
+            AlertRoute(picky, from: .info), fixture.store, host: "host", clock: clock, logger: fixture.logger)
+        func round() { mail.round(until: Cancellation(), abort: Cancellation()) }
+        _ = try fixture.store.fire("a", .critical, "one", at: noon)
+        _ = try fixture.store.fire("b", .critical, "two", at: noon)
+        round()
+        // Nobody answered, so the second was not tried.
+        #expect(picky.tried.withLock { $0 } == ["a"])
+        clock.advance(by: .seconds(29))
+        round()
+        #expect(picky.tried.withLock { $0 } == ["a"])
+        clock.advance(by: .seconds(1))
+        round()
+        #expect(picky.tried.withLock { $0 } == ["a", "b", "a"])
+        clock.advance(by: .seconds(59))
+        round()
+        #expect(picky.tried.withLock { $0 }.count == 4, "the one that was told began the waits anew")
+        #expect(try fixture.untold("picky") == ["a"])
+    }
+
+    @Test("that are programs are called off without having told")
+    func calledOff() throws {
+        let notifier = CommandNotifier(name: "c", words: ["sleep", "1000"], runner: SystemProcessRunner())
+        let stop = Cancellation()
+        let thread = try #require(
+            JoinableThread {
+                SystemClock().sleep(for: .milliseconds(200), unless: Cancellation())
+                stop.raise()
+            })
+        #expect(failure { try notifier.tell(AlertNote(alert, host: "host"), unless: stop) }?.code == .interrupted)
+        thread.join()
     }
 
     @Test(
@@ -224,16 +339,113 @@ struct NotifierTests {
     func addresses(_ text: String, _ isGood: Bool) { #expect((WebAddress(text) != nil) == isGood) }
 }
 
+/// Runs `body` as the program runs, which ignores SIGPIPE; here on this thread alone, since the tests share a process.
+private func withoutBrokenPipes<R>(_ body: () -> R) -> R {
+    var (pipes, before) = (sigset_t(), sigset_t())
+    sigemptyset(&pipes)
+    sigaddset(&pipes, SIGPIPE)
+    pthread_sigmask(SIG_BLOCK, &pipes, &before)
+    let result = body()
+    // What is pending would be delivered as soon as it is not blocked any more.
+    var none = timespec()
+    while sigtimedwait(&pipes, nil, &none) >= 0 {}
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    return result
+}
+
+/// Real time for limits, and no waits between attempts.
+private struct Hasty: Primitives.Clock {
+    func now() -> Timestamp { SystemClock().now() }
+    func uptime() -> Duration { SystemClock().uptime() }
+    func sleep(for duration: Duration, unless cancellation: Cancellation) {}
+}
+
+private struct Fixture {
+    let directory = TemporaryDirectory()
+    let store: SQLiteRunStore
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    init() throws {
+        store = try SQLiteRunStore(
+            path: directory.path + "/runs.sqlite", clock: RunStoreClock(boot: "one") { .seconds(1) })
+    }
+
+    func dispatcher(_ notifiers: [Recorder], clock: any Primitives.Clock = ManualClock()) -> AlertDispatcher {
+        AlertDispatcher(
+            store, notifiers.map { AlertRoute($0, from: .info) }, host: "host", clock: clock, logger: logger)
+    }
+
+    func untold(_ notifier: String) throws -> [String] {
+        try store.untoldAlerts(for: notifier, from: .info, at: Timestamp(seconds: 0)).map(\.key)
+            .filter { !$0.hasPrefix("notifier/") }
+    }
+}
+
 private final class Recorder: Notifier {
     let name: String
     let capabilities = NotifierCapabilities(isRemote: false)
     let told = Mutex<[String]>([])
+    let tried = Mutex<[String]>([])
     let isBroken = Mutex(false)
+    let hangs = Mutex(false)
+    let refuses = Mutex<Set<String>>([])
 
     init(_ name: String) { self.name = name }
 
-    func tell(_ note: AlertNote) throws(HoldfastError) {
-        if isBroken.withLock({ $0 }) { throw HoldfastError(.processFailed, "broken", hint: "") }
+    func tell(_ note: AlertNote, unless cancellation: Cancellation) throws(HoldfastError) {
+        tried.withLock { $0.append(note.key) }
+        if hangs.withLock({ $0 }) {
+            while !cancellation.isRaised { cancellation.wait(for: .seconds(1)) }
+            try cancellation.check()
+        }
+        if isBroken.withLock({ $0 }) || refuses.withLock({ $0.contains(note.key) }) {
+            throw HoldfastError(.processFailed, "broken", hint: "", retry: .later)
+        }
         told.withLock { $0.append("\(note.key) \(note.state)") }
+    }
+}
+
+/// A server on a socket of this process that answers nothing that makes sense.
+private final class ByteServer: Sendable {
+    enum Manner { case hangUp, trickle }
+
+    let port: UInt16
+    private let descriptor: Int32
+    private let stop = Cancellation()
+    private let thread: JoinableThread?
+
+    init(_ manner: Manner) throws {
+        let (own, stop) = (socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0), stop)
+        descriptor = own
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isGood = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(own, $0, size) == 0 && listen(own, 64) == 0 && getsockname(own, $0, &size) == 0
+            }
+        }
+        try #require(isGood)
+        port = UInt16(bigEndian: address.sin_port)
+        thread = JoinableThread {
+            while !stop.isRaised {
+                var watched = pollfd(fd: own, events: Int16(POLLIN), revents: 0)
+                guard poll(&watched, 1, 50) > 0 else { continue }
+                let peer = accept(own, nil, nil)
+                guard peer >= 0 else { continue }
+                // Within the status line's bound for longer than any limit of the tests.
+                while manner == .trickle, !stop.isRaised, send(peer, "H", 1, Int32(MSG_NOSIGNAL)) == 1 {
+                    stop.wait(for: .milliseconds(40))
+                }
+                close(peer)
+            }
+        }
+    }
+
+    deinit {
+        stop.raise()
+        thread?.join()
+        close(descriptor)
     }
 }

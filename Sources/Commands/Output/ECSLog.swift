@@ -66,7 +66,4 @@ extension CommandContext {
             return ECSLog(console: console, clock: clock, scrubber: scrubber, logLevel: level)
         }
     }
-
-    /// Knows the secrets of this process.
-    var scrubber: SecretScrubber { SecretScrubber(known: [inheritedPassword].compactMap { $0 }) }
 }

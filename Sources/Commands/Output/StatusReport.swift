@@ -1,9 +1,9 @@
 // The one screen of `status`.
 
 import Configuration
+import ControlPlane
 import Primitives
 import Recovery
-import Repository
 import Scheduling
 
 /// Whether a source can be recovered.
@@ -21,73 +21,83 @@ struct SourceStatus: Encodable {
     let recoverable: Recoverability
     /// Why it is not proven.
     let reason: String?
+    /// The state that could be recovered to now.
     let lastSnapshot: String?
     /// What would be lost now; missing when there is nothing to recover.
     let exposureSeconds, objectiveSeconds: Int64?
     let isWithinObjective: Bool?
     let lastProof: String?
+    /// The newest check, however it ended.
     let lastCheck, lastCheckOutcome: String?
+    /// When damage was found that no later check has shown to be gone.
+    let damageFound: String?
     let nextRun: String?
 
-    init(_ facts: StatusFacts, _ opened: Result<StatusRepository, HoldfastError>) {
-        let name = facts.source.name
-        source = name
-        lastCheck = facts.check?.ended.description
-        lastCheckOutcome = facts.check?.outcome.rawValue
+    /// - Parameter found: What is known of its recovery points, by the rules of `rpo`.
+    init(_ facts: StatusFacts, _ found: Result<RecoveryPoints, HoldfastError>) {
+        source = facts.name
+        lastCheck = facts.checks.newest?.ended.description
+        lastCheckOutcome = facts.checks.newest?.outcome.rawValue
+        damageFound = facts.checks.damage?.ended.description
         nextRun = facts.next?.description
-        var objective = facts.source.rpo
-        var (points, failure): (RecoveryPoints?, HoldfastError?)
-        var evidence: [EvidenceRecord] = []
+        var points: RecoveryPoints?
+        var exposure: Duration?
+        var failure: HoldfastError?
         do throws(HoldfastError) {
-            let repository = try opened.get()
-            evidence = repository.evidence
-            points = try RecoveryPoints(of: name, in: [repository.place])
+            let known = try found.get()
+            points = known
+            exposure = try known.exposure(
+                ExposureView(), from: facts.now + (.zero - Self.glance), to: facts.now
+            ).at(facts.now)
         } catch {
             failure = error
         }
-        objective = objective ?? points?.declaredObjective
-        let newest = points?.points.last
-        lastSnapshot = newest?.consistentAsOf.description
-        exposureSeconds = newest.map { max(0, facts.now.since($0.consistentAsOf).components.seconds) }
+        let objective = facts.objective ?? points?.declaredObjective
+        lastSnapshot = exposure.map { (facts.now + (.zero - $0)).description }
+        exposureSeconds = exposure?.components.seconds
         objectiveSeconds = objective?.components.seconds
-        let exposure = exposureSeconds
-        isWithinObjective = objective.map { objective in exposure.map { $0 <= objective.components.seconds } ?? false }
-        let drills = Self.drills(of: name, evidence)
-        let proof = drills.last { $0.verdict == .passed }
-        lastProof = proof?.finished.description
-        (recoverable, reason) = Self.verdict(facts, hasPoint: newest != nil, failure, drills)
+        isWithinObjective = objective.map { objective in exposure.map { $0 <= objective } ?? false }
+        let drills = DrillStanding(points?.drills ?? [], at: facts.now)
+        lastProof = drills.lastProof?.description
+        let verdict = Self.verdict(facts, points, failure, hasPoint: exposure != nil, drills)
+        (recoverable, reason) = verdict.map { ($0.0, $0.1) } ?? (.proven, nil)
     }
 
-    private struct DrillEnd {
-        var verdict: EvidenceVerdict
-        var finished: Timestamp
-    }
+    /// The exposure is asked for now alone, and takes a period.
+    private static let glance = Duration.seconds(1)
 
-    /// What was broken on purpose, and what was broken off, says nothing.
-    private static func drills(of source: String, _ evidence: [EvidenceRecord]) -> [DrillEnd] {
-        evidence.flatMap { record -> [DrillEnd] in
-            guard record.sabotage == nil else { return [] }
-            return record.members.compactMap { member in
-                guard member.source == source, member.verdict != .interrupted else { return nil }
-                return DrillEnd(verdict: member.verdict, finished: record.finished)
-            }
-        }
-    }
-
+    /// Nil when nothing speaks against it.
     private static func verdict(
-        _ facts: StatusFacts, hasPoint: Bool, _ failure: HoldfastError?, _ drills: [DrillEnd]
-    ) -> (Recoverability, String?) {
-        if let failure {
-            return (.no, failure.code == .snapshotNotFound ? "there is no snapshot" : failure.message)
+        _ facts: StatusFacts, _ points: RecoveryPoints?, _ failure: HoldfastError?, hasPoint: Bool,
+        _ drills: DrillStanding
+    ) -> (Recoverability, String)? {
+        guard let points, failure == nil else {
+            let isEmpty = failure?.code == .snapshotNotFound
+            return (.no, isEmpty ? "there is no snapshot" : failure?.message ?? "it cannot be read")
         }
-        if facts.check?.outcome == .checkFailed { return (.no, "the newest check of its repository found damage") }
-        guard hasPoint else { return (.no, "there is no whole snapshot") }
-        guard let last = drills.last else { return (.unproven, "it was never drilled") }
-        guard last.verdict == .passed else { return (.no, "its newest drill did not pass") }
-        if facts.now.since(last.finished) > facts.period {
+        if let damage = facts.checks.damage {
+            return (
+                .no,
+                "the check \(damage.job) of its repository found damage at \(damage.ended), and none since has shown "
+                    + "it to be gone"
+            )
+        }
+        if let damaged = points.damaged.first { return (.no, "a snapshot is damaged: \(damaged)") }
+        guard hasPoint else { return (.no, "there is no whole snapshot that can be recovered") }
+        guard let newest = drills.newest else { return (.unproven, "it was never drilled") }
+        switch newest.verdict {
+        case .failed: return (.no, "its newest drill did not pass")
+        case .unclear: return (.unproven, "its newest drill failed in a check of several systems")
+        case .proven: break
+        }
+        if facts.now.since(newest.at) > facts.period {
             return (.unproven, "its newest drill is older than \(facts.period.lengthOfTime)")
         }
-        return (.proven, nil)
+        if !points.seesAllEvidence {
+            return (.unproven, "not all evidence can be read, so that a drill may have failed since")
+        }
+        if !facts.isScheduleKnown { return (.unproven, "what checks of its repository found cannot be read") }
+        return nil
     }
 }
 
@@ -98,16 +108,50 @@ struct StatusReport: Encodable {
     /// The worst of the sources.
     let recoverable: Recoverability
     let sources: [SourceStatus]
+    /// Jobs that do not do what they should.
+    let jobs: [Trouble]
     let alerts: [AlertReport]
+    /// Why jobs and their runs are not known.
+    let unknown: ErrorReport?
 
-    private enum CodingKeys: String, CodingKey { case schema, at, recoverable, sources, alerts }
+    private enum CodingKeys: String, CodingKey { case schema, at, recoverable, sources, jobs, alerts, unknown }
 
     private static let mostAlerts = 10
 
-    init(sources: [SourceStatus], alerts: [AlertRecord], at now: Timestamp) {
+    struct Trouble: Encodable {
+        let job: String
+        /// `failing` or `overdue`.
+        let trouble: String
+        /// Since when it is overdue, or when it ended last.
+        let since: String
+        /// How it ended last; missing when it is overdue.
+        let outcome: String?
+
+        init(_ job: JobName, _ trouble: JobTrouble) {
+            self.job = job.description
+            switch trouble {
+            case .failing(let outcome, let ended):
+                (self.trouble, since, self.outcome) = ("failing", ended.description, outcome.rawValue)
+            case .overdue(let due): (self.trouble, since, outcome) = ("overdue", due.description, nil)
+            }
+        }
+
+        var line: String {
+            let name = ShownText.name(job)
+            return outcome.map { "job \(name): failing: it ended as \($0) at \(since)" }
+                ?? "job \(name): overdue: it was due at \(since), and nothing has run it"
+        }
+    }
+
+    init(
+        sources: [SourceStatus], jobs: [(job: JobName, trouble: JobTrouble)], alerts: [AlertRecord],
+        unknown: HoldfastError?, at now: Timestamp
+    ) {
         at = now.description
         self.sources = sources
+        self.jobs = jobs.map { Trouble($0.job, $0.trouble) }
         self.alerts = alerts.map { AlertReport($0) }
+        self.unknown = unknown.map { ErrorReport($0) }
         let verdicts = sources.map(\.recoverable)
         recoverable =
             verdicts.contains(.no) || sources.isEmpty ? .no : verdicts.contains(.unproven) ? .unproven : .proven
@@ -115,7 +159,7 @@ struct StatusReport: Encodable {
 
     var status: ExitStatus {
         if recoverable == .no || sources.contains(where: { $0.isWithinObjective == false }) { return .checkFailed }
-        return recoverable == .proven ? .success : .partial
+        return recoverable == .proven && jobs.isEmpty && unknown == nil ? .success : .partial
     }
 
     var lines: [String] {
@@ -139,6 +183,8 @@ struct StatusReport: Encodable {
                     "\(ShownText.name(source.source)): \(source.recoverable.rawValue): \(ShownText.line(reason))")
             }
         }
+        lines += jobs.map(\.line)
+        if let unknown { lines.append("jobs and their runs are not known: \(ShownText.line(unknown.message))") }
         if sources.isEmpty { lines.append("there are no sources, so nothing can be recovered") }
         for alert in alerts.prefix(Self.mostAlerts) {
             lines.append("\(alert.severity) since \(alert.since): \(ShownText.line(alert.summary))")

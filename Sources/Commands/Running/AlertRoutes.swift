@@ -1,6 +1,7 @@
 // The notifiers of the configuration, made.
 
 import Configuration
+import ControlPlane
 import Primitives
 import Scheduling
 import State
@@ -27,8 +28,8 @@ extension CommandContext {
             return AlertRoute(
                 WebhookNotifier(
                     name: notifier.name, address: address, secret: try notifierSecret(reference, of: notifier.name),
-                    timeout: notifier.timeout, userAgent: "holdfast/\(ToolVersion.current)", clock: clock,
-                    cancellation: cancellation), from: notifier.severity)
+                    timeout: notifier.timeout, userAgent: "holdfast/\(ToolVersion.current)", clock: clock),
+                from: notifier.severity)
         }
     }
 
@@ -56,13 +57,14 @@ extension CommandContext {
     }
 
     /// Tells what is to be told now, after the jobs.
-    func tellAlerts(_ store: any AlertStore) {
+    func tellAlerts(_ store: any RunStore & AlertStore) {
         do throws(HoldfastError) {
             let routes = try alertRoutes()
+            try PauseAlerts.end(in: store, at: clock.now())
             guard !routes.isEmpty else { return }
             AlertDispatcher(
                 store, routes, host: Host.name, clock: clock, logger: serviceLogger(scrubber)
-            ).round(until: cancellation)
+            ).round(abort: cancellation)
         } catch {
             output.warning("alerts are not told: \(ShownText.line(error.message))")
         }

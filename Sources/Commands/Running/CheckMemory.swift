@@ -1,9 +1,11 @@
 // When each pack of a repository was last read from end to end, so that the next check begins with the others.
 
 import FoundationEssentials
-import Glibc
+import ObjectStore
 import Primitives
 import Repository
+import Sealing
+import Synchronization
 
 /// What a check may spend on reading packs.
 struct ReadBudget: Sendable, Hashable {
@@ -23,16 +25,30 @@ struct ReadBudget: Sendable, Hashable {
     }
 }
 
-/// A file in the state directory. It saves work and proves nothing: where it is lost, packs are read anew.
+/// A file in the state directory, one for each copy of a repository: that another one is good says nothing of this one.
+///
+/// It saves work and proves nothing: where it is lost, packs are read anew.
 struct CheckMemory {
     /// A line for each pack: a million packs hold tens of terabytes.
     private static let maximumSize = ByteCount(256 << 20)
+    private static let damaged = "damaged"
+    /// Before everything, also before what was never read.
+    private static let first = Timestamp(nanoseconds: .min)
 
+    /// When each pack was last read and good. Those that were damaged when they were read last come before all others.
     let lastRead: [PackID: Timestamp]
     private let path: String
 
-    init(of repository: RepositoryID, _ context: CommandContext) throws(HoldfastError) {
-        let directory = "\(try context.stateDirectory())/checks"
+    /// - Parameter state: The state directory.
+    init(of repository: Repository, in state: String) throws(HoldfastError) {
+        let location = repository.store.location
+        let place = location.contains("://") ? location : Host.realPath(location) ?? Host.absolutePath(location)
+        try self.init(of: repository.id, at: place, in: state)
+    }
+
+    /// - Parameter place: Where the copy is.
+    init(of repository: RepositoryID, at place: String, in state: String) throws(HoldfastError) {
+        let directory = "\(state)/checks"
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         } catch {
@@ -40,7 +56,9 @@ struct CheckMemory {
                 .accessDenied, "the directory \(directory) cannot be made",
                 hint: "Check the owner and the mode of the state directory.", cause: error)
         }
-        path = "\(directory)/\(repository)"
+        let text = Array(place.utf8)
+        let mark = Hex.encode(SHA256.digest(text.span.bytes).array.prefix(8))
+        path = "\(directory)/\(repository)-\(mark)"
         guard FileManager.default.fileExists(atPath: path) else {
             lastRead = [:]
             return
@@ -48,17 +66,39 @@ struct CheckMemory {
         var found: [PackID: Timestamp] = [:]
         for line in try InputFile.read(path, limit: Self.maximumSize).split(separator: 10) {
             let words = String(decoding: line, as: UTF8.self).split(separator: " ")
-            guard words.count == 2, let id = PackID(hex: words[0]), let seconds = Int64(words[1]) else { continue }
-            found[id] = Timestamp(seconds: seconds)
+            guard words.count == 2, let id = PackID(hex: words[0]) else { continue }
+            if words[1] == Self.damaged {
+                found[id] = Self.first
+            } else if let seconds = Int64(words[1]) {
+                found[id] = Timestamp(seconds: seconds)
+            }
         }
         lastRead = found
     }
 
-    /// Writes that `packs` were read now. Packs that nobody read for a year are dropped: most are gone.
-    func save(_ packs: Set<PackID>, at now: Timestamp) throws(HoldfastError) {
-        var all = lastRead.filter { $0.value.seconds > now.seconds - 366 * 86_400 }
-        for id in packs { all[id] = now }
-        let text = all.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.seconds)\n" }.joined()
+    /// Runs a check that tells of each pack that it read, and writes down what was read, also when the check breaks
+    /// off: else one that is always stopped at its deadline would read the same packs for ever.
+    func remembering<R>(
+        at clock: any Clock, _ body: (_ note: @escaping @Sendable (PackID, Bool) -> Void) throws(HoldfastError) -> R
+    ) throws(HoldfastError) -> R {
+        let read = Mutex<[PackID: Bool]>([:])
+        do throws(HoldfastError) {
+            let result = try body { id, isGood in read.withLock { $0[id] = isGood } }
+            try save(read.withLock { $0 }, at: clock.now())
+            return result
+        } catch {
+            // The check's own failure is the one to tell of.
+            do throws(HoldfastError) { try save(read.withLock { $0 }, at: clock.now()) } catch {}
+            throw error
+        }
+    }
+
+    /// Writes what was read now and whether it was good. Packs that nobody read for a year are dropped: most are gone.
+    private func save(_ read: [PackID: Bool], at now: Timestamp) throws(HoldfastError) {
+        var all = lastRead.filter { $0.value == Self.first || $0.value.seconds > now.seconds - 366 * 86_400 }
+        for (id, isGood) in read { all[id] = isGood ? now : Self.first }
+        let text = all.sorted { $0.key < $1.key }
+            .map { "\($0.key) \($0.value == Self.first ? Self.damaged : "\($0.value.seconds)")\n" }.joined()
         do {
             try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
         } catch {

@@ -29,11 +29,34 @@ struct JobOptions: ParsableArguments {
         return parts.last == "schedules" ? parent : parent + (parts.isEmpty ? "schedules" : "/schedules")
     }
 
+    /// Whether there are no jobs since nobody named a directory of them and the usual one is not there.
+    func isAbsent(_ context: CommandContext) throws(HoldfastError) -> Bool {
+        guard schedules == nil, context.variables["HOLDFAST_SCHEDULES"] == nil else { return false }
+        return !FileManager.default.fileExists(atPath: try directory(context))
+    }
+
     /// The jobs of the directory, in order of their files.
     ///
     /// - Throws: `.configuration` with all that is wrong by file, line and column.
     func load(_ context: CommandContext) throws(HoldfastError) -> [ConfiguredJob] {
         let directory = try directory(context)
+        let files = try Self.files(in: directory)
+        switch try JobDirectory.read(files.map { "\(directory)/\($0)" }) {
+        case .good(let jobs): return jobs
+        case .bad(let problems):
+            throw HoldfastError(
+                .configuration,
+                "the jobs in \(KeptFile.origin(of: directory) ?? directory) have "
+                    + (problems.count == 1 ? "an error" : "\(problems.count) errors"),
+                hint: "Correct the files; docs/JOBS.md lists every key.",
+                context: problems.map { path, problem in
+                    ("\(path):\(problem.position.line):\(problem.position.column)", problem.message)
+                })
+        }
+    }
+
+    /// The names of the job files of a directory, in order.
+    static func files(in directory: String) throws(HoldfastError) -> [String] {
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: directory)
@@ -42,18 +65,7 @@ struct JobOptions: ParsableArguments {
                 .configuration, "the directory of jobs \(directory) cannot be read",
                 hint: "Make it, with one file a job, or name another with --schedules.", cause: error)
         }
-        let files = try JobDirectory.files(names, in: directory)
-        switch try JobDirectory.read(files.map { "\(directory)/\($0)" }) {
-        case .good(let jobs): return jobs
-        case .bad(let problems):
-            throw HoldfastError(
-                .configuration,
-                "the jobs in \(directory) have \(problems.count == 1 ? "an error" : "\(problems.count) errors")",
-                hint: "Correct the files; docs/JOBS.md lists every key.",
-                context: problems.map { path, problem in
-                    ("\(path):\(problem.position.line):\(problem.position.column)", problem.message)
-                })
-        }
+        return try JobDirectory.files(names, in: directory)
     }
 
     /// All jobs as they are run: with what the configuration fills in.

@@ -27,7 +27,12 @@ extension CommandContext {
     }
 
     func outcomeSpool() throws(HoldfastError) -> OutcomeSpool {
-        OutcomeSpool(directory: "\(try stateDirectory())/outcomes")
+        var spool = OutcomeSpool(directory: "\(try stateDirectory())/outcomes")
+        let output = output
+        spool.onDamaged = { path, reason in
+            output.warning("\(path) was set aside: \(ShownText.line(reason))")
+        }
+        return spool
     }
 
     /// The global options that a child of this program needs to be about the same configuration and state.

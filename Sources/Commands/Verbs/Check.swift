@@ -91,14 +91,15 @@ struct Check: ParsableCommand {
                 guard let readDataOldest, let budget = ReadBudget(readDataOldest) else {
                     return try repository.check(options)
                 }
-                let memory = try CheckMemory(of: repository.id, context)
+                let memory = try CheckMemory(of: repository, in: context.stateDirectory())
                 var budgeted = options
                 budgeted.data = .oldest(
                     OldestFirst(lastRead: memory.lastRead, bytes: budget.bytes, time: budget.time))
                 budgeted.clock = context.clock
-                let report = try repository.check(budgeted)
-                try memory.save(report.goodPacks, at: context.clock.now())
-                return report
+                return try memory.remembering(at: context.clock) { (note) throws(HoldfastError) in
+                    budgeted.onPackRead = note
+                    return try repository.check(budgeted)
+                }
             }
             for line in CheckText.lines(report) { try context.output.line(line) }
             try context.output.json(CheckSummary(report, heads: heads, isKeyless: keyless))

@@ -7,6 +7,8 @@ import Logging
 import Primitives
 import Recovery
 import Scheduling
+import State
+import Synchronization
 import Telemetry
 
 struct DaemonVerb: ParsableCommand {
@@ -40,6 +42,16 @@ struct DaemonVerb: ParsableCommand {
         help: ArgumentHelp("How long runs may go on after SIGTERM; 5m where it is not given.", valueName: "duration"))
     var drain: DurationArgument?
 
+    /// What holds until the files are read again and are good.
+    private struct Holding {
+        /// About the copies of the files that were accepted.
+        var options: [String] = []
+        var configuration: Configuration?
+    }
+
+    /// Far more than a notifier takes that works.
+    private static let lastTelling = Duration.seconds(30)
+
     func validate() throws {
         guard (1...1000).contains(maxRunning) else { throw ValidationError("--max-running takes 1 to 1000.") }
     }
@@ -52,44 +64,103 @@ struct DaemonVerb: ParsableCommand {
             let store = try context.openRunStore()
             let lock = try DaemonLock(directory: directory, host: Host.name)
             defer { withExtendedLifetime(lock) {} }
-            let logger = context.serviceLogger(context.scrubber)
-            let launcher = try ProcessLauncher(
-                program: try OwnProgram.path(),
-                options: try context.childOptions() + ["--schedules", Host.absolutePath(try jobs.directory(context))],
-                password: context.inheritedPassword, runner: context.runner)
-            var around = RunLoopSurroundings(
-                store: store, spool: try context.outcomeSpool(), launcher: launcher, clock: context.clock,
-                host: Host.name, logger: logger
-            ) { () throws(HoldfastError) in
-                // The configuration that runs will be about has to be good as well.
-                _ = try context.configuration()
-                return try jobs.loadFilledIn(context)
-            }
-            around.limits.running = maxRunning
-            if let drain { around.drain = drain.duration }
-            let clock = context.clock
-            around.sweep = { _ = Descendants.end(grace: .zero, clock: clock, sparing: $0) }
-            around.cleanUp = { job in
-                guard JobTypes.leavesScratch(job) else { return }
-                for path in Drill.removeLeftovers(scratch: nil) {
-                    logger.notice("scratch space of a drill that died was removed", metadata: ["path": "\(path)"])
-                }
-            }
+            let scrubber = context.scrubber
+            let logger = context.serviceLogger(scrubber)
+            let dispatcher = AlertDispatcher(store, [], host: Host.name, clock: context.clock, logger: logger)
+            var around = try surroundings(context, store, dispatcher, logger)
+            around.scrubber = scrubber
             let beats = Heartbeats(manager, clock: context.clock)
             around.heartbeat = { beats.beat() }
-            let dispatcher = AlertDispatcher(
-                store, try context.alertRoutes(), host: Host.name, clock: context.clock, logger: logger)
-            let stop = Cancellation()
-            // A thread that no job waits for.
-            let telling = JoinableThread { dispatcher.run(until: stop) }
-            defer {
-                stop.raise()
-                telling?.join()
+            around.ready = { manager?.tell("READY=1\nSTATUS=running") }
+            let loop = RunLoop(around)
+            try Self.telling(dispatcher, context.clock) { () throws(HoldfastError) in
+                try Daemon.run(loop, manager: manager, logger: logger)
             }
-            try Daemon.run(RunLoop(around), manager: manager, logger: logger)
-            // What the last runs ended with is told before the end.
-            dispatcher.round(until: stop)
             return .success
         }
+    }
+
+    private func surroundings(
+        _ context: CommandContext, _ store: SQLiteRunStore, _ dispatcher: AlertDispatcher, _ logger: Logger
+    ) throws(HoldfastError) -> RunLoopSurroundings {
+        let holding = Mutex(Holding())
+        let launcher = try ProcessLauncher(
+            program: try OwnProgram.path(), options: { holding.withLock { $0.options } },
+            password: context.inheritedPassword, runner: context.runner)
+        var spool = try context.outcomeSpool()
+        spool.onDamaged = { path, reason in
+            logger.error(
+                "a file that holds no end of a run was set aside", metadata: ["path": "\(path)", "error": "\(reason)"])
+        }
+        let accepted = AcceptedFiles(state: try context.stateDirectory())
+        var around = RunLoopSurroundings(
+            store: store, spool: spool, launcher: launcher, clock: context.clock,
+            host: Host.name, logger: logger
+        ) { () throws(HoldfastError) in
+            let kept = try accepted.keep(context, jobs)
+            do throws(HoldfastError) {
+                // The configuration that runs will be about has to be good as well, and so have those who are told.
+                let routes = try kept.context.alertRoutes()
+                let jobs = try kept.jobs.loadFilledIn(kept.context)
+                let fresh = Holding(
+                    options: try kept.context.childOptions() + ["--schedules", try kept.jobs.directory(kept.context)],
+                    configuration: try kept.context.configuration())
+                holding.withLock { $0 = fresh }
+                dispatcher.replace(routes)
+                accepted.thin()
+                return jobs
+            } catch {
+                accepted.drop(kept.directory)
+                throw error
+            }
+        }
+        let clock = context.clock
+        around.endOrphans = { Descendants.end(grace: .zero, clock: clock) }
+        around.limits.running = maxRunning
+        if let drain { around.drain = drain.duration }
+        let janitor = Janitor { parent in
+            for path in Drill.removeLeftovers(scratch: parent.isEmpty ? nil : parent) {
+                logger.notice("scratch space of a drill that died was removed", metadata: ["path": "\(path)"])
+            }
+        }
+        around.cleanUp = { job in
+            guard JobTypes.leavesScratch(job) else { return }
+            for parent in Self.scratch(of: job, holding.withLock { $0.configuration }) { janitor.clear(parent) }
+        }
+        return around
+    }
+
+    /// Runs `body` while alerts are told by threads that no job waits for. What the last runs ended with is told before
+    /// this returns, in bounded time; what is not told then is by the next daemon.
+    private static func telling(
+        _ dispatcher: AlertDispatcher, _ clock: any Primitives.Clock, _ body: () throws(HoldfastError) -> Void
+    ) throws(HoldfastError) {
+        let (stop, abort, isDone) = (Cancellation(), Cancellation(), Cancellation())
+        let telling = JoinableThread { dispatcher.run(until: stop, abort: abort) }
+        let outcome: Result<Void, HoldfastError>
+        do throws(HoldfastError) {
+            outcome = .success(try body())
+        } catch {
+            outcome = .failure(error)
+        }
+        let limit = JoinableThread {
+            clock.sleep(for: lastTelling, unless: isDone)
+            abort.raise()
+        }
+        if limit == nil { abort.raise() }
+        stop.raise()
+        telling?.join()
+        dispatcher.round(abort: abort)
+        isDone.raise()
+        limit?.join()
+        try outcome.get()
+    }
+
+    /// Where runs of a job may leave scratch space: the directory of its plan, and the usual one, which is empty here.
+    static func scratch(of job: Job, _ configuration: Configuration?) -> [String] {
+        guard case .drill(let plan) = job.action,
+            let own = configuration?.drills.first(where: { $0.name == plan })?.directory
+        else { return [""] }
+        return [own, ""]
     }
 }

@@ -63,7 +63,7 @@ struct NotifyTest: ParsableCommand {
                     for state in [AlertRecord.State.firing, .resolved] {
                         alert.state = state
                         alert.changed = state == .firing ? now : now + .nanoseconds(1)
-                        try route.notifier.tell(AlertNote(alert, host: Host.name))
+                        try route.notifier.tell(AlertNote(alert, host: Host.name), unless: context.cancellation)
                     }
                 } catch {
                     failure = error

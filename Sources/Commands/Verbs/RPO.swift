@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Configuration
-import ObjectStore
 import Primitives
 import Recovery
 import Repository
@@ -56,11 +55,11 @@ struct RPOVerb: ParsableCommand {
         try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             let (place, configured) = try place(context)
             let repository = try context.openRepository(at: place)
-            var failures: [RPOReport.Failure] = []
-            let places = copies(of: repository, place, context, &failures)
+            let copies = RepositoryCopies(of: repository, place, context)
+            let places = copies.places
             let points = try RecoveryPoints(of: source, in: places)
-            failures += points.failures.map {
-                .init(location: $0.location, code: $0.error.code.rawValue, message: $0.error.message)
+            let failures = (copies.failures + points.failures).map {
+                RPOReport.Failure(location: $0.location, code: $0.error.code.rawValue, message: $0.error.message)
             }
             let now = context.clock.now()
             let end = (to?.instant(now: now)) ?? now
@@ -84,33 +83,6 @@ struct RPOVerb: ParsableCommand {
         if let named = try context.namedPlace() { return (named, configured) }
         guard let configuration, let configured else { return (try context.place(), nil) }
         return (try context.place(of: configured.repository, in: configuration), configured)
-    }
-
-    /// The repository and each of its mirrors; one that can't be read is told, and the others count.
-    private func copies(
-        of repository: Repository, _ place: RepositoryPlace, _ context: CommandContext,
-        _ failures: inout [RPOReport.Failure]
-    ) -> [CopyPlace] {
-        let configured = place.configured
-        func classes(_ location: String) -> Set<CopyClass> {
-            var classes: Set<CopyClass> = [configured?.offsite.contains(location) == true ? .offsite : .local]
-            if configured?.immutable.contains(location) == true { classes.insert(.immutable) }
-            return classes
-        }
-        var places = [
-            CopyPlace(location: place.location, classes: classes(place.location), repository: repository)
-        ]
-        for mirror in configured?.mirrors ?? [] {
-            do throws(HoldfastError) {
-                let store = context.decorated(try StoreLocation.open(mirror), nil)
-                places.append(
-                    CopyPlace(
-                        location: mirror, classes: classes(mirror), repository: try repository.copy(in: store)))
-            } catch {
-                failures.append(.init(location: mirror, code: error.code.rawValue, message: error.message))
-            }
-        }
-        return places
     }
 }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Configuration
+import ControlPlane
 import Primitives
 import Scheduling
 import State
@@ -70,7 +71,7 @@ struct SchedulePause: ParsableCommand {
             let store = try context.openRunStore()
             let had = try store.pause(name, order, at: now)
             _ = try store.fire(
-                "job/\(name)/paused", .warning, "job \(name) is paused until \(end) by \(order.actor): \(reason)",
+                PauseAlerts.key(name), .warning, "job \(name) is paused until \(end) by \(order.actor): \(reason)",
                 at: now)
             try context.output.line("\(name) is paused until \(end)")
             try context.output.json(
@@ -105,7 +106,7 @@ struct ScheduleResume: ParsableCommand {
             let name = try jobs.load([job], context)[0].job.name
             let store = try context.openRunStore()
             let had = try store.pause(name, nil, at: now)
-            _ = try store.resolve("job/\(name)/paused", at: now)
+            _ = try store.resolve(PauseAlerts.key(name), at: now)
             try context.output.line(had ? "\(name) runs again" : "\(name) was not paused")
             try context.output.json(
                 OrderReport(job: "\(name)", order: "resumed", reason: nil, actor: Actor.name, until: nil, hadOrder: had)

@@ -3,13 +3,9 @@
 import ArgumentParser
 import Configuration
 import ControlPlane
-import Glibc
-import ObjectStore
 import Primitives
 import Recovery
 import Repository
-import Scheduling
-import State
 
 struct StatusVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,13 +13,16 @@ struct StatusVerb: ParsableCommand {
         abstract: "Say of each source whether it can be recovered, and whether that is proven.",
         discussion: """
             A source is `proven` when a drill restored it within the period and everything held, `unproven` when there \
-            is a snapshot and no such drill, and `no` when there is no snapshot, its newest drill failed, or the \
-            newest check of its repository found damage. The period is --proof-within, else one and a half times the \
-            interval of the job that drills it, else 31 days. A good backup makes up for neither a failed check nor \
-            a failed drill.
+            is a snapshot and no such drill, and `no` when there is nothing to recover, its newest drill failed, or \
+            checks of its repository found damage that no later one has shown to be gone: after damage in packs that \
+            takes a check that reads them. The period is --proof-within, else one and a half times the interval of \
+            the job that drills it, else 31 days. A good backup makes up for neither a failed check nor a failed \
+            drill, and what cannot be read counts as unproven. Exposure and proofs are those of `holdfast rpo`, with \
+            all mirrors that can be read.
 
-            The exit status follows the worst: 0 when all is proven and within its objective, 3 when something is \
-            unproven, 4 when something is `no` or over its objective.
+            The exit status follows the worst: 0 when all is proven and within its objective and every job does what \
+            it should, 3 when something is unproven, a job fails or is overdue, or jobs or the state of runs cannot be \
+            read, 4 when something is `no` or over its objective.
 
             Examples:
 
@@ -45,113 +44,58 @@ struct StatusVerb: ParsableCommand {
                     .usage, "there is no configuration file to take sources from",
                     hint: "Name one with --config or HOLDFAST_CONFIG; `holdfast rpo SOURCE` looks at one source.")
             }
+            let now = context.clock.now()
             let schedule = StatusSchedule(jobs, context)
-            if let failure = schedule.failure {
-                context.output.warning("jobs and their runs are not shown: \(ShownText.line(failure.message))")
-            }
-            var repositories: [String: Result<StatusRepository, HoldfastError>] = [:]
+            var repositories: [String: Result<RepositoryCopies, HoldfastError>] = [:]
             let named = try context.namedPlace()
             var sources: [SourceStatus] = []
+            var failures: [String: HoldfastError] = [:]
             for source in configuration.sources {
                 var place = named
                 if place == nil { place = try context.place(of: source.repository, in: configuration) }
                 guard let place else { continue }
-                let opened = repositories[place.location] ?? StatusRepository.open(place, context)
+                let opened = repositories[place.location] ?? Self.open(place, context)
                 repositories[place.location] = opened
-                let check = schedule.lastCheck(of: source.repository, configuration)
                 let facts = StatusFacts(
-                    now: context.clock.now(), source: source, check: check,
-                    next: schedule.nextBackup(of: source, context.clock.now()),
-                    period: proofWithin?.duration
-                        ?? schedule.proofPeriod(of: source.name, context.clock.now(), configuration))
-                sources.append(SourceStatus(facts, opened))
+                    now: now, name: source.name, objective: source.rpo,
+                    checks: schedule.checks(of: source.repository, configuration),
+                    isScheduleKnown: schedule.failure == nil, next: schedule.nextBackup(of: source, now),
+                    period: proofWithin?.duration ?? schedule.proofPeriod(of: source.name, now, configuration))
+                let points = Self.points(of: source.name, opened)
+                for (location, error) in ((try? opened.get())?.failures ?? []) + ((try? points.get())?.failures ?? []) {
+                    failures[location] = error
+                }
+                sources.append(SourceStatus(facts, points))
             }
-            let report = StatusReport(sources: sources, alerts: schedule.alerts, at: context.clock.now())
+            let report = StatusReport(
+                sources: sources, jobs: schedule.troubles(at: now), alerts: schedule.alerts,
+                unknown: schedule.failure, at: now)
             for line in report.lines { try context.output.line(line) }
+            for (location, error) in failures.sorted(by: { $0.key < $1.key }) {
+                context.output.warning("the copy \(location) cannot be read: \(ShownText.line(error.message))")
+            }
             try context.output.json(report)
             return report.status
         }
     }
-}
 
-/// A repository as far as the status needs it.
-struct StatusRepository: Sendable {
-    var place: CopyPlace
-    var evidence: [EvidenceRecord]
-
-    static func open(_ place: RepositoryPlace, _ context: CommandContext) -> Result<StatusRepository, HoldfastError> {
+    private static func points(
+        of source: String, _ opened: Result<RepositoryCopies, HoldfastError>
+    ) -> Result<RecoveryPoints, HoldfastError> {
         do throws(HoldfastError) {
-            let repository = try context.openRepository(at: place)
-            let records = try repository.evidence().evidence.compactMap(\.record)
-            return .success(
-                StatusRepository(
-                    place: CopyPlace(location: place.location, classes: [.local], repository: repository),
-                    evidence: records.sorted { $0.finished < $1.finished }))
+            return .success(try RecoveryPoints(of: source, in: try opened.get().places))
         } catch {
             return .failure(error)
         }
     }
-}
 
-/// What jobs and the run store say; what cannot be read is missing, and `failure` says why.
-struct StatusSchedule {
-    private var jobs: [Job] = []
-    private var memories: [JobName: JobMemory] = [:]
-    private(set) var alerts: [AlertRecord] = []
-    private(set) var failure: HoldfastError?
-
-    init(_ options: JobOptions, _ context: CommandContext) {
+    private static func open(
+        _ place: RepositoryPlace, _ context: CommandContext
+    ) -> Result<RepositoryCopies, HoldfastError> {
         do throws(HoldfastError) {
-            jobs = try options.load(context).map(\.job)
-            let store = try context.openRunStore()
-            memories = try store.memories(of: jobs.map(\.name), at: context.clock.now())
-            alerts = try store.alerts(all: false)
+            return .success(RepositoryCopies(of: try context.openRepository(at: place), place, context))
         } catch {
-            failure = error
+            return .failure(error)
         }
     }
-
-    /// The newest run of a job that checks the repository.
-    func lastCheck(of repository: String?, _ configuration: Configuration) -> JobMemory.Ended? {
-        let runs = jobs.compactMap { job -> JobMemory.Ended? in
-            guard case .check = job.action, (job.repository ?? configuration.defaultRepository) == repository else {
-                return nil
-            }
-            return memories[job.name]?.last
-        }
-        return runs.max { $0.ended < $1.ended }
-    }
-
-    /// When the next backup of the source is due.
-    func nextBackup(of source: ConfiguredSource, _ now: Timestamp) -> Timestamp? {
-        let nexts = jobs.compactMap { job -> Timestamp? in
-            guard case .backup(let sources) = job.action, job.isEnabled,
-                sources.isEmpty || sources.contains(source.name)
-            else { return nil }
-            return job.schedule.next(after: now)?.instant
-        }
-        return nexts.min()
-    }
-
-    /// One and a half times the interval of the job that drills the source.
-    func proofPeriod(of source: String, _ now: Timestamp, _ configuration: Configuration) -> Duration {
-        let plans = configuration.drills.filter { $0.systems.contains { $0.source == source } }.map(\.name)
-        let intervals = jobs.compactMap { job -> Duration? in
-            guard case .drill(let plan) = job.action, plan == source || plans.contains(plan),
-                let first = job.schedule.next(after: now)?.instant,
-                let second = job.schedule.next(after: first)?.instant
-            else { return nil }
-            return second.since(first)
-        }
-        return intervals.min().map { $0 * 3 / 2 } ?? .seconds(31 * 86_400)
-    }
-}
-
-/// What is known of a source apart from its repository.
-struct StatusFacts {
-    var now: Timestamp
-    var source: ConfiguredSource
-    var check: JobMemory.Ended?
-    var next: Timestamp?
-    var period: Duration
 }

@@ -126,26 +126,32 @@ enum YAMLReader {
 ///
 /// The parser shares what aliases stand for, so they cost nothing, but it takes the digest of every key: a key that is
 /// an alias, or a collection with aliases, could be made to stand for more than can be walked. So a file with aliases
-/// may not have such keys, nor flow mappings, in which every word is a key. The scan knows no quotes and so sees
-/// rather too much.
+/// may not have such keys, nor flow mappings, in which every word is a key.
+///
+/// What is an alias depends on quotes, comments and brackets around it, which are the parser's business. So every `*`
+/// with a name counts, wherever it stands, if there is an `&` with the same name: an alias of a name that has no
+/// anchor stands for nothing, and ends the parsing. A text is refused too much only where both are in it by chance.
 enum AliasScan {
     static let quotes = "a text that begins with `*` stands in quotes"
 
     static func problem(_ bytes: [UInt8]) -> Problem? {
-        let aliases = bytes.indices.filter { isAlias(bytes, $0) }
-        guard let first = aliases.first else { return nil }
         func problem(at index: Int, _ message: String) -> Problem {
             Problem(position: place(of: index, in: bytes), message: message)
         }
+        if let index = bytes.indices.first(where: { isUnquoted(bytes, $0) }) { return problem(at: index, quotes) }
+        let anchors = Set(bytes.indices.lazy.filter { bytes[$0] == UInt8(ascii: "&") }.map { name(bytes, $0) })
+        let aliases = bytes.indices.filter { index in
+            guard bytes[index] == UInt8(ascii: "*") else { return false }
+            let name = name(bytes, index)
+            return !name.isEmpty && anchors.contains(name)
+        }
+        guard let first = aliases.first else { return nil }
         if aliases.count > YAMLReader.maximumAliases {
             let index = aliases[YAMLReader.maximumAliases]
             return problem(at: index, "more than \(YAMLReader.maximumAliases) aliases")
         }
-        for index in aliases {
-            if bytes[index + 1] == UInt8(ascii: "-") { return problem(at: index, quotes) }
-            let end =
-                bytes[index...].firstIndex { isBlank($0) || ",]}".utf8.contains($0) || $0 == 0x0A } ?? bytes.endIndex
-            if isBeforeColon(bytes, end) { return problem(at: index, "an alias cannot be a key") }
+        for index in aliases where isBeforeColon(bytes, index + 1 + name(bytes, index).count) {
+            return problem(at: index, "an alias cannot be a key")
         }
         for index in bytes.indices where startsToken(bytes, index) || "]}".utf8.contains(bytes[index]) {
             switch bytes[index] {
@@ -154,8 +160,8 @@ enum AliasScan {
                     at: index,
                     "a file with aliases (line \(place(of: first, in: bytes).line)) cannot have mappings in braces; "
                         + "write one key a line")
-            case UInt8(ascii: "?")
-            where index + 1 == bytes.count || isBlank(bytes[index + 1]) || bytes[index + 1] == 0x0A,
+            // In brackets it needs no blank behind it.
+            case UInt8(ascii: "?"),
                 UInt8(ascii: "]") where isBeforeColon(bytes, index + 1),
                 UInt8(ascii: "}") where isBeforeColon(bytes, index + 1):
                 return problem(at: index, "a key must be a single word")
@@ -163,6 +169,16 @@ enum AliasScan {
             }
         }
         return nil
+    }
+
+    /// The name behind an indicator, by the letters that libyaml takes.
+    private static func name(_ bytes: [UInt8], _ indicator: Int) -> ArraySlice<UInt8> {
+        bytes[(indicator + 1)...].prefix { isNameLetter($0) }
+    }
+
+    /// A calendar such as `*-*-* 01:30` where a value begins: the parser's word on it would help nobody.
+    private static func isUnquoted(_ bytes: [UInt8], _ index: Int) -> Bool {
+        index + 1 < bytes.count && bytes[index + 1] == UInt8(ascii: "-") && isAlias(bytes, index)
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D }
@@ -173,7 +189,7 @@ enum AliasScan {
         return isBlank(before) || before == 0x0A || "[{,:-?".utf8.contains(before) || before > 0x7F
     }
 
-    /// An asterisk where a value can begin, before a letter of a name.
+    /// An asterisk where a value begins as people write them, before a letter of a name.
     ///
     /// Behind a word it is a part of that word, so it is right behind a hyphen, and right behind a colon unless that
     /// follows a key in quotes or brackets: calendars such as `Mon *-*-* *:00` are full of them.
@@ -199,7 +215,7 @@ enum AliasScan {
     }
 
     private static func isBeforeColon(_ bytes: [UInt8], _ index: Int) -> Bool {
-        bytes[index...].first { !isBlank($0) } == UInt8(ascii: ":")
+        bytes[index...].first { !isBlank($0) && $0 != 0x0A } == UInt8(ascii: ":")
     }
 
     private static func place(of index: Int, in bytes: [UInt8]) -> Position {

@@ -11,8 +11,18 @@ package final class DaemonLock: Sendable {
 
     /// - Throws: `.busy` with who holds it, when another daemon runs on this state.
     package init(directory: String, host: String) throws(HoldfastError) {
-        let path = "\(directory)/\(Self.fileName)"
-        descriptor = holdfast_openat(AT_FDCWD, path, O_RDWR | O_CREAT, 0o600)
+        // All that can fail comes before the one assignment: an initializer that throws after it runs `deinit`, which
+        // would close a second time what by then may be somebody else's.
+        descriptor = try Self.take("\(directory)/\(Self.fileName)", directory, host)
+    }
+
+    deinit { close(descriptor) }
+
+    /// The descriptor that holds the lock; closed again on every failure.
+    private static func take(
+        _ path: String, _ directory: String, _ host: String
+    ) throws(HoldfastError) -> Int32 {
+        let descriptor = holdfast_openat(AT_FDCWD, path, O_RDWR | O_CREAT, 0o600)
         guard descriptor >= 0 else { throw HoldfastError.systemCall("open", errno, on: path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let number = errno
@@ -29,7 +39,6 @@ package final class DaemonLock: Sendable {
             close(descriptor)
             throw HoldfastError.systemCall("write", number, on: path)
         }
+        return descriptor
     }
-
-    deinit { close(descriptor) }
 }

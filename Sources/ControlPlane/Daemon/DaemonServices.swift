@@ -76,7 +76,6 @@ package enum Daemon {
                 }
             }
         }
-        manager?.tell("READY=1\nSTATUS=running")
         let result = outcome.wait { $0 }
         manager?.tell("STOPPING=1")
         try result.get()

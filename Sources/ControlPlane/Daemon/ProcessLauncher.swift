@@ -10,12 +10,13 @@ package struct ProcessLauncher: RunLauncher {
     private static let grace = Duration.seconds(45)
 
     private let program: String
-    private let options: [String]
+    private let options: @Sendable () -> [String]
     private let password: HandedSecret?
     private let runner: any ProcessRunner
 
+    /// - Parameter options: Asked for anew for each run: the configuration and the jobs that hold when it starts.
     package init(
-        program: String, options: [String], password: SecretBytes?, runner: any ProcessRunner
+        program: String, options: @escaping @Sendable () -> [String], password: SecretBytes?, runner: any ProcessRunner
     ) throws(HoldfastError) {
         self.program = program
         self.options = options
@@ -27,7 +28,7 @@ package struct ProcessLauncher: RunLauncher {
 
     package func launch(_ key: RunKey) throws(HoldfastError) -> any RunningProcess {
         var request = ProcessRequest(
-            [program, "schedule", "run", "--by-schedule", "--scheduled-for", key.scheduled.description] + options
+            [program, "schedule", "run", "--by-schedule", "--scheduled-for", key.scheduled.description] + options()
                 + ["--", key.job.description])
         request.passesErrors = true
         request.grace = Self.grace

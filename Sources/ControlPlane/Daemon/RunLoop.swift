@@ -25,8 +25,12 @@ package struct RunLoopSurroundings: Sendable {
     package var jobs: @Sendable () throws(HoldfastError) -> [Job]
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
-    /// Ends what a run left running that has ended, and spares these processes with all below them.
-    package var sweep: @Sendable (_ sparing: Set<Int32>) -> Void = { _ in }
+    /// Ends what runs left behind that have ended: every process below this one that nobody here waits for.
+    package var endOrphans: @Sendable () -> Void = {}
+    /// Told once, after the first turn: what was due has been looked at.
+    package var ready: @Sendable () -> Void = {}
+    /// Knows the secrets of this process and those that it hands on.
+    package var scrubber = SecretScrubber()
     /// Told at every turn: the loop lives.
     package var heartbeat: @Sendable () -> Void = {}
     package var limits = RunPlanner.Limits()
@@ -85,6 +89,7 @@ package final class RunLoop: Sendable {
         var watch = ClockWatch(wall: now, uptime: around.clock.uptime())
         var nextBurial = around.clock.uptime()
         var drainEnd: Duration?
+        var isReady = false
         around.logger.notice("the daemon began", metadata: ["jobs": "\(jobs.count)"])
         while true {
             around.heartbeat()
@@ -96,12 +101,19 @@ package final class RunLoop: Sendable {
             let uptime = around.clock.uptime()
             if let step = watch.look(wall: around.clock.now(), uptime: uptime) { turn.noteClockStep(step) }
             if uptime >= nextBurial {
-                try turn.guarded { (turn) throws(HoldfastError) in try turn.bury() }
+                try turn.guarded { (turn) throws(HoldfastError) in
+                    try turn.bury()
+                    try PauseAlerts.end(in: around.store, at: around.clock.now())
+                }
                 nextBurial = uptime + Self.burial
             }
             try turn.guarded { (turn) throws(HoldfastError) in
                 try turn.collect()
                 if !orders.isDraining { try turn.decide() }
+            }
+            if !isReady {
+                around.ready()
+                isReady = true
             }
             if orders.isDraining {
                 let end = drainEnd ?? uptime + around.drain

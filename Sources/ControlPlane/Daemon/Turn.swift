@@ -174,18 +174,19 @@ struct Turn: Sendable {
         // Before anything is buried: what it could not write into the store it has put beside it.
         _ = try around.spool.absorb(into: around.store)
         note(try around.store.buryDead(gone: holder, at: now))
-        around.sweep(Set(running.values.map(\.process.number)))
+        around.endOrphans()
         let known = try around.store.run(key)
         revision = nil
         let isBegun = (known?.attempt ?? 0) > launched.attempt
         switch known?.state {
         case .waiting where !isBegun, nil:
-            let text = String(
-                decoding: launched.process.errorTail.suffix(Self.maximumAlertText), as: UTF8.self)
+            // Cut after it was scrubbed: half a secret is not found any more.
+            let tail = launched.process.errorTail
+            let text = around.scrubber.tail(
+                tail, limit: Self.maximumAlertText, isCut: tail.count >= RunCompletion.maximumOutput)
             let result = launched.process.wait()
             let mayPass = result == .exited(ErrorCode.busy.exitStatus) || result == .terminated
-            misfired(
-                key, "its process ended (\(result)) before it began: \(SecretScrubber().scrub(text))", mayPass: mayPass)
+            misfired(key, "its process ended (\(result)) before it began: \(text)", mayPass: mayPass)
         case .running, .waiting, .ended, .notRun:
             if launched.attempt == 0, !isBegun || known?.trigger == .manual {
                 // It is another's, by hand or before its time. It is not due again.

@@ -23,7 +23,8 @@ package struct Burial: Sendable {
 
     /// - Parameter own: Runs whose processes the caller watches itself.
     /// - Returns: The runs that were marked. What they left running on this host has been ended.
-    /// - Throws: What the store and the spool throw; nothing is marked while an end beside the store cannot be taken in.
+    /// - Throws: What the store and the spool throw; nothing is marked while an end beside the store cannot be
+    ///   taken in.
     package func run(sparing own: Set<RunKey> = []) throws(HoldfastError) -> [DeadRun] {
         // Who is gone is looked at first: what it has put beside the store is there by now.
         let gone = try store.active().compactMap { run -> RunHolder? in

@@ -13,7 +13,11 @@ package struct OutcomeSpool: Sendable {
     private static let maximumFiles = 10_000
     private static let maximumSize = ByteCount(1 << 20)
 
+    private static let damagedEnding = ".damaged"
+
     package let directory: String
+    /// Told of each file that was set aside, and why: `NAME.damaged` beside it.
+    package var onDamaged: @Sendable (_ path: String, _ reason: String) -> Void = { _, _ in }
 
     package init(directory: String) { self.directory = directory }
 
@@ -40,7 +44,9 @@ package struct OutcomeSpool: Sendable {
         guard let bytes = try? JSONEncoder().encode(outcome) else {
             throw HoldfastError(.inputOutput, "the end of a run cannot be written as JSON", hint: "Report this.")
         }
-        guard mkdir(directory, 0o700) == 0 || errno == EEXIST else {
+        if mkdir(directory, 0o700) == 0 {
+            try syncDirectory("\(directory)/..")
+        } else if errno != EEXIST {
             throw HoldfastError.systemCall("make directory", errno, on: directory)
         }
         let path = "\(directory)/\(claim.fence)"
@@ -51,12 +57,15 @@ package struct OutcomeSpool: Sendable {
         else {
             throw HoldfastError.systemCall("write", errno, on: path)
         }
+        try syncDirectory(directory)
     }
 
     /// Takes the end of a run away again, which has been written.
     package func remove(_ claim: RunClaim) { unlink("\(directory)/\(claim.fence)" + Self.ending) }
 
-    /// Writes what waits into `store` and takes its files away. What cannot be written yet stays.
+    /// Writes what waits into `store` and takes its files away. What cannot be written yet stays. A file that holds no
+    /// end of a run is set aside under another name: it must not keep the others from being written, nor jobs from
+    /// running.
     ///
     /// - Returns: How many were written.
     package func absorb(into store: any RunStore) throws(HoldfastError) -> Int {
@@ -66,22 +75,18 @@ package struct OutcomeSpool: Sendable {
             let path = "\(directory)/\(name)"
             // Its run may have written it in the meantime, and have taken it away.
             if access(path, F_OK) != 0, errno == ENOENT { continue }
-            let bytes = try InputFile.read(path, limit: Self.maximumSize)
-            guard let outcome = try? JSONDecoder().decode(Outcome.self, from: Data(bytes)),
-                let known = RunOutcome(rawValue: outcome.outcome)
-            else {
-                throw HoldfastError(
-                    .corruptObject, "\(path) holds no end of a run", hint: "Look at it, then move it away.")
-            }
-            let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
-            var completion = RunCompletion(known, code: outcome.code, message: outcome.message)
-            completion.output = outcome.output
-            completion.errors = outcome.errors
-            completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
-            let claim = RunClaim(
-                key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))
+            let (claim, completion, ended): (RunClaim, RunCompletion, Timestamp)
             do throws(HoldfastError) {
-                try store.complete(claim, completion, at: Timestamp(nanoseconds: outcome.ended))
+                (claim, completion, ended) = try Self.read(path)
+            } catch {
+                // What cannot be read today may hold an end all the same.
+                guard error.code == .corruptObject || error.code == .limitExceeded else { throw error }
+                _ = rename(path, path + Self.damagedEnding)
+                onDamaged(path, error.message)
+                continue
+            }
+            do throws(HoldfastError) {
+                try store.complete(claim, completion, at: ended)
                 count += 1
             } catch {
                 // The run was given to another in the meantime, whose word counts.
@@ -90,5 +95,23 @@ package struct OutcomeSpool: Sendable {
             unlink(path)
         }
         return count
+    }
+
+    private static func read(_ path: String) throws(HoldfastError) -> (RunClaim, RunCompletion, Timestamp) {
+        let bytes = try InputFile.read(path, limit: maximumSize)
+        guard let outcome = try? JSONDecoder().decode(Outcome.self, from: Data(bytes)),
+            let known = RunOutcome(rawValue: outcome.outcome)
+        else {
+            throw HoldfastError(
+                .corruptObject, "\(path) holds no end of a run", hint: "Look at it, then take it away.")
+        }
+        var completion = RunCompletion(known, code: outcome.code, message: outcome.message)
+        completion.output = outcome.output
+        completion.errors = outcome.errors
+        completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
+        let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
+        let claim = RunClaim(
+            key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))
+        return (claim, completion, Timestamp(nanoseconds: outcome.ended))
     }
 }

@@ -41,6 +41,8 @@ package struct RecoveryPoints: Sendable {
     package var damaged: [String] = []
     /// Places whose snapshots or evidence cannot be read; what they hold is not counted.
     package var failures: [(location: String, error: HoldfastError)] = []
+    /// What drills showed of the source as a whole.
+    package var drills: [ShownDrill] = []
 
     private struct Known {
         var consistentAsOf: Timestamp
@@ -106,6 +108,7 @@ package struct RecoveryPoints: Sendable {
         declaredObjective = newest?.rpo.flatMap { Duration(lengthOfTime: $0) }
         let shown = try standings(places)
         seesAllEvidence = shown.isComplete
+        drills = shown.links.compactMap { ShownDrill($0, of: source) }
         let locations = Set(places.map { PointDamage.place($0.repository.store.location) })
         for (id, point) in known {
             let standing = shown.standings[EvidencePoint(id: id, digest: point.digest)] ?? PointStanding()
@@ -149,7 +152,7 @@ package struct RecoveryPoints: Sendable {
     /// those are.
     private mutating func standings(
         _ places: [CopyPlace]
-    ) throws(HoldfastError) -> (standings: [EvidencePoint: PointStanding], isComplete: Bool) {
+    ) throws(HoldfastError) -> (standings: [EvidencePoint: PointStanding], links: [Evidence], isComplete: Bool) {
         var standings: [EvidencePoint: PointStanding] = [:]
         var isComplete = true
         var known: Set<EvidenceHead> = []
@@ -182,7 +185,7 @@ package struct RecoveryPoints: Sendable {
                         place: member.facts[PointDamage.placeFact] ?? "", isByEngine: record.isByEngine(member)))
             }
         }
-        return (standings, isComplete)
+        return (standings, links, isComplete)
     }
 
     /// The exposure over a period as a view has it.

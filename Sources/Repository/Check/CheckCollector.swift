@@ -56,7 +56,11 @@ final class CheckCollector: Sendable {
         add(severity, problem, object, error.description)
     }
 
-    func note(goodPack id: PackID) { state.withLock { _ = $0.goodPacks.insert(id) } }
+    func note(read id: PackID, isGood: Bool) {
+        if isGood { state.withLock { _ = $0.goodPacks.insert(id) } }
+        options.onPackRead(id, isGood)
+    }
+
     func count(_ change: (inout CheckCounts) -> Void) { state.withLock { change(&$0.counts) } }
     func addBytesRead(_ count: Int) { state.withLock { $0.bytesRead += UInt64(count) } }
     func setIncomplete() { state.withLock { $0.isComplete = false } }

@@ -191,8 +191,8 @@ package struct OldestFirst: Sendable, Hashable {
         self.time = time
     }
 
-    func comes(_ one: PackID, before other: PackID) -> Bool {
-        let (first, second) = (lastRead[one]?.nanoseconds ?? .min, lastRead[other]?.nanoseconds ?? .min)
+    package func comes(_ one: PackID, before other: PackID) -> Bool {
+        let (first, second) = (lastRead[one]?.nanoseconds ?? .min + 1, lastRead[other]?.nanoseconds ?? .min + 1)
         return first == second ? one < other : first < second
     }
 }
@@ -209,6 +209,9 @@ package struct CheckOptions: Sendable {
     package var progress = Progress()
     /// By which the time of ``OldestFirst`` is measured.
     package var clock: any Clock = SystemClock()
+    /// Told of every pack that was read from end to end, and whether it was good, at once and by any thread: what a
+    /// check has read before it breaks off need not be read by the next.
+    package var onPackRead: @Sendable (PackID, Bool) -> Void = { _, _ in }
 
     package init() {}
 }

@@ -66,7 +66,7 @@ struct PackPass {
                     if let end, clock.uptime() >= end { job.readsData = false }
                     let verdict = try examiner.examine(job)
                     shared.withLock { $0.outcome.add(verdict, of: job.id) }
-                    if job.readsData, !verdict.isBad { collector.note(goodPack: job.id) }
+                    if job.readsData { collector.note(read: job.id, isGood: !verdict.isBad) }
                     collector.progress.add(items: 1)
                     if jobs[number].readsData { collector.progress.add(bytes: Int(job.size)) }
                 }

@@ -1,0 +1,37 @@
+// What is wrong with a job, by what is remembered of its runs.
+
+import Primitives
+import Scheduling
+
+/// Why a job does not do what its file says.
+package enum JobTrouble: Sendable, Hashable {
+    /// Its newest run did not end well.
+    case failing(RunOutcome, at: Timestamp)
+    /// What was due then has neither run nor been recorded: nothing runs jobs.
+    case overdue(since: Timestamp)
+
+    /// For a machine that has just started, and a scheduler that is a little late.
+    private static let grace = Duration.seconds(600)
+
+    /// Nil when the job is as it should be, does not run now by an order, or has not been due since it is known.
+    ///
+    /// - Parameters:
+    ///   - memory: Nil when nothing is remembered.
+    ///   - isActive: A run of it is under way or waits for another attempt.
+    package init?(_ job: Job, _ memory: JobMemory?, isActive: Bool, host: String, at now: Timestamp) {
+        guard job.isEnabled, job.pause?.holds(at: now) != true, let memory, memory.pause?.holds(at: now) != true else {
+            return nil
+        }
+        if !isActive, let due = job.schedule.next(after: memory.through)?.instant {
+            // Whatever runs jobs has started it or recorded why not by then.
+            let deadline = job.startDeadline.map { due + $0 } ?? job.schedule.next(after: due)?.instant
+            let delay = job.jitter(on: host)
+            if let deadline, deadline + delay + Self.grace < now {
+                self = .overdue(since: due)
+                return
+            }
+        }
+        guard let last = memory.last, last.outcome != .succeeded, last.outcome != .stopped else { return nil }
+        self = .failing(last.outcome, at: last.ended)
+    }
+}

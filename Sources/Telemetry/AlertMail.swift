@@ -1,0 +1,98 @@
+// What one notifier is still to be told, and when it is tried again.
+
+import Logging
+import Primitives
+import Scheduling
+import State
+
+/// One notifier with what waits for it. One thread.
+///
+/// An alert that could not be told stays untold in the store, and is tried again until it is told or changes: after
+/// half a minute, and twice as long each time, a quarter of an hour at most.
+struct AlertMail {
+    private static let firstPause = Duration.seconds(30)
+    private static let longestPause = Duration.seconds(900)
+
+    let route: AlertRoute
+    let store: any AlertStore
+    let host: String
+    let clock: any Clock
+    let logger: Logger
+    /// How often each was tried in vain, by the ids of their notes.
+    private var failures: [String: Int] = [:]
+    private var pause = Self.firstPause
+    private var resumes: Duration?
+
+    init(_ route: AlertRoute, _ store: any AlertStore, host: String, clock: any Clock, logger: Logger) {
+        self.route = route
+        self.store = store
+        self.host = host
+        self.clock = clock
+        self.logger = logger
+    }
+
+    private var name: String { route.notifier.name }
+    private var ownKey: String { "notifier/\(name)" }
+
+    /// Tells what is to be told now, unless the notifier failed a short while ago.
+    ///
+    /// - Parameters:
+    ///   - stop: No further alert is begun.
+    ///   - abort: The one under way is called off; it stays untold.
+    mutating func round(until stop: Cancellation, abort: Cancellation) {
+        if let resumes, clock.uptime() < resumes { return }
+        resumes = nil
+        do throws(HoldfastError) {
+            let notes = try waiting()
+            for (alert, note) in notes {
+                if stop.isRaised || abort.isRaised { return }
+                if try !tell(alert, note, abort) { break }
+            }
+        } catch {
+            logger.error(
+                "alerts cannot be read", metadata: ["notifier": "\(name)", "error": "\(error.message)"])
+        }
+    }
+
+    /// Those first that were tried the least, so that one that is always refused holds up no other.
+    private mutating func waiting() throws(HoldfastError) -> [(AlertRecord, AlertNote)] {
+        let all = try store.untoldAlerts(for: name, from: route.severity, at: clock.now())
+            // That it does not work is not told to itself.
+            .filter { $0.key != ownKey }.map { ($0, AlertNote($0, host: host)) }
+        let ids = Set(all.map(\.1.id))
+        failures = failures.filter { ids.contains($0.key) }
+        let failures = failures
+        return all.enumerated().sorted { a, b in
+            (failures[a.element.1.id] ?? 0, a.offset) < (failures[b.element.1.id] ?? 0, b.offset)
+        }.map(\.element)
+    }
+
+    /// Says whether the next one is to be tried at once.
+    private mutating func tell(
+        _ alert: AlertRecord, _ note: AlertNote, _ abort: Cancellation
+    ) throws(HoldfastError) -> Bool {
+        do throws(HoldfastError) {
+            try route.notifier.tell(note, unless: abort)
+        } catch {
+            if error.code == .interrupted { return false }
+            logger.error(
+                "an alert was not told",
+                metadata: ["alert": "\(alert.key)", "notifier": "\(name)", "error": "\(error.message)"])
+            failures[note.id, default: 0] += 1
+            if resumes == nil {
+                resumes = clock.uptime() + pause
+                pause = min(pause * 2, Self.longestPause)
+            }
+            _ = try store.fire(
+                ownKey, .warning, "the notifier \(name) does not work: \(error.message)", at: clock.now())
+            // Where nobody answers the next one gets no answer either.
+            return error.retry == .never
+        }
+        try store.markTold(alert, to: name)
+        if resumes == nil {
+            pause = Self.firstPause
+            _ = try store.resolve(ownKey, at: clock.now())
+        }
+        return true
+    }
+}

@@ -1,0 +1,31 @@
+// Secrets that a run is handed and prints.
+
+import Foundation
+import Glibc
+import Primitives
+import TestSupport
+import Testing
+
+@Suite("Secrets that a run prints")
+struct RunSecretTests {
+    @Test("are kept nowhere, whether they came as a file or by the configuration")
+    func printed() throws {
+        let jobs = try JobRun()
+        let handed = try jobs.run.file("handed", "fischers-fritz\n")
+        let configured = try jobs.run.file("password", "sieben-zwerge")
+        try jobs.script("job", "cat \"$HOLDFAST_PASSWORD_FILE\" \(configured) >&2; exit 1")
+        var run = jobs.run
+        run.password = nil
+        run.variables["HOLDFAST_PASSWORD_FILE"] = handed
+        #expect(try run.start(["schedule", "run", "job"], naming: false).finish().status == 1)
+        let state = jobs.run.directory.path + "/.local/state/holdfast"
+        for name in try FileManager.default.contentsOfDirectory(atPath: state) where name.hasPrefix("runs.sqlite") {
+            let bytes = try Data(contentsOf: URL(filePath: "\(state)/\(name)"))
+            for secret in ["fischers-fritz", "sieben-zwerge"] {
+                #expect(bytes.range(of: Data(secret.utf8)) == nil, "\(secret) is in \(name)")
+            }
+        }
+        let history = try jobs.history("job")
+        #expect(history.count == 1)
+    }
+}

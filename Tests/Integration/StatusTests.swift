@@ -1,0 +1,115 @@
+// The one screen of `status`, its exit status and its JSON, against what docs/SCHEDULING.md says of them.
+
+import Foundation
+import Glibc
+import Primitives
+import TestSupport
+import Testing
+
+@Suite("The status")
+struct StatusTests {
+    private struct Seen {
+        let status: Int32
+        let json: [String: Any]
+        let source: [String: Any]
+        let jobs: [[String: Any]]
+        var trouble: [String] { jobs.map { "\($0["job"] ?? "") \($0["trouble"] ?? "")" } }
+    }
+
+    private func look(_ jobs: JobRun) throws -> Seen {
+        let result = try jobs("status", "--json")
+        let json = try result.json()
+        #expect(json["schema"] as? String == "holdfast.status/1")
+        return Seen(
+            status: result.status, json: json, source: try #require((json["sources"] as? [[String: Any]])?.first),
+            jobs: try #require(json["jobs"] as? [[String: Any]]))
+    }
+
+    /// A source with a snapshot that a drill restored.
+    private func proven() throws -> JobRun {
+        let jobs = try JobRun()
+        // Large enough that most of its pack is content.
+        try jobs.run.randomFile("data/large", 300_000, seed: 7)
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}")
+        #expect(try jobs("schedule", "run", "nightly").status == 0)
+        #expect(try jobs("drill", "data").status == 0)
+        return jobs
+    }
+
+    private func state(_ jobs: JobRun) -> String { jobs.run.directory.path + "/.local/state/holdfast/runs.sqlite" }
+
+    @Test("is green when all is proven, within its objective, and every job does what it should")
+    func green() throws {
+        let jobs = try proven()
+        let seen = try look(jobs)
+        #expect(seen.status == 0 && seen.json["recoverable"] as? String == "proven")
+        #expect(seen.source["isWithinObjective"] as? Bool == true && seen.source["lastProof"] != nil)
+        #expect(seen.source["nextRun"] != nil && seen.source["objectiveSeconds"] as? Int == 86_400)
+        #expect(seen.jobs.isEmpty && seen.json["unknown"] == nil && (seen.json["alerts"] as? [Any])?.isEmpty == true)
+        // Without any jobs there is nothing that could be wrong with them.
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules")
+        #expect(try look(jobs).status == 0)
+        #expect(try jobs("status", "--schedules", "nowhere").status == 3)
+        // A backup that is too old is over its objective, proven or not.
+        let path = jobs.run.directory.path + "/holdfast.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        _ = try jobs.run.file("holdfast.yaml", text.replacing("rpo: 1d", with: "rpo: 1s"))
+        pause(.seconds(2))
+        let stale = try look(jobs)
+        #expect(stale.status == 4 && stale.source["isWithinObjective"] as? Bool == false)
+        #expect(stale.json["recoverable"] as? String == "proven")
+        #expect(try jobs("status").output.contains(" OVER"))
+    }
+
+    @Test("is 3 while a job fails or is overdue, and while jobs or their runs cannot be read")
+    func jobs() throws {
+        let jobs = try proven()
+        try jobs.script("bad", "exit 1")
+        #expect(try jobs("schedule", "run", "bad").status == 1)
+        var seen = try look(jobs)
+        #expect(seen.status == 3 && seen.trouble == ["bad failing"] && seen.jobs[0]["outcome"] as? String == "failed")
+        #expect(seen.json["recoverable"] as? String == "proven")
+        #expect((seen.json["alerts"] as? [[String: Any]])?.map { $0["key"] as? String } == ["job/bad/failed"])
+        #expect(try jobs("status").output.contains("job bad: failing: it ended as failed"))
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/bad.yaml")
+        #expect(try look(jobs).status == 0)
+
+        try jobs.run.sqlite(state(jobs), "UPDATE jobs SET through = through - 4 * 86400 WHERE job = 'nightly';")
+        seen = try look(jobs)
+        #expect(seen.status == 3 && seen.trouble == ["nightly overdue"] && seen.jobs[0]["since"] != nil)
+        #expect(try jobs("schedule", "pause", "nightly", "--reason", "r", "--until", "1d").status == 0)
+        #expect(try look(jobs).status == 0, "what is told not to run is not overdue")
+
+        try jobs.job("nightly", "when: nonsense")
+        seen = try look(jobs)
+        #expect(seen.status == 3 && (seen.json["unknown"] as? [String: Any])?["code"] as? String == "configuration")
+        #expect(seen.source["recoverable"] as? String == "unproven")
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}")
+        for ending in ["-wal", "-shm"] { unlink(state(jobs) + ending) }
+        try Data("this is no database, and was one when it was still whole".utf8).write(
+            to: URL(filePath: state(jobs)))
+        seen = try look(jobs)
+        #expect(seen.status == 3 && (seen.json["unknown"] as? [String: Any])?["code"] as? String == "corrupt-object")
+        #expect(try jobs("status").output.contains("jobs and their runs are not known"))
+    }
+
+    @Test("is 4 over damage that a check found, until one that reads as much finds none")
+    func damage() throws {
+        let jobs = try proven()
+        try jobs.job("deep", "check: {readData: true}\nwhen: {every: 1d}")
+        try jobs.job("quick", "check: {}\nwhen: {every: 1d}")
+        let pack = try #require(jobs.run.objects("packs").first)
+        let good = try Data(contentsOf: URL(filePath: pack))
+        try jobs.run.flipByte(of: pack)
+        #expect(try jobs("schedule", "run", "deep").status == 4)
+        #expect(try look(jobs).status == 4)
+        #expect(try jobs("schedule", "run", "quick").status == 0)
+        let seen = try look(jobs)
+        #expect(seen.status == 4 && seen.source["recoverable"] as? String == "no")
+        #expect(seen.source["damageFound"] != nil && seen.source["lastCheckOutcome"] as? String == "succeeded")
+        #expect((seen.source["reason"] as? String)?.contains("deep") == true)
+        try good.write(to: URL(filePath: pack))
+        #expect(try jobs("schedule", "run", "deep").status == 0)
+        #expect(try look(jobs).status == 0)
+    }
+}
