@@ -82,9 +82,9 @@ let package = Package(
                 argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
-        library(
-            "TestSupport",
-            ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", "Scheduling", "State", logging]),
+        library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
+        // Apart from TestSupport, since the fuzzer links that without the database and what it brings.
+        library("StateSupport", ["Primitives", "Scheduling", "State"]),
         library(
             "Simulation",
             ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Recovery", "TestSupport", logging]),
@@ -110,7 +110,9 @@ let package = Package(
         tests("SchedulingTests", ["Primitives", "Scheduling", "TestSupport"]),
         tests("StateTests", ["Primitives", "Scheduling", "State", "TestSupport"]),
         tests("TelemetryTests", ["Primitives", "Scheduling", "State", "Telemetry", "TestSupport", logging]),
-        tests("ControlPlaneTests", ["Primitives", "Scheduling", "State", "ControlPlane", "TestSupport", logging]),
+        tests(
+            "ControlPlaneTests",
+            ["Primitives", "Scheduling", "State", "StateSupport", "ControlPlane", "TestSupport", logging]),
         tests(
             "ConfigurationTests",
             ["Primitives", "Compression", "Repository", "Workloads", "Scheduling", "Configuration", "TestSupport"]),
@@ -133,7 +135,7 @@ let package = Package(
             "Conformance",
             [
                 "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "Scheduling",
-                "State", "TestSupport",
+                "State", "StateSupport", "TestSupport",
             ]),
         tests("Integration", ["Primitives", "CLinux", "ObjectStore", "Repository", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),

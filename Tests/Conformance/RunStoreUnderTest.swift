@@ -3,6 +3,7 @@
 import Primitives
 import Scheduling
 import State
+import StateSupport
 import Synchronization
 import TestSupport
 import Testing

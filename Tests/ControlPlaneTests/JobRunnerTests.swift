@@ -5,6 +5,7 @@ import Logging
 import Primitives
 import Scheduling
 import State
+import StateSupport
 import Synchronization
 import TestSupport
 import Testing

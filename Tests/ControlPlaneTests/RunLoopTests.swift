@@ -4,6 +4,7 @@ import ControlPlane
 import Primitives
 import Scheduling
 import State
+import StateSupport
 import Synchronization
 import TestSupport
 import Testing
