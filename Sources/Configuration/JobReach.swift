@@ -1,5 +1,8 @@
 // What the runs of jobs are about, once the configuration has filled in what their files leave to it.
 
+import Glibc
+import ObjectStore
+import Primitives
 import Scheduling
 
 extension Configuration {
@@ -8,11 +11,8 @@ extension Configuration {
     /// - Parameter named: The repository that an option or the environment names, in place of the configuration's.
     package func filledIn(_ job: Job, named: String? = nil) -> Job {
         var full = job
-        // Two names of one place are one.
-        func canonical(_ name: String) -> String {
-            let location = repository(named: name)?.location ?? name
-            return repositories.first { $0.location == location }?.name ?? name
-        }
+        // Two names or spellings of one place are one.
+        func canonical(_ name: String) -> String? { RepositoryIdentity.of(repository(named: name)?.location ?? name) }
         let own = job.repository ?? named
         let standard = own ?? defaultRepository
         func parts(_ names: [String], _ place: (ConfiguredSource?) -> String?) -> Set<JobReach.Part> {
@@ -33,13 +33,37 @@ extension Configuration {
             found = names.isEmpty ? [] : parts(names) { own ?? drill?.repository ?? $0?.repository ?? standard }
         case .check, .mirror, .command: found = []
         }
-        var places = Set(found.map(\.repository))
+        var places: Set<String?> = Set(found.map(\.repository))
         switch job.action {
-        case .check, .mirror, .forget: places.formUnion([standard].compactMap { $0.map(canonical) })
-        case .command: places.formUnion([job.repository].compactMap { $0.map(canonical) })
+        case .check, .mirror, .forget, .command: if let standard { places.insert(canonical(standard)) }
         case .backup, .drill: break
         }
         full.reach = JobReach(parts: found, repositories: places)
         return full
+    }
+}
+
+/// By what two spellings of one repository are known to be one.
+package enum RepositoryIdentity {
+    /// The absolute path without symbolic links. What is not there yet is named by what is above it.
+    ///
+    /// - Returns: Nil when the place cannot be told: it may be any.
+    package static func of(_ location: String) -> String? {
+        guard case .local(let path)? = try? StoreLocation(location) else { return nil }
+        if let real = Host.realPath(path) { return real }
+        var parts = Host.absolutePath(path).split(separator: "/")
+        var missing: [Substring] = []
+        while let last = parts.last {
+            let above = "/" + parts.joined(separator: "/")
+            if let real = Host.realPath(above) {
+                return (real == "/" ? "" : real) + "/" + missing.joined(separator: "/")
+            }
+            var found = stat()
+            // A link to nowhere, or a directory that may not be looked into: anything may be behind it.
+            guard lstat(above, &found) != 0, errno == ENOENT else { return nil }
+            missing.insert(last, at: 0)
+            parts.removeLast()
+        }
+        return "/" + missing.joined(separator: "/")
     }
 }

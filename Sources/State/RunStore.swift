@@ -59,6 +59,9 @@ package protocol RunStandings: Sendable {
     /// All runs that have not ended.
     func active() throws(HoldfastError) -> [ActiveRun]
 
+    /// The newest ended check of each repository, job, extent and outcome, also of jobs that are gone.
+    func checks() throws(HoldfastError) -> [CheckRecord]
+
     /// A number that is another one after anybody has written anything; of this opened store alone.
     func revision() throws(HoldfastError) -> Int64
 }
@@ -76,11 +79,15 @@ package protocol RunStandings: Sendable {
 package protocol RunStore: RunStandings {
     var capabilities: RunStoreCapabilities { get }
 
+    /// A random number that tells this state from every other one, whose jobs and tokens may be the same.
+    var identity: Int64 { get }
+
     /// Takes the run for `lease`, with a fencing token larger than every one before.
     ///
     /// A run that waits for another attempt is taken for that one. `.schedule` also moves ``JobMemory/through``, and is
     /// refused for what lies before it; of a job of which no run of its schedule is known nothing is in the past.
-    /// - Throws: `.runTaken` when the run is under way, has ended, or was recorded as not run.
+    /// - Throws: `.runTaken` when the run is under way, has ended, or was recorded as not run. `.busy`, without a
+    ///   retry, while another run of the job is under way whose lease has not run out.
     func begin(
         _ key: RunKey, _ trigger: RunTrigger, holder: RunHolder, lease: Duration, at now: Timestamp
     ) throws(HoldfastError) -> RunClaim
@@ -170,7 +177,7 @@ package enum HistoryLimits {
     package static let age = Duration.seconds(400 * 86_400)
     /// Of each job; the newest.
     package static let lines = 10_000
-    /// The history of a job is looked through at every so many claims of any run.
+    /// Of one job after another the history is looked through, at every so many claims and records of any.
     static let interval: Int64 = 64
 }
 

@@ -71,8 +71,24 @@ extension SQLiteRunStore {
         }
     }
 
-    package func active() throws(HoldfastError) -> [ActiveRun] {
+    package func checks() throws(HoldfastError) -> [CheckRecord] {
         try read { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM checks").compactMap { row in
+                guard let extent = CheckExtent(rawValue: row["extent"]),
+                    let outcome = RunOutcome(rawValue: row["outcome"])
+                else { return nil }
+                let repository: String = row["repository"]
+                return CheckRecord(
+                    job: JobName(row["job"]),
+                    note: CheckNote(extent, repository: repository.isEmpty ? nil : repository), outcome: outcome,
+                    began: row["began"], noted: row["noted"], ended: Timestamp(nanoseconds: row["ended"]))
+            }
+        }
+    }
+
+    package func active() throws(HoldfastError) -> [ActiveRun] {
+        let (uptime, boot) = (self.uptime, clock.boot)
+        return try read { database in
             try Row.fetchAll(
                 database,
                 sql: "SELECT * FROM runs WHERE state IN ('running', 'waiting') ORDER BY scheduled, job"
@@ -85,7 +101,8 @@ extension SQLiteRunStore {
                     phase: isRunning
                         ? .running(holder, fence: row["fence"])
                         : .waiting(until: Timestamp(nanoseconds: retry ?? 0)),
-                    attempt: row["attempt"], began: Timestamp(nanoseconds: (row["began"] as Int64?) ?? 0))
+                    attempt: row["attempt"], began: Timestamp(nanoseconds: (row["began"] as Int64?) ?? 0),
+                    isHeld: (row["boot"] as String) == boot && (row["lease"] as Int64) > uptime)
             }
         }
     }

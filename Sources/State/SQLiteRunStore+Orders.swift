@@ -44,6 +44,8 @@ extension SQLiteRunStore: AlertStore {
     ) throws(HoldfastError) -> AlertRecord? {
         try write { database in
             let known = try Self.alert(key, database)
+            // A lesser failure takes nothing away from a greater one that nobody has seen to.
+            let severity = known?.state == .firing ? max(severity, known?.severity ?? severity) : severity
             if let known, known.state == .firing, known.severity == severity, known.summary == summary { return nil }
             let since = known?.state == .firing ? known?.since ?? now : now
             let alert = AlertRecord(

@@ -8,7 +8,7 @@ extension SQLiteRunStore {
     package func begin(
         _ key: RunKey, _ trigger: RunTrigger, holder: RunHolder, lease: Duration, at now: Timestamp
     ) throws(HoldfastError) -> RunClaim {
-        let (end, boot) = (self.lease(lease), clock.boot)
+        let (end, boot, uptime) = (self.lease(lease), clock.boot, self.uptime)
         return try write { database in
             let job = key.job.description
             let known = try Row.fetchOne(
@@ -17,9 +17,10 @@ extension SQLiteRunStore {
             let state: String? = known?["state"]
             if let known, state != "waiting" { throw Self.taken(key, state ?? "", known) }
             if known == nil, trigger == .schedule { try Self.refusePast(key, now, database) }
+            try refuseSecond(key, uptime, database)
             try Self.know(job, now, database)
             let fence = try Self.nextFence(database)
-            if fence % HistoryLimits.interval == 0 { try Self.thinOut(job, now, database) }
+            try Self.thinOut(fence, now, database)
             let attempt = ((known?["attempt"] as Int?) ?? 0) + 1
             try database.execute(
                 sql: """
@@ -40,6 +41,20 @@ extension SQLiteRunStore {
             }
             return RunClaim(key: key, fence: fence, attempt: attempt, began: now)
         }
+    }
+
+    /// Two runs of one job never go together: here, since what its caller has looked at may be over by now.
+    private func refuseSecond(_ key: RunKey, _ uptime: Int64, _ database: Database) throws {
+        let other = try Row.fetchOne(
+            database,
+            sql: """
+                SELECT * FROM runs
+                WHERE state = 'running' AND job = ? AND scheduled <> ? AND boot = ? AND lease > ? LIMIT 1
+                """, arguments: [key.job.description, key.scheduled.seconds, clock.boot, uptime])
+        guard let other else { return }
+        throw HoldfastError(
+            .busy, "the run \(Self.key(other)) of the same job is under way",
+            hint: "Wait for its end; `holdfast schedule history` shows it.")
     }
 
     /// Refuses what lies before what the schedule of the job was run or recorded through. Of a job of which nothing is
@@ -130,6 +145,7 @@ extension SQLiteRunStore {
         _ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp
     ) throws(HoldfastError) {
         let oldest = now.nanoseconds - Self.outputAge
+        let check = completion.check
         try write { database in
             let (job, scheduled) = (claim.key.job.description, claim.key.scheduled.seconds)
             let known = try Row.fetchOne(
@@ -146,6 +162,7 @@ extension SQLiteRunStore {
                 return
             }
             try Self.end(claim.key, completion, began: claim.began, at: now, database)
+            if let check { try Self.note(check, completion.outcome, claim, now, database) }
             try database.execute(
                 sql: "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
                 arguments: [
@@ -153,6 +170,17 @@ extension SQLiteRunStore {
                 ])
             try database.execute(sql: "DELETE FROM outputs WHERE noted < ?", arguments: [oldest])
         }
+    }
+
+    private static func note(
+        _ check: CheckNote, _ outcome: RunOutcome, _ claim: RunClaim, _ now: Timestamp, _ database: Database
+    ) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)",
+            arguments: [
+                check.repository ?? "", claim.key.job.description, check.extent.rawValue, outcome.rawValue,
+                claim.fence, try nextFence(database), now.nanoseconds,
+            ])
     }
 
     /// Writes the end of an attempt, and of the run when it is the last.
@@ -190,6 +218,7 @@ extension SQLiteRunStore {
         let boot = clock.boot
         try write { database in
             try Self.know(job.description, now, database)
+            try Self.thinOut(try Self.nextFence(database), now, database)
             for nonRun in nonRuns {
                 guard trigger == .schedule else {
                     try Self.refuse(nonRun, job.description, now, database)
@@ -291,6 +320,17 @@ extension SQLiteRunStore {
             if database.changesCount > 0 { isAny = true }
         }
         return isAny
+    }
+
+    /// At every ``HistoryLimits/interval``th token it is the next job's turn, whatever becomes of that job.
+    private static func thinOut(_ fence: Int64, _ now: Timestamp, _ database: Database) throws {
+        guard fence % HistoryLimits.interval == 0 else { return }
+        let count = try Int64.fetchOne(database, sql: "SELECT count(*) FROM jobs") ?? 0
+        guard count > 0 else { return }
+        let job = try String.fetchOne(
+            database, sql: "SELECT job FROM jobs ORDER BY job LIMIT 1 OFFSET ?",
+            arguments: [fence / HistoryLimits.interval % count])
+        if let job { try thinOut(job, now, database) }
     }
 
     /// Removes the lines of a job that are too old or too many. Those of runs that have not ended stay.

@@ -21,6 +21,7 @@ package final class SQLiteRunStore: RunStore, RunHistory {
     let database: DatabaseQueue
     let clock: RunStoreClock
     package let path: String
+    package let identity: Int64
 
     package let capabilities = RunStoreCapabilities(isDurable: true, servesSeveralHosts: false)
 
@@ -48,6 +49,10 @@ package final class SQLiteRunStore: RunStore, RunHistory {
             database = try DatabaseQueue(path: path, configuration: configuration)
             try StateSchema.migrator.migrate(database)
             let known = try database.read { try StateSchema.migrator.hasBeenSuperseded($0) }
+            identity =
+                try database.read {
+                    try Int64.fetchOne($0, sql: "SELECT value FROM counters WHERE name = 'identity'")
+                } ?? 0
             guard !known else {
                 throw HoldfastError(
                     .unsupportedFormat, "the state database \(path) is of a newer holdfast",

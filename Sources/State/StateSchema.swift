@@ -13,6 +13,7 @@ enum StateSchema {
         migrator.registerMigration("1") { database in try database.execute(sql: first) }
         migrator.registerMigration("2") { database in try database.execute(sql: second) }
         migrator.registerMigration("tellings") { database in try database.execute(sql: tellings) }
+        migrator.registerMigration("checks") { database in try database.execute(sql: checks) }
         return migrator
     }
 
@@ -25,6 +26,30 @@ enum StateSchema {
             changed INTEGER NOT NULL,
             PRIMARY KEY (key, notifier)
         ) WITHOUT ROWID;
+        """
+
+    /// Of checks before this table nobody knows how much they read: what they found damaged takes a whole one.
+    private static let checks = """
+        -- The newest check of each kind and outcome. An empty repository may be any.
+        CREATE TABLE checks (
+            repository TEXT NOT NULL,
+            job TEXT NOT NULL,
+            extent TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            -- Fencing tokens: of the claim, and of when the end was written.
+            began INTEGER NOT NULL,
+            noted INTEGER NOT NULL,
+            ended INTEGER NOT NULL,
+            PRIMARY KEY (repository, job, extent, outcome)
+        ) WITHOUT ROWID;
+        INSERT INTO checks
+            SELECT '', job, 'everything', 'check-failed', fence, fence, max(ended) FROM runs AS bad
+            WHERE outcome = 'check-failed' AND state = 'ended' AND NOT EXISTS (
+                SELECT 1 FROM runs AS good
+                WHERE good.job = bad.job AND good.outcome = 'succeeded' AND good.fence > bad.fence)
+            GROUP BY job;
+        -- What tells this state from every other one, also of the same jobs and tokens.
+        INSERT INTO counters VALUES ('identity', random());
         """
 
     private static let first = """

@@ -27,6 +27,7 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         var refusals: [(noted: Timestamp, record: RunRecord)] = []
         var jobs: [JobName: JobMemory] = [:]
         var alerts: [String: AlertRecord] = [:]
+        var checks: [CheckRecord] = []
         /// What each notifier told last of each alert, and since when there is that notifier.
         var told: [String: [String: Timestamp]] = [:]
         var notifiers: [String: Timestamp] = [:]
@@ -34,11 +35,15 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         var revision: Int64 = 0
     }
 
+    package let identity: Int64
     private let clock: RunStoreClock
     private let state = Mutex(State())
     private let fault = Mutex<(@Sendable (String) -> HoldfastError?)?>(nil)
 
-    package init(clock: RunStoreClock) { self.clock = clock }
+    package init(clock: RunStoreClock, identity: Int64 = 1) {
+        self.clock = clock
+        self.identity = identity
+    }
 
     /// Lets calls fail from now on: what this returns for the name of a method is thrown by it.
     package func fail(_ fault: (@Sendable (_ method: String) -> HoldfastError?)?) {
@@ -78,6 +83,9 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
     ) throws(HoldfastError) -> RunClaim {
         try write { (state) throws(HoldfastError) in
             try Self.checkFree(key, trigger, now, &state)
+            if let other = state.lines.values.first(where: { isHeld($0) && $0.record.key.job == key.job }) {
+                throw HoldfastError(.busy, "the run \(other.record.key) is under way", hint: "Wait for its end.")
+            }
             let known = state.lines[key]
             let attempt = (known?.record.attempt ?? 0) + 1
             state.fence += 1
@@ -91,6 +99,22 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             if known == nil, trigger == .schedule { Self.advance(key.job, key.scheduled, &state) }
             return RunClaim(key: key, fence: state.fence, attempt: attempt, began: now)
         }
+    }
+
+    private func isHeld(_ line: Line) -> Bool {
+        line.record.state == .running && line.boot == clock.boot && line.lease > clock.uptime()
+    }
+
+    package func checks() throws(HoldfastError) -> [CheckRecord] { try read { $0.checks } }
+
+    private static func note(
+        _ check: CheckNote, _ outcome: RunOutcome, _ claim: RunClaim, _ now: Timestamp, _ state: inout State
+    ) {
+        state.fence += 1
+        state.checks.removeAll { $0.job == claim.key.job && $0.note == check && $0.outcome == outcome }
+        state.checks.append(
+            CheckRecord(
+                job: claim.key.job, note: check, outcome: outcome, began: claim.fence, noted: state.fence, ended: now))
     }
 
     private static func checkFree(
@@ -173,7 +197,9 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         try write { (state) throws(HoldfastError) in
             guard let line = state.lines[claim.key], line.record.fence == claim.fence else { throw Self.lost(claim) }
             switch line.record.state {
-            case .running: Self.end(claim.key, completion, began: claim.began, at: now, &state)
+            case .running:
+                Self.end(claim.key, completion, began: claim.began, at: now, &state)
+                if let check = completion.check { Self.note(check, completion.outcome, claim, now, &state) }
             case .ended where completion.retryAt == nil && line.outcome == completion.outcome: return
             case .waiting where completion.retryAt != nil && line.outcome == completion.outcome: return
             default: throw Self.lost(claim)
@@ -280,7 +306,7 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
                 }
                 return ActiveRun(
                     key: line.record.key, trigger: line.record.trigger, phase: phase, attempt: line.record.attempt,
-                    began: line.record.began ?? line.noted)
+                    began: line.record.began ?? line.noted, isHeld: isHeld(line))
             }.sorted { $0.key < $1.key }
         }
     }
@@ -324,6 +350,7 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
     ) throws(HoldfastError) -> AlertRecord? {
         try write { (state) throws(HoldfastError) in
             let known = state.alerts[key]
+            let severity = known?.state == .firing ? max(severity, known?.severity ?? severity) : severity
             if let known, known.state == .firing, known.severity == severity, known.summary == summary { return nil }
             let since = known?.state == .firing ? known?.since ?? now : now
             let alert = AlertRecord(

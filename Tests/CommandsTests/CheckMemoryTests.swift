@@ -1,5 +1,6 @@
 // What is remembered of packs between checks.
 
+import Foundation
 import Primitives
 import Repository
 import Synchronization
@@ -41,6 +42,20 @@ struct CheckMemoryTests {
         }
         #expect(error?.code == .interrupted)
         #expect(try memory().lastRead.keys.map { $0 } == [a])
+    }
+
+    @Test("that cannot be written takes nothing from what the check found")
+    func unsaved() throws {
+        let (a, memory) = (try pack("a"), try memory())
+        try FileManager.default.removeItem(atPath: state.path + "/checks")
+        let told = Mutex<[String]>([])
+        let found = try memory.remembering(
+            at: clock, unsaved: { error in told.withLock { $0.append(error.message) } },
+            { note in
+                note(a, false)
+                return "damage"
+            })
+        #expect(found == "damage" && told.withLock { $0.count } == 1)
     }
 
     @Test("has damaged packs before those that were never read, until they are good")

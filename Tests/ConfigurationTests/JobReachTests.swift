@@ -1,6 +1,7 @@
 // What jobs are about, once the configuration has filled in what their files leave to it.
 
 import Configuration
+import Foundation
 import Primitives
 import Scheduling
 import TestSupport
@@ -49,7 +50,32 @@ struct JobReachTests {
         let forget = configuration.filledIn(job(.forget(sources: [], prune: true)), named: "/srv/far")
         let backup = configuration.filledIn(job(.backup(sources: ["shop"])), named: "far")
         #expect(forget.thinsOut(sourcesOf: backup))
-        #expect(backup.reach?.repositories == ["far"])
+        #expect(backup.reach?.repositories == ["/srv/far"])
         #expect(!forget.thinsOut(sourcesOf: configuration.filledIn(job(.backup(sources: ["shop"])))))
+    }
+
+    @Test("one repository is one in every spelling, and what cannot be told may be any")
+    func spellings() throws {
+        let directory = TemporaryDirectory()
+        let place = directory.path + "/repository"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        try FileManager.default.createSymbolicLink(atPath: directory.path + "/link", withDestinationPath: place)
+        try FileManager.default.createSymbolicLink(
+            atPath: directory.path + "/lost", withDestinationPath: directory.path + "/unmounted/place")
+        let configuration = try Parsing.configuration(
+            text.replacing("alias: {location: /srv/main}", with: "alias: {location: \(directory.path)/link}")
+                .replacing("/srv/main", with: place))
+        let forget = configuration.filledIn(job(.forget(sources: [], prune: true), "main"))
+        for named in ["\(place)/", "dir:\(place)", "file://\(place)", "\(place)/../link", "\(directory.path)/./link"] {
+            let backup = configuration.filledIn(job(.backup(sources: ["shop"])), named: named)
+            #expect(forget.thinsOut(sourcesOf: backup) && forget.sharesRepository(with: backup), "\(named)")
+        }
+        #expect(forget.thinsOut(sourcesOf: configuration.filledIn(job(.backup(sources: ["shop"]), "alias"))))
+        for unclear in ["s3:somewhere", "\(directory.path)/lost"] {
+            let backup = configuration.filledIn(job(.backup(sources: ["shop"])), named: unclear)
+            #expect(forget.thinsOut(sourcesOf: backup), "\(unclear)")
+        }
+        let other = configuration.filledIn(job(.backup(sources: ["shop"])), named: "\(directory.path)/not/there")
+        #expect(!forget.thinsOut(sourcesOf: other))
     }
 }

@@ -59,6 +59,45 @@ struct RunStoreConformance {
         #expect(won.withLock { $0.count } == 1)
     }
 
+    @Test("lets no second run of a job begin while one is under way", arguments: RunStoreUnderTest.all)
+    func together(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let (one, two) = (try fixture.open(), try fixture.open())
+        let claim = try one.begin(key(0), .manual, holder: holder, lease: .seconds(30), at: noon)
+        for trigger in RunTrigger.allCases {
+            #expect(code { _ = try two.begin(key(1), trigger, holder: other, lease: .seconds(30), at: noon) } == .busy)
+        }
+        #expect(try two.run(key(1)) == nil && two.active().map(\.isHeld) == [true])
+        let another = try two.begin(key(0, "other"), .schedule, holder: other, lease: .seconds(300), at: noon)
+        #expect(another.fence > claim.fence)
+        // One whose lease ran out holds nobody up, though nobody has buried it.
+        fixture.clock.advance(by: .seconds(31))
+        #expect(try two.active().map(\.isHeld) == [false, true])
+        let next = try two.begin(key(1), .schedule, holder: other, lease: .seconds(30), at: noon)
+        try two.complete(next, RunCompletion(.succeeded), at: noon)
+    }
+
+    @Test("remembers of each kind of check the newest of each outcome", arguments: RunStoreUnderTest.all)
+    func checks(_ subject: RunStoreUnderTest) throws {
+        let store = try subject.make().open()
+        func check(_ hour: Int64, _ outcome: RunOutcome, _ extent: CheckExtent, _ place: String? = "/main") throws {
+            let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: noon)
+            var completion = RunCompletion(outcome)
+            completion.check = CheckNote(extent, repository: place)
+            for _ in 0..<2 { try store.complete(claim, completion, at: noon + .seconds(hour)) }
+        }
+        try check(1, .checkFailed, .everything)
+        try check(2, .checkFailed, .everything)
+        try check(3, .succeeded, .structure)
+        try check(4, .succeeded, .structure, nil)
+        let found = try store.checks().sorted { $0.noted < $1.noted }
+        #expect(found.map(\.ended) == [2, 3, 4].map { noon + .seconds($0) })
+        #expect(found.map(\.outcome) == [.checkFailed, .succeeded, .succeeded])
+        #expect(found.map(\.note.extent) == [.everything, .structure, .structure])
+        #expect(found.map(\.note.repository) == ["/main", "/main", nil])
+        #expect(zip(found, found.dropFirst()).allSatisfy { $0.noted < $1.began })
+    }
+
     @Test("gives each claim a larger fencing token, also after it was opened anew", arguments: RunStoreUnderTest.all)
     func fences(_ subject: RunStoreUnderTest) throws {
         let fixture = try subject.make()
@@ -67,6 +106,7 @@ struct RunStoreConformance {
             let claim = try fixture.open().begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: noon)
             #expect(claim.fence > last)
             last = claim.fence
+            try fixture.open().complete(claim, RunCompletion(.succeeded), at: noon)
         }
     }
 
@@ -260,7 +300,8 @@ struct RunStoreConformance {
         )
         #expect(try through(24 * 400, at: Timestamp(seconds: 1000)) == key(24 * 400).scheduled)
         #expect(try store.memories(of: [job], at: noon)[job]?.through == noon)
-        _ = try store.begin(key(1), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        let claim = try store.begin(key(1), .schedule, holder: holder, lease: .seconds(30), at: noon)
+        try store.complete(claim, RunCompletion(.succeeded), at: noon)
         #expect(try through(24 * 800, at: noon + .seconds(24 * 800 * 3600)) == key(24 * 800).scheduled)
         // Nobody has asked for the memory since.
         _ = try store.begin(key(2), .schedule, holder: holder, lease: .seconds(30), at: noon)
@@ -338,6 +379,9 @@ struct RunStoreConformance {
         let worse = try store.fire("job/a/failed", .critical, "it failed twice", at: noon + .seconds(2))
         #expect(worse?.since == noon && worse?.changed == noon + .seconds(2))
         #expect(try fixture.open().alerts(all: false).map(\.severity) == [.critical])
+        // A lesser failure does not make it one that fewer are told of.
+        let lesser = try store.fire("job/a/failed", .warning, "it failed once more", at: noon + .seconds(2))
+        #expect(lesser?.severity == .critical && lesser?.summary == "it failed once more")
         #expect(try store.resolve("job/a/failed", at: noon + .seconds(3))?.state == .resolved)
         #expect(try store.alerts(all: false).isEmpty)
         #expect(try store.alerts(all: true).map(\.state) == [.resolved])

@@ -1,6 +1,7 @@
 // One run in its process, on a state that is locked at times.
 
 import ControlPlane
+import Foundation
 import Logging
 import Primitives
 import Scheduling
@@ -52,6 +53,42 @@ struct JobRunnerTests {
         }
         #expect(try runner.run(everyJob("a", 60), key, .schedule).outcome == .succeeded)
         #expect(try store.run(key)?.attempt == 1)
+    }
+
+    @Test("ends what a dead run left behind, and nothing of the same run of another state")
+    func marks() throws {
+        let child = Process()
+        child.executableURL = URL(filePath: "/usr/bin/env")
+        child.arguments = ["sleep", "300"]
+        child.environment = Dictionary(
+            uniqueKeysWithValues: RunMark.lines(key, fence: 1, of: 1).map { line in
+                let parts = line.split(separator: "=", maxSplits: 1)
+                return (String(parts[0]), String(parts[1]))
+            } + [("PATH", "/usr/bin:/bin")])
+        try child.run()
+        defer { if child.isRunning { child.terminate() } }
+        let clock = clock
+        for identity in [Int64(2), 1] {
+            let store = MemoryRunStore(clock: RunStoreClock(boot: "stage") { clock.uptime() }, identity: identity)
+            let spool = OutcomeSpool(directory: directory.path + "/outcomes-\(identity)")
+            let holder = RunHolder(host: "stage", process: 5_000_000)
+            let claim = try store.begin(key, .schedule, holder: holder, lease: .seconds(60), at: clock.now())
+            #expect(claim.fence == 1)
+            #expect(try Burial(store, spool, host: "stage", clock: clock).run().map(\.key) == [key])
+            if identity == 2 { #expect(child.isRunning, "it is of another state") }
+        }
+        child.waitUntilExit()
+        #expect(child.terminationReason == .uncaughtSignal)
+    }
+
+    @Test("says what a check was about")
+    func checks() throws {
+        let (store, _, runner) = make()
+        var job = everyJob("a", 60)
+        job.action = .check(.everything)
+        job.reach = JobReach(parts: [], repositories: ["/srv/main"])
+        _ = try runner.run(job, key, .schedule)
+        #expect(try store.checks().map(\.note) == [CheckNote(.everything, repository: "/srv/main")])
     }
 
     @Test("is not taken for dead while its end cannot be written")

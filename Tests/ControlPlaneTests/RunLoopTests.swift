@@ -1,6 +1,7 @@
 // What the daemon does when its state cannot be used for a while, when processes end early, and when clocks are set.
 
 import ControlPlane
+import Foundation
 import Primitives
 import Scheduling
 import State
@@ -66,6 +67,51 @@ struct RunLoopTests {
         #expect(try stage.store.run(key("a", 3600))?.state == .ended(.succeeded))
         #expect(try stage.store.run(key("a", 3600))?.attempt == 3)
         #expect(try stage.store.memories(of: [JobName("a")], at: start)[JobName("a")]?.failures == 0)
+    }
+
+    @Test("tells of a run whose next attempt comes later than the next run")
+    func givenUp() throws {
+        let stage = LoopStage([everyJob("a", 60)], at: start) { (stage, key, process) throws(HoldfastError) in
+            let claim = try stage.begin(key, process)
+            var completion = RunCompletion(.failed)
+            completion.retryAt = stage.clock.now() + .seconds(90)
+            try stage.store.complete(claim, completion, at: stage.clock.now())
+            process.finish(.exited(1))
+        }
+        try stage.run(for: .seconds(200))
+        #expect(try stage.store.run(key("a", 60))?.state == .ended(.failed))
+        #expect(try stage.store.alerts(all: false).map(\.key) == ["job/a/failed"])
+    }
+
+    @Test("leaves a run out when another of the job was faster, and tells nobody that it failed")
+    func slower() throws {
+        let byHand = Mutex<RunClaim?>(nil)
+        let stage = LoopStage([everyJob("a", 60)], at: start) { (stage, key, process) throws(HoldfastError) in
+            guard stage.launched.count == 1 else { return try Self.works(stage, key, process) }
+            let hand = RunKey(job: key.job, scheduled: key.scheduled + .seconds(1))
+            let claim = try stage.store.begin(
+                hand, .manual, holder: RunHolder(host: "elsewhere", process: 1), lease: .seconds(60),
+                at: stage.clock.now())
+            byHand.withLock { $0 = claim }
+            #expect(throws: HoldfastError.self) { _ = try stage.begin(key, process) }
+            process.finish(.exited(11))
+        }
+        try stage.run(for: .seconds(130)) { stage, age in
+            guard age >= .seconds(90), let claim = byHand.withLock({ $0.take() }) else { return }
+            try? stage.store.complete(claim, RunCompletion(.succeeded), at: stage.clock.now())
+        }
+        #expect(try stage.store.run(key("a", 60))?.state == .notRun(.overlap, last: key("a", 60).scheduled, count: 1))
+        #expect(stage.launched == [key("a", 60), key("a", 120)])
+        #expect(try stage.store.alerts(all: true).isEmpty)
+    }
+
+    @Test("goes on when something beside the state cannot be read")
+    func unreadableEnd() throws {
+        let stage = LoopStage([everyJob("a", 60)], at: start, play: Self.works)
+        try FileManager.default.createDirectory(
+            atPath: stage.spool.directory + "/5.end.json", withIntermediateDirectories: true)
+        try stage.run(for: .seconds(130))
+        #expect(try stage.states == [.ended(.succeeded), .ended(.succeeded)])
     }
 
     @Test("tries a run again that could not begin while the state was locked, and tells of it")

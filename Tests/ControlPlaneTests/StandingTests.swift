@@ -7,32 +7,37 @@ import Testing
 
 @Suite("What checks found")
 struct CheckStandingTests {
-    private func run(_ job: String, _ budget: CheckBudget, _ hour: Int64, _ outcome: RunOutcome) -> CheckRun {
-        CheckRun(job: JobName(job), budget: budget, ended: Timestamp(seconds: hour * 3600), outcome: outcome)
+    /// Each check begins with a token and ends with the next one.
+    private func run(
+        _ job: String, _ extent: CheckExtent, _ token: Int64, _ outcome: RunOutcome, at place: String? = "/main",
+        ended: Timestamp? = nil
+    ) -> CheckRecord {
+        CheckRecord(
+            job: JobName(job), note: CheckNote(extent, repository: place), outcome: outcome, began: token * 2,
+            noted: token * 2 + 1, ended: ended ?? Timestamp(seconds: token * 3600))
     }
 
-    private func damage(_ runs: [CheckRun]) -> Int64? {
-        let found = CheckStanding(runs).damage.map { $0.ended.seconds / 3600 }
+    private func damage(_ runs: [CheckRecord]) -> Int64? {
+        let found = CheckStanding(runs, of: "/main").damage.map { $0.began / 2 }
         // The order in which they are told says nothing.
-        #expect(CheckStanding(runs.reversed()).damage.map { $0.ended.seconds / 3600 } == found)
+        #expect(CheckStanding(runs.reversed(), of: "/main").damage.map { $0.began / 2 } == found)
         return found
     }
 
     @Test("stays known until a check that looks at as much finds nothing")
     func cleared() {
-        let hour = CheckBudget.time(.seconds(3600))
         let deep = run("deep", .everything, 1, .checkFailed)
         #expect(damage([deep]) == 1)
         #expect(damage([deep, run("quick", .structure, 2, .succeeded)]) == 1)
-        #expect(damage([deep, run("some", hour, 2, .succeeded)]) == 1)
+        #expect(damage([deep, run("some", .part, 2, .succeeded)]) == 1)
         #expect(damage([deep, run("other", .everything, 2, .succeeded)]) == nil)
-        let some = run("some", hour, 1, .checkFailed)
+        let some = run("some", .part, 1, .checkFailed)
         #expect(damage([some, run("quick", .structure, 2, .succeeded)]) == 1)
-        #expect(damage([some, run("else", hour, 2, .succeeded)]) == 1)
-        #expect(damage([some, run("some", hour, 2, .succeeded)]) == nil)
+        #expect(damage([some, run("else", .part, 2, .succeeded)]) == 1)
+        #expect(damage([some, run("some", .part, 2, .succeeded)]) == nil)
         #expect(damage([some, run("deep", .everything, 2, .succeeded)]) == nil)
         let quick = run("quick", .structure, 1, .checkFailed)
-        #expect(damage([quick, run("some", hour, 2, .succeeded)]) == nil)
+        #expect(damage([quick, run("some", .part, 2, .succeeded)]) == nil)
     }
 
     @Test("is not hidden by a check that broke off, nor by one that was good before")
@@ -41,8 +46,30 @@ struct CheckStandingTests {
         #expect(damage([deep, run("deep", .everything, 3, .failed), run("deep", .everything, 4, .died)]) == 2)
         #expect(damage([run("deep", .everything, 1, .succeeded), deep]) == 2)
         #expect(damage([run("deep", .everything, 3, .failed)]) == nil)
-        let standing = CheckStanding([deep, run("quick", .structure, 3, .succeeded)])
+        let standing = CheckStanding([deep, run("quick", .structure, 3, .succeeded)], of: "/main")
         #expect(standing.newest?.job == JobName("quick"))
+    }
+
+    @Test("is not hidden by a check under a clock ahead, nor by one that began before it was found")
+    func order() {
+        let deep = run("deep", .everything, 2, .checkFailed)
+        let ahead = Timestamp(seconds: 1000 * 86_400)
+        #expect(damage([run("deep", .everything, 1, .succeeded, ended: ahead), deep]) == 2)
+        var meanwhile = run("other", .everything, 3, .succeeded)
+        meanwhile.began = deep.began + 1
+        #expect(damage([deep, meanwhile]) == 2)
+        #expect(damage([deep, run("deep", .everything, 3, .succeeded, ended: Timestamp(seconds: 0))]) == nil)
+    }
+
+    @Test("is that of the repository, and of what may be the repository")
+    func places() {
+        #expect(damage([run("far", .everything, 1, .checkFailed, at: "/far")]) == nil)
+        let unknown = run("old", .everything, 1, .checkFailed, at: nil)
+        #expect(damage([unknown]) == 1)
+        #expect(damage([unknown, run("far", .everything, 2, .succeeded, at: "/far")]) == 1)
+        #expect(damage([unknown, run("deep", .everything, 2, .succeeded)]) == nil)
+        let deep = run("deep", .everything, 1, .checkFailed)
+        #expect(damage([deep, run("deep", .everything, 2, .succeeded, at: nil)]) == 1)
     }
 }
 
@@ -100,5 +127,23 @@ struct JobTroubleTests {
         let delay = delayed.jitter(on: "h").components.seconds
         #expect(trouble(delayed, memory(), after: 2 * 3600 + delay + 599) == nil)
         #expect(trouble(delayed, memory(), after: 2 * 3600 + delay + 601) == .overdue(since: due))
+    }
+
+    @Test("is not hidden by a run that nobody holds, nor by one that was to be tried again long ago")
+    func inactive() {
+        let now = start + .seconds(10 * 86_400)
+        func isActive(_ phase: ActiveRun.Phase, isHeld: Bool = true, of name: String = "hourly") -> Bool {
+            let key = RunKey(job: JobName("hourly"), scheduled: start)
+            let run = ActiveRun(
+                key: key, trigger: .schedule, phase: phase, attempt: 1, began: start, isHeld: isHeld)
+            var job = job()
+            job.name = JobName(name)
+            return JobTrouble.isActive(run, of: job, at: now)
+        }
+        let running = ActiveRun.Phase.running(RunHolder(host: "h", process: 1), fence: 1)
+        #expect(isActive(running) && !isActive(running, isHeld: false) && !isActive(running, of: "other"))
+        #expect(isActive(.waiting(until: now + .seconds(10))) && isActive(.waiting(until: now + .seconds(-599))))
+        #expect(!isActive(.waiting(until: now + .seconds(-601))))
+        #expect(!isActive(.waiting(until: now + .seconds(400 * 86_400))), "of a clock that was ahead")
     }
 }

@@ -50,6 +50,11 @@ struct StatusTests {
         try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules")
         #expect(try look(jobs).status == 0)
         #expect(try jobs("status", "--schedules", "nowhere").status == 3)
+        // Where jobs are and no state is, nothing is known of them, and none is made.
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}")
+        #expect(try jobs("status", "--state-dir", "new").status == 3)
+        #expect(!FileManager.default.fileExists(atPath: jobs.run.directory.path + "/new/runs.sqlite"))
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules")
         // A backup that is too old is over its objective, proven or not.
         let path = jobs.run.directory.path + "/holdfast.yaml"
         let text = try String(contentsOfFile: path, encoding: .utf8)
@@ -108,8 +113,15 @@ struct StatusTests {
         #expect(seen.status == 4 && seen.source["recoverable"] as? String == "no")
         #expect(seen.source["damageFound"] != nil && seen.source["lastCheckOutcome"] as? String == "succeeded")
         #expect((seen.source["reason"] as? String)?.contains("deep") == true)
-        try good.write(to: URL(filePath: pack))
+        // Neither another budget in the file nor another name of the job forgets it.
+        try jobs.job("deep", "check: {}\nwhen: {every: 1d}")
         #expect(try jobs("schedule", "run", "deep").status == 0)
+        #expect(try look(jobs).status == 4)
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/deep.yaml")
+        #expect(try look(jobs).status == 4)
+        try jobs.job("whole", "check: {readData: true}\nwhen: {every: 1d}")
+        try good.write(to: URL(filePath: pack))
+        #expect(try jobs("schedule", "run", "whole").status == 0)
         #expect(try look(jobs).status == 0)
     }
 }

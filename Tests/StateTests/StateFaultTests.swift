@@ -103,6 +103,50 @@ struct StateFaultTests {
         #expect(try store.history(HistoryQuery()).map(\.state) == [.ended(.succeeded)])
     }
 
+    @Test("thins out the history of every job in turn, also of one that never runs or is gone")
+    func thinnedInTurn() throws {
+        let store = try open()
+        func record(_ job: String, _ hour: Int64, _ trigger: RunTrigger, at now: Timestamp) throws {
+            let instant = key(hour).scheduled
+            let nonRun = NonRun(first: instant, last: instant, count: 1, reason: .paused)
+            try store.record([nonRun], of: JobName(job), trigger, at: now + .milliseconds(hour))
+        }
+        for hour in Int64(0)..<5 {
+            try record("gone", hour, .schedule, at: noon)
+            try record("refused", hour, .manual, at: noon)
+        }
+        let later = noon + HistoryLimits.age + .seconds(60)
+        for hour in Int64(10)..<300 { try record("paused", hour, .schedule, at: later) }
+        let old = try store.history(HistoryQuery(until: later, limit: 1000))
+        #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
+    }
+
+    @Test("has a name that no other one has, and keeps it")
+    func identity() throws {
+        let first = try open().identity
+        #expect(try open().identity == first)
+        let other = try SQLiteRunStore(
+            path: directory.path + "/other/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
+        #expect(other.identity != first)
+    }
+
+    @Test("of before checks were remembered knows the damage that no later run of the job has shown to be gone")
+    func olderChecks() throws {
+        let store = try open()
+        for (hour, outcome) in [RunOutcome.checkFailed, .failed].enumerated() {
+            let claim = try store.begin(key(Int64(hour)), .schedule, holder: holder, lease: .seconds(30), at: noon)
+            try store.complete(claim, RunCompletion(outcome), at: noon + .seconds(Int64(hour)))
+        }
+        try sqlite(
+            """
+            DROP TABLE checks; DELETE FROM counters WHERE name = 'identity';
+            DELETE FROM grdb_migrations WHERE identifier = 'checks';
+            """)
+        let checks = try open().checks()
+        #expect(checks.map(\.note) == [CheckNote(.everything, repository: nil)])
+        #expect(checks.map(\.outcome) == [.checkFailed] && checks.map(\.ended) == [noon])
+    }
+
     @Test("of another boot has no living leases")
     func rebooted() throws {
         let store = try open(boot: "one")
@@ -120,7 +164,7 @@ struct StateFaultTests {
     @Test("keeps the history for 400 days, and runs that have not ended for as long as it takes")
     func thinnedOut() throws {
         let store = try open()
-        let old = try store.begin(key(0), .schedule, holder: holder, lease: .seconds(1 << 40), at: noon)
+        let old = try store.begin(key(0), .schedule, holder: holder, lease: .zero, at: noon)
         for hour in Int64(1)...2 {
             let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: noon)
             try store.complete(claim, RunCompletion(.succeeded), at: noon)
@@ -129,7 +173,7 @@ struct StateFaultTests {
         try store.record([nonRun], of: key(3).job, .manual, at: noon)
         let later = noon + HistoryLimits.age + .seconds(1)
         for hour in Int64(10_000)..<10_064 {
-            let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .seconds(30), at: later)
+            let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .zero, at: later)
             #expect(claim.fence > old.fence)
         }
         let kept = try store.history(HistoryQuery(limit: 1000)).map(\.key)

@@ -78,13 +78,16 @@ struct CheckMemory {
 
     /// Runs a check that tells of each pack that it read, and writes down what was read, also when the check breaks
     /// off: else one that is always stopped at its deadline would read the same packs for ever.
+    ///
+    /// - Parameter unsaved: Told when that cannot be written down; what the check found holds all the same.
     func remembering<R>(
-        at clock: any Clock, _ body: (_ note: @escaping @Sendable (PackID, Bool) -> Void) throws(HoldfastError) -> R
+        at clock: any Clock, unsaved: (HoldfastError) -> Void = { _ in },
+        _ body: (_ note: @escaping @Sendable (PackID, Bool) -> Void) throws(HoldfastError) -> R
     ) throws(HoldfastError) -> R {
         let read = Mutex<[PackID: Bool]>([:])
         do throws(HoldfastError) {
             let result = try body { id, isGood in read.withLock { $0[id] = isGood } }
-            try save(read.withLock { $0 }, at: clock.now())
+            do throws(HoldfastError) { try save(read.withLock { $0 }, at: clock.now()) } catch { unsaved(error) }
             return result
         } catch {
             // The check's own failure is the one to tell of.

@@ -73,7 +73,11 @@ struct JobOptions: ParsableArguments {
     /// A configuration that cannot be read says nothing, and then jobs that name no repository may share one; the runs
     /// themselves tell what is wrong with it.
     func loadFilledIn(_ context: CommandContext) throws(HoldfastError) -> [Job] {
-        let jobs = try load(context).map(\.job)
+        filledIn(try load(context).map(\.job), context)
+    }
+
+    /// These jobs with what the configuration fills in.
+    func filledIn(_ jobs: [Job], _ context: CommandContext) -> [Job] {
         guard let configuration = try? context.configuration() else { return jobs }
         // The variable holds for the verbs that runs start; options of this verb do not.
         let named = context.variables["HOLDFAST_REPO"]

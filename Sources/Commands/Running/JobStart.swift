@@ -66,15 +66,20 @@ struct JobStart {
         try tidy()
         let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
         if let (reason, error) = rules.refusal(of: job) {
-            let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
-            try store.record([nonRun], of: job.name, .manual, at: now)
-            return .refused(reason, error)
+            return try refuse(job, key, reason, error)
         }
         try takePlace(of: job, key)
         var attempts = 0
         while true {
             attempts += 1
-            let completion = try runner.run(job, key, .manual)
+            let completion: RunCompletion
+            do throws(HoldfastError) {
+                completion = try runner.run(job, key, .manual)
+            } catch {
+                // Another run of the job was faster than this one.
+                guard attempts == 1, error.code == .busy, try isUnderWay(job) else { throw error }
+                return try refuse(job, key, .overlap, error)
+            }
             let run = JobRunReport.Run(key, completion, attempts: attempts)
             guard let next = completion.retryAt else { return .ran(run) }
             context.clock.sleep(for: next.since(now), unless: context.cancellation)
@@ -109,8 +114,16 @@ struct JobStart {
             switch verdict {
             case .start:
                 try takePlace(of: job, key)
+                let completion: RunCompletion
+                do throws(HoldfastError) {
+                    completion = try runner.run(job, key, .schedule)
+                } catch {
+                    // Another run of the job was faster: the rules for that are the planner's.
+                    guard error.code == .busy, try isUnderWay(job) else { throw error }
+                    context.clock.sleep(for: .milliseconds(10), unless: context.cancellation)
+                    continue
+                }
                 attempts += 1
-                let completion = try runner.run(job, key, .schedule)
                 let run = JobRunReport.Run(key, completion, attempts: attempts)
                 if completion.retryAt == nil || context.cancellation.isRaised { return .ran(run) }
             case .wait(let until):
@@ -134,6 +147,18 @@ struct JobStart {
 
     // MARK: Parts
 
+    private func refuse(
+        _ job: Job, _ key: RunKey, _ reason: NonRun.Reason, _ error: HoldfastError
+    ) throws(HoldfastError) -> End {
+        let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
+        try store.record([nonRun], of: job.name, .manual, at: now)
+        return .refused(reason, error)
+    }
+
+    private func isUnderWay(_ job: Job) throws(HoldfastError) -> Bool {
+        try store.active().contains { $0.key.job == job.name && $0.isRunning && $0.isHeld }
+    }
+
     private func memories() throws(HoldfastError) -> [JobName: JobMemory] {
         try store.memories(of: jobs.map(\.name), at: now)
     }
@@ -143,8 +168,14 @@ struct JobStart {
         let burial = Burial(store, try context.outcomeSpool(), host: Host.name, clock: context.clock)
         for run in try burial.run() {
             context.output.warning("the run \(run.key) died with process \(run.holder.process)")
-            if let job = jobs.first(where: { $0.name == run.key.job }), JobTypes.leavesScratch(job) {
-                _ = Drill.removeLeftovers(scratch: nil)
+            if !run.isRestarted {
+                _ = try store.fire(DeadRunAlert.key(run), .critical, DeadRunAlert.text(run), at: now)
+            }
+            guard let job = jobs.first(where: { $0.name == run.key.job }), JobTypes.leavesScratch(job) else {
+                continue
+            }
+            for parent in DaemonVerb.scratch(of: job, try? context.configuration()) {
+                _ = Drill.removeLeftovers(scratch: parent.isEmpty ? nil : parent)
             }
         }
     }
@@ -176,7 +207,11 @@ struct JobStart {
         } catch {
             // The daemon has taken it in the meantime.
             guard error.code == .runTaken else { throw error }
+            return completion
         }
+        _ = try store.fire(
+            "job/\(key.job)/failed", .warning, "job \(key.job) failed in its run \(key); \(completion.message ?? "")",
+            at: now)
         return completion
     }
 }

@@ -20,10 +20,12 @@ extension CommandContext {
             hint: "Give --state-dir DIRECTORY, or set HOLDFAST_STATE_DIR, XDG_STATE_HOME or HOME.")
     }
 
+    /// Where the run store is, or would be.
+    func runStorePath() throws(HoldfastError) -> String { "\(try stateDirectory())/\(SQLiteRunStore.fileName)" }
+
     /// Opens the run store, and makes it when there is none.
     func openRunStore() throws(HoldfastError) -> SQLiteRunStore {
-        try SQLiteRunStore(
-            path: "\(try stateDirectory())/\(SQLiteRunStore.fileName)", clock: SQLiteRunStore.systemClock(clock))
+        try SQLiteRunStore(path: try runStorePath(), clock: SQLiteRunStore.systemClock(clock))
     }
 
     func outcomeSpool() throws(HoldfastError) -> OutcomeSpool {
@@ -31,6 +33,9 @@ extension CommandContext {
         let output = output
         spool.onDamaged = { path, reason in
             output.warning("\(path) was set aside: \(ShownText.line(reason))")
+        }
+        spool.onUnreadable = { path, reason in
+            output.warning("\(path) is left out: \(ShownText.line(reason))")
         }
         return spool
     }

@@ -9,13 +9,10 @@ import State
 
 /// What jobs and the run store say; what cannot be read is missing, and `failure` says why.
 struct StatusSchedule {
-    /// Far more runs than a check fails in a row before somebody looks.
-    private static let mostRuns = 1000
-
     private var jobs: [Job] = []
     private var memories: [JobName: JobMemory] = [:]
     private var active: Set<JobName> = []
-    private var checks: [JobName: [CheckRun]] = [:]
+    private var checks: [CheckRecord] = []
     private(set) var alerts: [AlertRecord] = []
     private(set) var failure: HoldfastError?
     private let now: Timestamp
@@ -24,51 +21,30 @@ struct StatusSchedule {
         now = context.clock.now()
         do throws(HoldfastError) {
             jobs = try options.isAbsent(context) ? [] : options.load(context).map(\.job)
+            let path = try context.runStorePath()
+            // A look makes no state: where there is none, nothing is known of what runs jobs.
+            guard FileManager.default.fileExists(atPath: path) else {
+                guard !jobs.isEmpty else { return }
+                throw HoldfastError(
+                    .usage, "there are jobs, and no state of runs at \(path)",
+                    hint: "Name that of the daemon or the timers with --state-dir or HOLDFAST_STATE_DIR, or start it.")
+            }
             let store = try context.openRunStore()
             memories = try store.memories(of: jobs.map(\.name), at: now)
-            active = Set(try store.active().map(\.key.job))
+            let runs = try store.active()
+            let now = now
+            active = Set(
+                jobs.filter { job in runs.contains { JobTrouble.isActive($0, of: job, at: now) } }.map(\.name))
             try PauseAlerts.end(in: store, at: now)
             alerts = try store.alerts(all: false)
-            for job in jobs {
-                guard case .check(let budget) = job.action else { continue }
-                checks[job.name] = Self.runs(
-                    of: job.name, try store.history(HistoryQuery(job: job.name, limit: Self.mostRuns)), budget,
-                    memories[job.name])
-            }
+            checks = try store.checks()
         } catch {
             failure = error
         }
     }
 
-    /// The ended runs of a job that checks, by the history, and what is remembered where that ends sooner.
-    private static func runs(
-        of job: JobName, _ lines: [RunRecord], _ budget: CheckBudget, _ memory: JobMemory?
-    ) -> [CheckRun] {
-        var runs = lines.compactMap { line -> CheckRun? in
-            guard case .ended(let outcome) = line.state, let ended = line.ended else { return nil }
-            return CheckRun(job: job, budget: budget, ended: ended, outcome: outcome)
-        }
-        // The same run twice does no harm.
-        if let last = memory?.last {
-            runs.append(CheckRun(job: job, budget: budget, ended: last.ended, outcome: last.outcome))
-        }
-        if let good = memory?.lastSuccess {
-            runs.append(CheckRun(job: job, budget: budget, ended: good.ended, outcome: .succeeded))
-        }
-        return runs
-    }
-
-    /// What is known of the repository by the jobs that check it.
-    func checks(of repository: String?, _ configuration: Configuration) -> CheckStanding {
-        let standard = configuration.defaultRepository
-        let runs = jobs.flatMap { job -> [CheckRun] in
-            guard case .check = job.action, job.repository ?? standard == repository ?? standard else {
-                return []
-            }
-            return checks[job.name] ?? []
-        }
-        return CheckStanding(runs)
-    }
+    /// What is known of the repository at this place by checks, also of jobs that are called otherwise by now.
+    func checks(at location: String) -> CheckStanding { CheckStanding(checks, of: RepositoryIdentity.of(location)) }
 
     /// Jobs that do not do what they should.
     func troubles(at now: Timestamp) -> [(job: JobName, trouble: JobTrouble)] {

@@ -96,7 +96,10 @@ struct Check: ParsableCommand {
                 budgeted.data = .oldest(
                     OldestFirst(lastRead: memory.lastRead, bytes: budget.bytes, time: budget.time))
                 budgeted.clock = context.clock
-                return try memory.remembering(at: context.clock) { (note) throws(HoldfastError) in
+                let unsaved = { (error: HoldfastError) in
+                    context.output.warning("what was read is not remembered: \(ShownText.line(error.message))")
+                }
+                return try memory.remembering(at: context.clock, unsaved: unsaved) { (note) throws(HoldfastError) in
                     budgeted.onPackRead = note
                     return try repository.check(budgeted)
                 }

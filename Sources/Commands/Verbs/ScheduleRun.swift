@@ -92,7 +92,7 @@ struct ScheduleRun: ParsableCommand {
             guard case .good(let found) = try JobFile.read("\(directory)/\(name)"),
                 names.contains(found.job.name.description)
             else { continue }
-            return [found.job]
+            return [jobs.filledIn([found.job], context)[0]]
         }
         throw HoldfastError(
             .configuration, "no good file in \(directory) has the job \(names.joined(separator: ", "))",

@@ -58,7 +58,7 @@ struct StatusVerb: ParsableCommand {
                 repositories[place.location] = opened
                 let facts = StatusFacts(
                     now: now, name: source.name, objective: source.rpo,
-                    checks: schedule.checks(of: source.repository, configuration),
+                    checks: schedule.checks(at: place.location),
                     isScheduleKnown: schedule.failure == nil, next: schedule.nextBackup(of: source, now),
                     period: proofWithin?.duration ?? schedule.proofPeriod(of: source.name, now, configuration))
                 let points = Self.points(of: source.name, opened)

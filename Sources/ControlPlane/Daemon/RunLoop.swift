@@ -84,7 +84,7 @@ package final class RunLoop: Sendable {
     package func run() throws(HoldfastError) {
         let jobs = try around.jobs()
         let now = around.clock.now()
-        _ = try around.spool.absorb(into: around.store)
+        // Ends that are beside the store are taken in by the first look for the dead.
         var turn = try Turn(around, jobs, at: now)
         var watch = ClockWatch(wall: now, uptime: around.clock.uptime())
         var nextBurial = around.clock.uptime()

@@ -150,7 +150,9 @@ struct Turn: Sendable {
         } catch {
             // Somebody has taken the run in the meantime.
             guard error.code == .runTaken else { throw error }
+            return
         }
+        tell("job/\(key.job)/failed", "job \(key.job) failed in its run \(key), and its next run is due")
     }
 
     // MARK: Ends
@@ -180,6 +182,10 @@ struct Turn: Sendable {
         let isBegun = (known?.attempt ?? 0) > launched.attempt
         switch known?.state {
         case .waiting where !isBegun, nil:
+            if try around.store.active().contains(where: { $0.key.job == key.job && $0.isRunning && $0.isHeld }) {
+                // Another run of the job was faster; the rules for that are the planner's.
+                return planner.putOff(key, until: now + Self.putOff)
+            }
             // Cut after it was scrubbed: half a secret is not found any more.
             let tail = launched.process.errorTail
             let text = around.scrubber.tail(
@@ -245,7 +251,7 @@ struct Turn: Sendable {
                 ])
             if let job = jobs[run.key.job] { around.cleanUp(job) }
             guard !run.isRestarted else { continue }
-            tell("job/\(run.key.job)/failed", "job \(run.key.job) died twice in its run \(run.key)", .critical)
+            tell(DeadRunAlert.key(run), DeadRunAlert.text(run), .critical)
         }
     }
 

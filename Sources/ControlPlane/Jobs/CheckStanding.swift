@@ -3,45 +3,42 @@
 import Primitives
 import Scheduling
 
-/// One run of a job that checks a repository.
-package struct CheckRun: Sendable, Hashable {
-    package var job: JobName
-    package var budget: CheckBudget
-    package var ended: Timestamp
-    package var outcome: RunOutcome
-
-    package init(job: JobName, budget: CheckBudget, ended: Timestamp, outcome: RunOutcome) {
-        self.job = job
-        self.budget = budget
-        self.ended = ended
-        self.outcome = outcome
-    }
-
-    /// Whether this run, which found nothing, has looked at all that `earlier` looked at and found damaged.
+extension CheckRecord {
+    /// Whether this check, which found nothing, has looked at all that `earlier` looked at and found damaged.
     ///
     /// Every check looks at the structure. One with a budget reads those packs first that were not good for the
     /// longest, so that the next run of the same job reads again what was damaged in the last.
-    func clears(_ earlier: CheckRun) -> Bool {
-        guard ended > earlier.ended else { return false }
-        switch earlier.budget {
+    func clears(_ earlier: CheckRecord) -> Bool {
+        guard outcome == .succeeded, began > earlier.noted else { return false }
+        switch earlier.note.extent {
         case .structure: return true
-        case .everything: return budget == .everything
-        case .bytes, .time: return budget == .everything || job == earlier.job && budget != .structure
+        case .everything: return note.extent == .everything
+        case .part: return note.extent == .everything || job == earlier.job && note.extent == .part
         }
     }
 }
 
 /// What the checks of a repository come to.
 package struct CheckStanding: Sendable, Hashable {
-    /// The newest run, however it ended.
-    package var newest: CheckRun?
-    /// The newest run that found damage which no later one has shown to be gone.
-    package var damage: CheckRun?
+    /// The newest check, however it ended.
+    package var newest: CheckRecord?
+    /// The newest one that found damage which no later one has shown to be gone.
+    package var damage: CheckRecord?
 
-    package init(_ runs: [CheckRun]) {
-        newest = runs.max { $0.ended < $1.ended }
-        let good = runs.filter { $0.outcome == .succeeded }
-        damage = runs.filter { run in run.outcome == .checkFailed && !good.contains { $0.clears(run) } }
-            .max { $0.ended < $1.ended }
+    /// - Parameter repository: What else was checked says nothing; nil when it is not known which it is, and then
+    ///   damage of any may be its own.
+    package init(_ all: [CheckRecord], of repository: String?) {
+        let checks = all.filter { JobReach.mayBeOne($0.note.repository, repository) }
+        newest = checks.max { $0.noted < $1.noted }
+        damage =
+            checks.filter { bad in
+                bad.outcome == .checkFailed
+                    && !checks.contains { good in
+                        // Only what is known to be of the same place, or of a job that says so, clears it.
+                        (good.note.repository == bad.note.repository || bad.note.repository == nil)
+                            && good.clears(bad)
+                    }
+            }
+            .max { $0.noted < $1.noted }
     }
 }

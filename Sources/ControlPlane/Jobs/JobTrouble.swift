@@ -13,11 +13,19 @@ package enum JobTrouble: Sendable, Hashable {
     /// For a machine that has just started, and a scheduler that is a little late.
     private static let grace = Duration.seconds(600)
 
+    /// Whether the run shows that something runs jobs: its lease holds, or it waits for another attempt and that is not
+    /// long overdue.
+    package static func isActive(_ run: ActiveRun, of job: Job, at now: Timestamp) -> Bool {
+        guard run.key.job == job.name else { return false }
+        guard case .waiting(let until) = run.phase else { return run.isHeld }
+        return until + grace > now && until.since(now) <= job.retries.longestBackoff + grace
+    }
+
     /// Nil when the job is as it should be, does not run now by an order, or has not been due since it is known.
     ///
     /// - Parameters:
     ///   - memory: Nil when nothing is remembered.
-    ///   - isActive: A run of it is under way or waits for another attempt.
+    ///   - isActive: A run of it is active, by ``isActive(_:of:at:)``.
     package init?(_ job: Job, _ memory: JobMemory?, isActive: Bool, host: String, at now: Timestamp) {
         guard job.isEnabled, job.pause?.holds(at: now) != true, let memory, memory.pause?.holds(at: now) != true else {
             return nil

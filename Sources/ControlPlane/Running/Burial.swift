@@ -35,10 +35,18 @@ package struct Burial: Sendable {
         var dead = try store.buryDead(gone: nil, at: clock.now())
         for holder in gone { dead += try store.buryDead(gone: holder, at: clock.now()) }
         for run in dead where run.holder.host == host {
-            Descendants.end(marked: RunMark.lines(run.key, fence: run.fence), grace: Self.grace, clock: clock)
+            let mark = RunMark.lines(run.key, fence: run.fence, of: store.identity)
+            Descendants.end(marked: mark, grace: Self.grace, clock: clock)
         }
         return dead
     }
+}
+
+/// What is told of a run that died and is not started again, by whoever buries it.
+package enum DeadRunAlert {
+    package static func key(_ run: DeadRun) -> String { "job/\(run.key.job)/failed" }
+
+    package static func text(_ run: DeadRun) -> String { "job \(run.key.job) died twice in its run \(run.key)" }
 }
 
 /// What processes of a run have in their environments, also those that left its process group.
@@ -46,7 +54,11 @@ package enum RunMark {
     package static let run = "HOLDFAST_RUN"
     package static let fence = "HOLDFAST_FENCE"
 
-    package static func lines(_ key: RunKey, fence token: Int64) -> [String] {
-        ["\(run)=\(key)", "\(fence)=\(token)"]
+    /// Of two states with the same jobs the same run has the same token.
+    package static let state = "HOLDFAST_STATE"
+
+    /// - Parameter identity: That of the store (``RunStore/identity``).
+    package static func lines(_ key: RunKey, fence token: Int64, of identity: Int64) -> [String] {
+        ["\(run)=\(key)", "\(fence)=\(token)", "\(state)=\(identity)"]
     }
 }

@@ -68,9 +68,8 @@ package struct JobRunner: Sendable {
     /// Runs one attempt of `job` under `key`.
     ///
     /// - Returns: How it ended; ``RunCompletion/retryAt`` when there is to be another attempt.
-    /// - Throws: `.busy` when the run is another's or has ended; `.leaseLost` when it was taken away in the meantime,
-    ///   and
-    ///   what was done is not recorded as its end.
+    /// - Throws: `.runTaken` when the run is another's or has ended; `.busy` while another run of the job is under way;
+    ///   `.leaseLost` when it was taken away in the meantime, and what was done is not recorded as its end.
     package func run(_ job: Job, _ key: RunKey, _ trigger: RunTrigger) throws(HoldfastError) -> RunCompletion {
         let type = JobTypes.type(of: job.action)
         let steps = try type.steps(of: job)
@@ -84,7 +83,10 @@ package struct JobRunner: Sendable {
                 cancellation.raise()
             }
         }
-        let completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
+        var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
+        if case .check(let budget) = job.action {
+            completion.check = CheckNote(budget.extent, repository: job.reach?.repositories.first ?? nil)
+        }
         // Until its end is written the run is ours, and is renewed.
         let failure = lost.withLock { $0 } ?? write(completion, of: claim)
         stop.raise()
@@ -176,7 +178,7 @@ package struct JobRunner: Sendable {
     ) throws(HoldfastError) -> StepEnd {
         var changes = [
             RunMark.run: claim.key.description, RunMark.fence: "\(claim.fence)",
-            "HOLDFAST_ATTEMPT": "\(claim.attempt)",
+            RunMark.state: "\(store.identity)", "HOLDFAST_ATTEMPT": "\(claim.attempt)",
         ]
         let words: [String]
         var secret: HandedSecret?

@@ -18,6 +18,8 @@ package struct OutcomeSpool: Sendable {
     package let directory: String
     /// Told of each file that was set aside, and why: `NAME.damaged` beside it.
     package var onDamaged: @Sendable (_ path: String, _ reason: String) -> Void = { _, _ in }
+    /// Told of each file that cannot be read and stays where it is.
+    package var onUnreadable: @Sendable (_ path: String, _ reason: String) -> Void = { _, _ in }
 
     package init(directory: String) { self.directory = directory }
 
@@ -30,6 +32,7 @@ package struct OutcomeSpool: Sendable {
         var code, message: String?
         var output, errors: String
         var retry: Int64?
+        var extent, repository: String?
     }
 
     /// Puts the end of a run into a file of its own.
@@ -40,7 +43,8 @@ package struct OutcomeSpool: Sendable {
             job: claim.key.job.description, scheduled: claim.key.scheduled.seconds, fence: claim.fence,
             attempt: claim.attempt, began: claim.began.nanoseconds, ended: now.nanoseconds,
             outcome: completion.outcome.rawValue, code: completion.code, message: completion.message,
-            output: completion.output, errors: completion.errors, retry: completion.retryAt?.nanoseconds)
+            output: completion.output, errors: completion.errors, retry: completion.retryAt?.nanoseconds,
+            extent: completion.check?.extent.rawValue, repository: completion.check?.repository)
         guard let bytes = try? JSONEncoder().encode(outcome) else {
             throw HoldfastError(.inputOutput, "the end of a run cannot be written as JSON", hint: "Report this.")
         }
@@ -73,14 +77,17 @@ package struct OutcomeSpool: Sendable {
         var count = 0
         for name in names.filter({ $0.hasSuffix(Self.ending) }).sorted().prefix(Self.maximumFiles) {
             let path = "\(directory)/\(name)"
-            // Its run may have written it in the meantime, and have taken it away.
-            if access(path, F_OK) != 0, errno == ENOENT { continue }
             let (claim, completion, ended): (RunClaim, RunCompletion, Timestamp)
             do throws(HoldfastError) {
                 (claim, completion, ended) = try Self.read(path)
             } catch {
-                // What cannot be read today may hold an end all the same.
-                guard error.code == .corruptObject || error.code == .limitExceeded else { throw error }
+                // Its run has taken it away.
+                if access(path, F_OK) != 0, errno == ENOENT { continue }
+                // What cannot be read today may hold an end all the same. It keeps no other from being written.
+                guard error.code == .corruptObject || error.code == .limitExceeded else {
+                    onUnreadable(path, error.message)
+                    continue
+                }
                 _ = rename(path, path + Self.damagedEnding)
                 onDamaged(path, error.message)
                 continue
@@ -109,6 +116,8 @@ package struct OutcomeSpool: Sendable {
         completion.output = outcome.output
         completion.errors = outcome.errors
         completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
+        completion.check = outcome.extent.flatMap { CheckExtent(rawValue: $0) }
+            .map { CheckNote($0, repository: outcome.repository) }
         let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
         let claim = RunClaim(
             key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))

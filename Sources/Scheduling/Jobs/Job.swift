@@ -61,9 +61,10 @@ package struct JobReach: Sendable, Hashable {
     /// A source as it is in one repository.
     package struct Part: Sendable, Hashable {
         package var source: String
-        package var repository: String
+        /// Where it is; nil when that is not known, and then it may be anywhere.
+        package var repository: String?
 
-        package init(source: String, repository: String) {
+        package init(source: String, repository: String?) {
             self.source = source
             self.repository = repository
         }
@@ -72,14 +73,32 @@ package struct JobReach: Sendable, Hashable {
     /// What runs read, thin out or restore; none for checks, mirrors and commands.
     package var parts: Set<Part>
     /// The repositories that runs work on.
-    package var repositories: Set<String>
+    package var repositories: Set<String?>
 
-    package init(parts: Set<Part>, repositories: Set<String>) {
+    package init(parts: Set<Part>, repositories: Set<String?>) {
         self.parts = parts
         self.repositories = repositories
     }
 
     package var sources: Set<String> { Set(parts.map(\.source)) }
+
+    /// Whether both may be about one repository.
+    package func sharesRepository(with other: JobReach) -> Bool {
+        repositories.contains { one in other.repositories.contains { Self.mayBeOne(one, $0) } }
+    }
+
+    /// Whether both may be about one source in one repository.
+    package func sharesPart(with other: JobReach) -> Bool {
+        parts.contains { one in
+            other.parts.contains { $0.source == one.source && Self.mayBeOne($0.repository, one.repository) }
+        }
+    }
+
+    /// Whether two places may be the same; of what is not known it is assumed.
+    package static func mayBeOne(_ one: String?, _ other: String?) -> Bool {
+        guard let one, let other else { return true }
+        return one == other
+    }
 }
 
 /// How much of the packs a check reads. Those whose last check lies furthest back come first.

@@ -23,7 +23,7 @@ extension Job {
     /// Whether both work on one repository. A job that names none works on one that the configuration names, so that
     /// nothing can be said against it.
     package func sharesRepository(with other: Job) -> Bool {
-        if let reach, let far = other.reach { return !reach.repositories.isDisjoint(with: far.repositories) }
+        if let reach, let far = other.reach { return reach.sharesRepository(with: far) }
         guard let repository, let far = other.repository else { return true }
         return repository == far
     }
@@ -52,7 +52,7 @@ extension Job {
     /// Whether runs of this job free what a failed backup would still need: retention of the sources of `other`.
     package func thinsOut(sourcesOf other: Job) -> Bool {
         guard case .forget = action, case .backup = other.action else { return false }
-        if let reach, let far = other.reach { return !reach.parts.isDisjoint(with: far.parts) }
+        if let reach, let far = other.reach { return reach.sharesPart(with: far) }
         return sharesSource(with: other)
     }
 }

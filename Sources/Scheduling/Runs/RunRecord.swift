@@ -41,6 +41,8 @@ package struct RunCompletion: Sendable, Hashable {
     package var errors = ""
     /// When it is to be tried again; nil when this is the end of the run.
     package var retryAt: Timestamp?
+    /// What was checked; nil for what is no check.
+    package var check: CheckNote?
 
     package init(_ outcome: RunOutcome, code: String? = nil, message: String? = nil) {
         self.outcome = outcome
@@ -91,8 +93,13 @@ package struct ActiveRun: Sendable, Hashable {
     /// Of the attempt that is under way or was the last.
     package var attempt: Int
     package var began: Timestamp
+    /// Of a running one: its lease is of this boot and has not run out.
+    package var isHeld: Bool
 
-    package init(key: RunKey, trigger: RunTrigger, phase: Phase, attempt: Int, began: Timestamp) {
+    package init(
+        key: RunKey, trigger: RunTrigger, phase: Phase, attempt: Int, began: Timestamp, isHeld: Bool = true
+    ) {
+        self.isHeld = isHeld
         self.key = key
         self.trigger = trigger
         self.phase = phase

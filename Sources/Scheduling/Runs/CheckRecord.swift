@@ -1,0 +1,57 @@
+// What is remembered of checks of repositories, apart from the jobs that ran them.
+
+import Primitives
+
+/// How much of the packs a check read.
+package enum CheckExtent: String, Sendable, CaseIterable {
+    /// The structure alone.
+    case structure
+    /// So much as its budget allowed.
+    case part
+    case everything
+}
+
+extension CheckBudget {
+    package var extent: CheckExtent {
+        switch self {
+        case .structure: .structure
+        case .everything: .everything
+        case .time, .bytes: .part
+        }
+    }
+}
+
+/// What a run that checked a repository was about, as it was when it ran.
+package struct CheckNote: Sendable, Hashable {
+    package var extent: CheckExtent
+    /// Where the repository is; nil when that is not known, and then it may be any.
+    package var repository: String?
+
+    package init(_ extent: CheckExtent, repository: String?) {
+        self.extent = extent
+        self.repository = repository
+    }
+}
+
+/// An ended check. Fencing tokens say what came before what: no clock steps them.
+package struct CheckRecord: Sendable, Hashable {
+    package var job: JobName
+    package var note: CheckNote
+    package var outcome: RunOutcome
+    /// The fencing token of its claim.
+    package var began: Int64
+    /// A token that was given when its end was written.
+    package var noted: Int64
+    package var ended: Timestamp
+
+    package init(
+        job: JobName, note: CheckNote, outcome: RunOutcome, began: Int64, noted: Int64, ended: Timestamp
+    ) {
+        self.job = job
+        self.note = note
+        self.outcome = outcome
+        self.began = began
+        self.noted = noted
+        self.ended = ended
+    }
+}
