@@ -67,7 +67,8 @@ struct JobRunnerTests {
             } + [("PATH", "/usr/bin:/bin")])
         try child.run()
         defer { if child.isRunning { child.terminate() } }
-        let clock = clock
+        // Whose sleeps turn it on.
+        let clock = SettableClock(start)
         for identity in [Int64(2), 1] {
             let store = MemoryRunStore(clock: RunStoreClock(boot: "stage") { clock.uptime() }, identity: identity)
             let spool = OutcomeSpool(directory: directory.path + "/outcomes-\(identity)")
