@@ -51,6 +51,8 @@ struct StatusTests {
         #expect(try look(jobs).status == 0)
         #expect(try jobs("status", "--schedules", "nowhere").status == 3)
         // Where jobs are and no state is, nothing is known of them, and none is made.
+        try FileManager.default.createDirectory(
+            atPath: jobs.run.directory.path + "/schedules", withIntermediateDirectories: true)
         try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}")
         #expect(try jobs("status", "--state-dir", "new").status == 3)
         #expect(!FileManager.default.fileExists(atPath: jobs.run.directory.path + "/new/runs.sqlite"))
