@@ -50,7 +50,7 @@ struct DrillEndTests {
     private var copies: [String] { names(directory.path).filter { $0.hasPrefix(DrillScratch.prefix) } }
 
     /// What a drill leaves that is killed: its scratch directory, and a journal that says where that is.
-    private func crash(kept: Bool) throws -> EvidenceRecord {
+    private func crash(kept: Bool, findings: Int = 0) throws -> EvidenceRecord {
         let now = SystemClock().now()
         let id = try ULID(at: now, entropy: SystemEntropy())
         let scratch = try DrillScratch(id, in: directory.path)
@@ -60,6 +60,7 @@ struct DrillEndTests {
             environment: EvidenceEnvironment(
                 host: "host", target: scratch.path, network: "", account: "", isSegregated: false))
         record.facts["phase"] = "teardown of test"
+        record.findings = (0..<findings).map { EvidenceFinding(severity: "warning", object: "", message: "\($0)") }
         let journal = try DrillJournal(record, of: repository.id, in: settings.journals)
         if kept { try KeptScratch.keep(scratch, settings) }
         withExtendedLifetime((scratch, journal)) {}
@@ -112,6 +113,29 @@ struct DrillEndTests {
             let outcomes = KeptScratch.removeAll(stateDirectory: settings.stateDirectory, parent: directory.path)
             #expect(outcomes.map(\.path) == [left.environment.target] && outcomes[0].failure == nil)
         }
+    }
+
+    @Test("leaves its evidence although the state directory takes no note of its verdict any more")
+    func unnoted() throws {
+        let journals = settings.journals
+        var told: [EvidenceFinding] = []
+        let outcome = try drill(settings) { event in
+            if case .ended(.teardown, _, _, _) = event { rename(journals, journals + ".gone") }
+            if case .found(let finding) = event { told.append(finding) }
+        }
+        #expect(outcome.record.verdict == .passed && outcome.evidence?.record?.id == outcome.record.id)
+        #expect(told.contains { $0.severity == "warning" && $0.object == journals }, "\(told)")
+    }
+
+    @Test("that was killed with a record that is full leaves it shortened, and bars no drill")
+    func full() throws {
+        let left = try crash(kept: false, findings: EvidenceRecord.maximumFindings)
+        #expect(try drill(settings).record.verdict == .passed)
+        let records = try repository.evidence().evidence.compactMap(\.record)
+        let record = try #require(records.first { $0.id == left.id })
+        #expect(record.verdict == .interrupted)
+        #expect(record.findings.contains { $0.message.contains("without a word") }, "\(record.findings)")
+        #expect(names(settings.journals).isEmpty)
     }
 
     @Test("that was killed leaves its evidence beside a file of somebody else that has its name, and bars no drill")

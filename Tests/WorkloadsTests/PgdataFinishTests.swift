@@ -35,4 +35,27 @@ struct PgdataFinishTests {
         }
         #expect((access("\(directory.path)/\(PgdataWorkload.marker)", F_OK) == 0) == comparesFiles)
     }
+
+    @Test("says of what cannot be read that the target fails, and of what is not there or is no file that it differs")
+    func reading() throws {
+        let directory = TemporaryDirectory()
+        #expect(mkfifo("\(directory.path)/pipe", 0o600) == 0 && mkdir("\(directory.path)/folder", 0o700) == 0)
+        symlink("pipe", "\(directory.path)/link")
+        try Data([1]).write(to: URL(fileURLWithPath: "\(directory.path)/short"))
+        let context = WorkloadContext(clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
+        let long = String(repeating: "n", count: 300)
+        for (place, file, code) in [
+            // A regular file whose first page nobody can read: EIO.
+            ("/proc/self", "mem", .targetFailed), (directory.path, long, .targetFailed),
+            (directory.path, "nowhere", .checkFailed), (directory.path, "short/below", .checkFailed),
+            (directory.path, "pipe", .checkFailed), (directory.path, "folder", .checkFailed),
+            (directory.path, "link", .checkFailed), (directory.path, "short", .checkFailed),
+        ] as [(String, String, ErrorCode)] {
+            let manifest = try BackupManifest(PostgresTests.manifest(#"{ "Path": "\#(file)", "Size": 5 }"#))
+            let error = #expect(throws: HoldfastError.self) {
+                _ = try ManifestVerification(manifest, directory: place, threads: 1).run(context)
+            }
+            #expect(error?.code == code, "\(file): \(String(describing: error))")
+        }
+    }
 }

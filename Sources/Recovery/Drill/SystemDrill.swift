@@ -132,15 +132,15 @@ final class SystemDrill {
 
     private func startServer(_ workload: any Workload) throws(HoldfastError) {
         guard let copy else { return }
-        let context = shared.context(shared.watch.cancellation)
+        var context = shared.context(shared.watch.cancellation)
+        let found = StartFindings()
+        context.startFindings = found
         let start = shared.clock.uptime()
         do throws(HoldfastError) {
             scratch = try shared.guarded { () throws(HoldfastError) in try workload.startScratch(over: copy, context) }
         } catch {
-            // What was found before the server was started is not lost with it.
-            for (key, value) in error.context where key == PostgresScratch.manifestContext {
-                checks.add(WorkloadFinding(.error, key, value), from: start)
-            }
+            // What was found before is not lost with the server, nor is that it ended over this copy.
+            for finding in found.all { checks.add(finding, from: start) }
             // Other codes are of the place, the limits and the programs, and not of the copy.
             didNotStart = error.code == .checkFailed
             throw error
@@ -181,10 +181,16 @@ final class SystemDrill {
         let start = shared.clock.uptime()
         let context = shared.context(shared.watch.cancellation)
         let scratch = scratch
-        let findings = try shared.guarded { () throws(HoldfastError) in
-            try workload.check(copy, scratch: scratch, context)
+        do throws(HoldfastError) {
+            let findings = try shared.guarded { () throws(HoldfastError) in
+                try workload.check(copy, scratch: scratch, context)
+            }
+            for finding in findings { checks.add(finding, from: start) }
+        } catch {
+            // What was found until then may be all that is ever said of the copy's files.
+            for finding in scratch?.findings ?? [] { checks.add(finding, from: start) }
+            throw error
         }
-        for finding in findings { checks.add(finding, from: start) }
         for check in system.checks { try PlanCheck(check, shared).run(over: self) }
     }
 
