@@ -58,8 +58,8 @@ extension Drill {
     }
 
     /// Leaves the record where it belongs, and forgets what was kept of it. One that is too large is left without its
-    /// particulars: its verdict must not depend on what a row of a database holds. Nor does it get lost because there is
-    /// no note of it to be made: that is a warning.
+    /// particulars: its verdict must not depend on what a row of a database holds. Nor does it get lost because there
+    /// is no note of it to be made: that is a warning.
     func leave(_ whole: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
         let record = try whole.fitting(repository.id)
         do throws(HoldfastError) {

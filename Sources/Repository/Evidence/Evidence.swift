@@ -220,7 +220,7 @@ extension Repository {
     /// Appends a record that another process may have appended before it died; the one that is there then stays.
     ///
     /// It looks at all links of all slots, where ``attest(_:origin:)`` looks at the newest of this one: somebody with
-    /// another key may have imported what the other process kept. What this key did not witness itself stays for it only
+    /// another key may have imported what the other process kept. What this key did not witness itself stays only
     /// where it says the same: it may have been imported before the end was known, or be made up.
     ///
     /// - Throws: as ``attest(_:origin:)``.

@@ -24,7 +24,7 @@ struct PostgresChecks: Sendable {
         bad = record.isDamaged ? .warning : .error
     }
 
-    /// - Throws: `.interrupted`, and what keeps a check from being made that is no word of the server's. What the others
+    /// - Throws: `.interrupted`, and what keeps a check from being made that is no word of the server. What the others
     ///   found is with the scratch server then.
     func run() throws(HoldfastError) -> [WorkloadFinding] {
         var databases: [String]?

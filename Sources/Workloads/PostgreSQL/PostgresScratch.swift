@@ -105,8 +105,8 @@ package final class PostgresScratch: WorkloadScratch {
     /// - Parameter patience: Until it takes connections.
     /// - Throws: `.targetFailed` for a copy that is in use, is not whole or leads elsewhere; `.processFailed` without
     ///   the programs of its version, and when something else than the copy ended the server; `.checkFailed` when the
-    ///   server ends over the copy, with the end of its log; `.limitExceeded` when it is not ready in time. Nothing runs
-    ///   then, and nothing is left but the copy. What was found until then is in the context's ``StartFindings``.
+    ///   server ends over the copy, with the end of its log; `.limitExceeded` when it is not ready in time. Nothing
+    ///   runs then, and nothing is left but the copy. What was found until then is in the context's ``StartFindings``.
     package static func start(
         over copy: RestoredCopy, patience: Duration = patience, _ context: WorkloadContext
     ) throws(HoldfastError) -> PostgresScratch {
@@ -403,8 +403,8 @@ package final class PostgresScratch: WorkloadScratch {
         else {
             return HoldfastError(
                 .processFailed, "the scratch server could not be run: \(result)",
-                hint: "The end of its log says why, as far as it has one. Nothing is known of the copy: give the server "
-                    + "what it lacks, and try again.", context: log)
+                hint: "The end of its log says why, as far as it has one. Nothing is known of the copy: give "
+                    + "the server what it lacks, and try again.", context: log)
         }
         return HoldfastError(
             .checkFailed, "the scratch server did not start: \(result)",

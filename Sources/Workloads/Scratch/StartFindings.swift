@@ -18,8 +18,8 @@ package final class StartFindings: Sendable {
 }
 
 extension ProcessResult {
-    /// Whether the program itself said that it fails. Otherwise it was stopped, or is not what ended: `mount` fails with
-    /// 32, what starts another program with 126 and 127, and a shell tells of a signal with more than 128.
+    /// Whether the program itself said that it fails. Otherwise it was stopped, or is not what ended: `mount` fails
+    /// with 32, what starts another program with 126 and 127, and a shell tells of a signal with more than 128.
     var isOwnFailure: Bool {
         guard case .exited(let status) = self else { return false }
         return (1..<126).contains(status) && status != 32
