@@ -1,5 +1,6 @@
 // A restored data directory against the manifest that the server wrote.
 
+import CLinux
 import Glibc
 import Primitives
 import Sealing
