@@ -153,4 +153,49 @@ struct DrillEndTests {
         }
         #expect(draft.record.id == left.id && names(settings.journals).isEmpty)
     }
+
+    @Test("waits for nobody who has put a FIFO where evidence or a note of kept copies is looked for")
+    func pipes() throws {
+        let left = try crash(kept: false)
+        let file = directory.path + "/evidence"
+        #expect(mkfifo("\(file)-\(left.id)", 0o600) == 0)
+        #expect(mkfifo("\(settings.journals)/\(DrillScratch.prefix)x.kept", 0o600) == 0)
+        var settings = settings
+        settings.evidence = .file(file)
+        #expect(try drill(settings).record.verdict == .passed)
+        guard case .draft(let draft) = try EvidenceFiles.read("\(file)-\(left.id)-2") else {
+            Issue.record("no draft")
+            return
+        }
+        #expect(draft.record.id == left.id)
+        #expect(KeptScratch.removeAll(stateDirectory: settings.stateDirectory, parent: directory.path).isEmpty)
+    }
+
+    @Test("whose copies cannot be removed at first leaves what they are found by, until they are gone")
+    func stubborn() throws {
+        guard geteuid() == 0 else { return }
+        for isKept in [true, false] {
+            let path = try crash(kept: isKept).environment.target
+            let data = path + "/site/data"
+            for made in [path + "/site", data, data + "/mounted"] { #expect(mkdir(made, 0o700) == 0) }
+            try Data("decrypted".utf8).write(to: URL(fileURLWithPath: path + "/holdfast-scratch-note"))
+            // Nobody can remove a directory that something is mounted over.
+            #expect(mount("none", data + "/mounted", "tmpfs", 0, nil) == 0)
+            defer { umount2(data + "/mounted", Int32(MNT_DETACH)) }
+            func remove() -> (removed: [String], failures: Int) {
+                guard isKept else {
+                    let outcome = DrillScratch.removeLeftovers(in: directory.path)
+                    return (outcome.removed, outcome.failures.count)
+                }
+                let all = KeptScratch.removeAll(stateDirectory: settings.stateDirectory, parent: directory.path)
+                return (all.filter { $0.failure == nil }.map(\.path), all.count { $0.failure != nil })
+            }
+            for _ in 0..<2 { #expect(remove() == ([], 1)) }
+            let marks = ["holdfast-scratch-note", "kept", "owner", "site"].filter { isKept || $0 != "kept" }
+            #expect(names(path) == marks, "\(names(path))")
+            #expect(umount2(data + "/mounted", Int32(MNT_DETACH)) == 0)
+            #expect(remove() == ([path], 0))
+            #expect(access(path, F_OK) != 0)
+        }
+    }
 }

@@ -58,4 +58,25 @@ struct PgdataFinishTests {
             #expect(error?.code == code, "\(file): \(String(describing: error))")
         }
     }
+
+    @Test("is not kept from its work by a file of a server that goes at this very moment")
+    func going() throws {
+        let directory = TemporaryDirectory()
+        let file = directory.path + "/postmaster.pid"
+        let data = PostgresDirectory(directory.path)
+        _ = try atOnce(
+            { () throws(HoldfastError) in
+                for _ in 0..<50_000 {
+                    let number = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+                    if number >= 0 { close(number) }
+                    unlink(file)
+                }
+            },
+            { () throws(HoldfastError) in
+                for _ in 0..<50_000 { _ = try data.small("postmaster.pid") }
+            })
+        #expect(try PostgresDirectory("\(directory.path)/none").small("postmaster.pid") == nil)
+        try Data().write(to: URL(fileURLWithPath: file))
+        #expect(try PostgresDirectory(file).small("x") == nil)
+    }
 }

@@ -149,15 +149,17 @@ final class SystemDrill {
 
     // MARK: Checks
 
+    /// The manifest of a cluster, and what it says nothing of or the server's own comparison leaves out.
+    static let filesOfCluster = ["/backup_label", "/backup_manifest", "/postgresql.auto.conf"]
+
     /// The copy against the snapshot's own list, before anything has run over it. A cluster's files are compared by
-    /// the server's manifest, so that only the manifest itself is held to the snapshot here.
+    /// the server's manifest, so that only the manifest itself and what it leaves out are held to the snapshot here.
     private func compare() throws(HoldfastError) {
         guard let data, let session else { return }
         var filter = PathFilter()
         var layout = SnapshotLayout(record.roots)
         if record.workload == PostgresWorkload.kind {
-            filter = try PathFilter(
-                include: ["/backup_label", "/backup_manifest"].map { Array($0.utf8) }, exclude: [])
+            filter = try PathFilter(include: Self.filesOfCluster.map { Array($0.utf8) }, exclude: [])
             layout = SnapshotLayout(record.roots.filter { $0.path == PostgresWorkload.rootPath })
         }
         let right = older == nil ? session : session.of(snapshot)
