@@ -64,7 +64,8 @@ package enum EvidencePlace: Sendable {
 
     /// Looks, before the work begins, whether the record can be left there at its end.
     ///
-    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there.
+    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there, and for one
+    ///   that cannot be made.
     package func prepare(_ repository: Repository) throws(HoldfastError) {
         switch self {
         case .repository: try repository.requireAttest()
@@ -73,6 +74,12 @@ package enum EvidencePlace: Sendable {
                 throw HoldfastError(
                     .usage, "there is a file \(path) already",
                     hint: "Give a name that is not taken, or remove the file.")
+            }
+            let parent = Host.absolutePath(path + "/..")
+            guard access(parent + "/.", W_OK | X_OK) == 0 else {
+                throw HoldfastError(
+                    .usage, "the record cannot be left in \(path): \(parent) is no directory that this user may write to",
+                    hint: "Make the directory, or name a file in another one.")
             }
         }
     }
