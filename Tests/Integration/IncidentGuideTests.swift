@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Primitives
 import TestSupport
 import Testing
 
