@@ -88,7 +88,7 @@ struct EvidenceReplacementTests {
         var interim = record
         switch difference {
         case "verdict": interim.verdict = .interrupted
-        case "member": interim.members[0].verdict = .interrupted
+        case "member": interim.members[0].verdict = .failed
         default: interim.started = record.started + .seconds(-1)
         }
         let importer = isOwn ? house.repository : try house.add(.restorer, 2, rights: .attest)
