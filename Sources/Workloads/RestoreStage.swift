@@ -83,6 +83,9 @@ package protocol WorkloadScratch: AnyObject, Sendable {
     /// How a client reaches it: a connection string of its kind.
     var address: String { get }
 
+    /// What was found of the copy before it was asked, and, when its check was broken off, until then.
+    var findings: [WorkloadFinding] { get }
+
     /// Stops it and removes what it made. May be called again.
     func stop()
 }

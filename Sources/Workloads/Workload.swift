@@ -106,6 +106,8 @@ package struct WorkloadContext: Sendable {
     package var isolation: ScratchIsolation?
     /// A directory of ours in which is noted where servers have theirs, to be found after a crash; nil for none.
     package var scratchNotes: String?
+    /// Keeps what is found before a server was started over a copy; nil when nobody asks.
+    package var startFindings: StartFindings?
     /// Is told how far a long look at a target is.
     package var progress: Progress?
 

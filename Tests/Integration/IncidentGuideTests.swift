@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Primitives
 import TestSupport
 import Testing
 
@@ -61,7 +62,11 @@ struct IncidentGuideTests {
         #expect(guide.waits(for: "Type yes: "), "\(guide.shown)")
         guide.type("yes\n")
         #expect(guide.finish() == 0, "\(guide.shown)")
+        #expect(!guide.shown.contains("REPLACED"), "\(guide.shown)")
         #expect(try incident.run.sqlite("new.db", "SELECT sum(balance) FROM account;") == "4501500\n")
+        let again = try incident.run(
+            "restore", "latest:app", "--to", "sqlite:\(incident.path)/new.db", "--guide", "--dry-run")
+        #expect(again.output.contains("REPLACED  \(incident.path)/new.db, which stands there: "), "\(again.output)")
         let verdicts = DrillRun.verdicts(try incident.record())
         for check in ["contents", "integrity_check", "rows", "schema", "file"] {
             #expect(verdicts["app/\(check)"] == "passed", "\(check): \(verdicts)")
@@ -71,7 +76,7 @@ struct IncidentGuideTests {
     @Test("tells in a dry run, without a terminal, what it tells on one, and writes nothing")
     func dryRun() throws {
         let incident = try IncidentRun.filesAndDatabase()
-        let at = "2099-01-01T00:00:00Z"
+        let at = "\(SystemClock().now())"
         let words = ["latest:web", "--to", "dir:\(incident.path)/out", "--failed-at", at]
         let dry = try incident.run.start(["restore", "--guide", "--dry-run"] + words).finish()
         #expect(dry.status == 0, "\(dry.errors)")

@@ -144,12 +144,15 @@ struct RecoveryKeyInputTests {
     @Test("of another repository, of a removed slot, or of one with a new key proves nothing, and is told why")
     func failures() throws {
         let scene = try KitScene()
+        #expect(try scene.run("mirror", "--to", scene.path("stale")).status == 0)
         let page = try scene.page()
         let number = KitScene.number(page)
         let key = try scene.run.file("key", KitScene.lines(page).joined(separator: "\n"))
         let other = try KitScene()
         let foreign = try other.bare("recovery-kit", "verify", key)
-        #expect(foreign.status == 12 && foreign.errors.contains("of another repository"), "\(foreign.errors)")
+        #expect(foreign.status == 12 && foreign.errors.contains("is another repository"), "\(foreign.errors)")
+        let stale = try scene.bare("--repo", scene.path("stale"), "recovery-kit", "verify", key)
+        #expect(stale.status == 12 && stale.errors.contains("was mirrored last before the kit"), "\(stale.errors)")
         #expect(try other.bare("--repo", "/nonexistent", "recovery-kit", "verify", key).status == 10)
         // The slot is still there, with another key.
         var holder = scene.run

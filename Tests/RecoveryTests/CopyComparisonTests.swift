@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Recovery
+@testable import Workloads
 
 @Suite("The comparison of a copy with its snapshot")
 struct CopyComparisonTests {
@@ -36,5 +37,30 @@ struct CopyComparisonTests {
     func changes(change: String, found: String, isAlone: Bool) throws {
         let named = try differing(change, isAlone: isAlone)
         #expect(named.count == (found.isEmpty ? 0 : 1) && (named.first ?? "").hasPrefix(found), "\(named)")
+    }
+
+    @Test(
+        "of a cluster goes for the files that the server's manifest says nothing of, and for no others",
+        arguments: [
+            ("true", ""), (": > postgresql.auto.conf", "postgresql.auto.conf"), ("rm backup_label", "backup_label"),
+            ("echo x >> backup_manifest", "backup_manifest"), (": > PG_VERSION", ""),
+        ])
+    func cluster(change: String, found: String) throws {
+        let tree = SourceTree()
+        let names = ["postgresql.auto.conf", "backup_label", "backup_manifest", "PG_VERSION"]
+        for name in names { try tree.write(name, Array("content".utf8)) }
+        let test = try TestRepository()
+        let snapshot = try test.backUp(tree)
+        let target = TemporaryDirectory()
+        #expect(try restore(test.repository, snapshot, to: target.path + "/out").isComplete)
+        #expect(shell(change, in: target.path + "/out") == 0)
+        let session = try RestoreSession(test.repository) { (_) throws(HoldfastError) in snapshot }
+        defer { session.close() }
+        let comparison = try CopyComparison(session, isAlone: true, cancellation: Cancellation())
+        let filter = try PathFilter(include: SystemDrill.filesOfCluster.map { Array($0.utf8) }, exclude: [])
+        try comparison.run(
+            target.path + "/out", SnapshotLayout(try snapshot.readableRecord().roots), filter: filter)
+        #expect(comparison.named.count == (found.isEmpty ? 0 : 1), "\(comparison.named)")
+        #expect((comparison.named.first ?? "").hasPrefix(found), "\(comparison.named)")
     }
 }

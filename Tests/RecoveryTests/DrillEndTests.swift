@@ -50,7 +50,7 @@ struct DrillEndTests {
     private var copies: [String] { names(directory.path).filter { $0.hasPrefix(DrillScratch.prefix) } }
 
     /// What a drill leaves that is killed: its scratch directory, and a journal that says where that is.
-    private func crash(kept: Bool) throws -> EvidenceRecord {
+    private func crash(kept: Bool, findings: Int = 0) throws -> EvidenceRecord {
         let now = SystemClock().now()
         let id = try ULID(at: now, entropy: SystemEntropy())
         let scratch = try DrillScratch(id, in: directory.path)
@@ -60,6 +60,7 @@ struct DrillEndTests {
             environment: EvidenceEnvironment(
                 host: "host", target: scratch.path, network: "", account: "", isSegregated: false))
         record.facts["phase"] = "teardown of test"
+        record.findings = (0..<findings).map { EvidenceFinding(severity: "warning", object: "", message: "\($0)") }
         let journal = try DrillJournal(record, of: repository.id, in: settings.journals)
         if kept { try KeptScratch.keep(scratch, settings) }
         withExtendedLifetime((scratch, journal)) {}
@@ -114,6 +115,29 @@ struct DrillEndTests {
         }
     }
 
+    @Test("leaves its evidence although the state directory takes no note of its verdict any more")
+    func unnoted() throws {
+        let journals = settings.journals
+        var told: [EvidenceFinding] = []
+        let outcome = try drill(settings) { event in
+            if case .ended(.teardown, _, _, _) = event { rename(journals, journals + ".gone") }
+            if case .found(let finding) = event { told.append(finding) }
+        }
+        #expect(outcome.record.verdict == .passed && outcome.evidence?.record?.id == outcome.record.id)
+        #expect(told.contains { $0.severity == "warning" && $0.object == journals }, "\(told)")
+    }
+
+    @Test("that was killed with a record that is full leaves it shortened, and bars no drill")
+    func full() throws {
+        let left = try crash(kept: false, findings: EvidenceRecord.maximumFindings)
+        #expect(try drill(settings).record.verdict == .passed)
+        let records = try repository.evidence().evidence.compactMap(\.record)
+        let record = try #require(records.first { $0.id == left.id })
+        #expect(record.verdict == .interrupted)
+        #expect(record.findings.contains { $0.message.contains("without a word") }, "\(record.findings)")
+        #expect(names(settings.journals).isEmpty)
+    }
+
     @Test("that was killed leaves its evidence beside a file of somebody else that has its name, and bars no drill")
     func foreignFile() throws {
         let left = try crash(kept: false)
@@ -128,5 +152,50 @@ struct DrillEndTests {
             return
         }
         #expect(draft.record.id == left.id && names(settings.journals).isEmpty)
+    }
+
+    @Test("waits for nobody who has put a FIFO where evidence or a note of kept copies is looked for")
+    func pipes() throws {
+        let left = try crash(kept: false)
+        let file = directory.path + "/evidence"
+        #expect(mkfifo("\(file)-\(left.id)", 0o600) == 0)
+        #expect(mkfifo("\(settings.journals)/\(DrillScratch.prefix)x.kept", 0o600) == 0)
+        var settings = settings
+        settings.evidence = .file(file)
+        #expect(try drill(settings).record.verdict == .passed)
+        guard case .draft(let draft) = try EvidenceFiles.read("\(file)-\(left.id)-2") else {
+            Issue.record("no draft")
+            return
+        }
+        #expect(draft.record.id == left.id)
+        #expect(KeptScratch.removeAll(stateDirectory: settings.stateDirectory, parent: directory.path).isEmpty)
+    }
+
+    @Test("whose copies cannot be removed at first leaves what they are found by, until they are gone")
+    func stubborn() throws {
+        guard geteuid() == 0 else { return }
+        for isKept in [true, false] {
+            let path = try crash(kept: isKept).environment.target
+            let data = path + "/site/data"
+            for made in [path + "/site", data, data + "/mounted"] { #expect(mkdir(made, 0o700) == 0) }
+            try Data("decrypted".utf8).write(to: URL(fileURLWithPath: path + "/holdfast-scratch-note"))
+            // Nobody can remove a directory that something is mounted over.
+            #expect(mount("none", data + "/mounted", "tmpfs", 0, nil) == 0)
+            defer { umount2(data + "/mounted", Int32(MNT_DETACH)) }
+            func remove() -> (removed: [String], failures: Int) {
+                guard isKept else {
+                    let outcome = DrillScratch.removeLeftovers(in: directory.path)
+                    return (outcome.removed, outcome.failures.count)
+                }
+                let all = KeptScratch.removeAll(stateDirectory: settings.stateDirectory, parent: directory.path)
+                return (all.filter { $0.failure == nil }.map(\.path), all.count { $0.failure != nil })
+            }
+            for _ in 0..<2 { #expect(remove() == ([], 1)) }
+            let marks = ["holdfast-scratch-note", "kept", "owner", "site"].filter { isKept || $0 != "kept" }
+            #expect(names(path) == marks, "\(names(path))")
+            #expect(umount2(data + "/mounted", Int32(MNT_DETACH)) == 0)
+            #expect(remove() == ([path], 0))
+            #expect(access(path, F_OK) != 0)
+        }
     }
 }

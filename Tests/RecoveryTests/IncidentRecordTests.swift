@@ -114,6 +114,31 @@ struct IncidentRecordTests {
         #expect(try isFailed(proof()))
     }
 
+    @Test("holds nothing against a snapshot whose target was changed while it was restored, and does not pass")
+    func changed() throws {
+        #expect(try run(to: directory("out")).record.verdict == .passed)
+        let place = target.path + "/live"
+        let incident = try IncidentRestore(
+            repository, snapshot, to: directory("live"), filter: PathFilter(), settings, progress: Progress()
+        ) { event in
+            // A service that was started early writes to its log.
+            guard case .entered(.validate, _) = event, let file = FileHandle(forWritingAtPath: place + "/first") else {
+                return
+            }
+            file.seekToEndOfFile()
+            file.write(Data("more".utf8))
+            file.closeFile()
+        }
+        test.clock.advance(by: .seconds(1))
+        let outcome = try incident.run(
+            after: IncidentAttempts(
+                of: snapshot, to: directory("live"), host: "h", try overview(), repository, stateDirectory: nil))
+        let failed = outcome.record.checks.filter { $0.verdict == .failed }
+        #expect(failed.map(\.id) == ["test/contents"], "\(outcome.record)")
+        #expect(outcome.record.verdict == .failed && damage(outcome) == nil, "\(outcome.record)")
+        #expect(try isProven(proof()))
+    }
+
     /// A database without tables.
     private var onePageDatabase: [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 4096)

@@ -80,6 +80,25 @@ struct EvidenceReplacementTests {
         #expect(try house.names("evidence/").count == 2)
     }
 
+    @Test(
+        "that was imported, and says something else of the same drill, keeps nobody from appending what is so",
+        arguments: [true, false], ["verdict", "member", "start"])
+    func contradicted(isOwn: Bool, difference: String) throws {
+        let record = EvidenceSamples.full(1)
+        var interim = record
+        switch difference {
+        case "verdict": interim.verdict = .interrupted
+        case "member": interim.members[0].verdict = .failed
+        default: interim.started = record.started + .seconds(-1)
+        }
+        let importer = isOwn ? house.repository : try house.add(.restorer, 2, rights: .attest)
+        _ = try importer.importEvidence(EvidenceDraft(repository: house.repository.id, record: interim))
+        let mine = try house.open().attestOnce(record, origin: .witnessed)
+        #expect(mine.record == record && mine.slot == house.repository.keyring.slot && mine.object.origin == .witnessed)
+        #expect(try house.open().attestOnce(record, origin: .witnessed).digest == mine.digest)
+        #expect(try house.names("evidence/").count == 2)
+    }
+
     @Test("that tells of its own chain is refused")
     func ownHead() throws {
         let slot = house.repository.keyring.slot

@@ -69,6 +69,77 @@ struct ScratchTreeTests {
         #expect(ScratchTree.names(in: tree).sorted() == ["a", "m"], "\(ScratchTree.names(in: tree))")
     }
 
+    @Test("in which a directory that lies deep can be neither removed nor moved is given up, and not tried for ever")
+    func immovable() throws {
+        guard geteuid() == 0 else { return }
+        let directory = TemporaryDirectory()
+        let tree = directory.path + "/tree"
+        #expect(mkdir(tree, 0o755) == 0)
+        // The deepest of which descriptors are held, so that what lies in it is moved.
+        let deep = try nest(tree, depth: 99)
+        #expect(mkdirat(deep.number, "mounted", 0o755) == 0 && fchdirMount(deep.number, "mounted"))
+        defer { _ = fchdirUnmount(deep.number, "mounted") }
+        let error = #expect(throws: HoldfastError.self) { try ScratchTree.remove(tree) }
+        #expect(error?.message.contains("mounted") == true, "\(error?.message ?? "")")
+    }
+
+    @Test("loses nothing of a directory of the same file system that was bound into it")
+    func bound() throws {
+        guard geteuid() == 0 else { return }
+        let directory = TemporaryDirectory()
+        let (tree, other) = (directory.path + "/tree", directory.path + "/other")
+        for path in [tree, other, tree + "/bound", tree + "/z"] { #expect(mkdir(path, 0o755) == 0) }
+        #expect(mkdir(other + "/inner", 0o755) == 0 && chmod(other, 0o500) == 0)
+        let deep = try nest(tree + "/z", depth: 98)
+        #expect(mkdirat(deep.number, "deep", 0o755) == 0)
+        let places = [tree + "/bound", "/proc/self/fd/\(deep.number)/deep"]
+        // MS_BIND, of which there are two declarations.
+        let bind: UInt = 4096
+        for place in places { #expect(mount(other, place, nil, bind, nil) == 0) }
+        defer {
+            for place in places { umount2(place, Int32(MNT_DETACH)) }
+            withExtendedLifetime((deep, directory)) {}
+        }
+        let error = #expect(throws: HoldfastError.self) { try ScratchTree.remove(tree) }
+        #expect(error?.message.contains("busy") == true, "\(error?.message ?? "")")
+        #expect(ScratchTree.names(in: other) == ["inner"])
+        var status = stat()
+        #expect(lstat(other, &status) == 0 && status.st_mode & 0o777 == 0o500)
+    }
+
+    @Test("in which a file may not be removed says so, and not that it is no directory")
+    func immutable() throws {
+        let directory = TemporaryDirectory()
+        let tree = directory.path + "/tree"
+        #expect(mkdir(tree, 0o755) == 0)
+        let files = [tree + "/file", directory.path + "/alone"]
+        for file in files {
+            let number = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            #expect(number >= 0)
+            close(number)
+        }
+        // Only root can, and not on each file system.
+        guard files.allSatisfy({ setImmutable($0, true) }) else {
+            for file in files { _ = setImmutable(file, false) }
+            return
+        }
+        defer { for file in files { _ = setImmutable(file, false) } }
+        for path in [tree, directory.path + "/alone"] {
+            let error = #expect(throws: HoldfastError.self) { try ScratchTree.remove(path) }
+            #expect(error?.code == .accessDenied, "\(error?.message ?? "")")
+            #expect(error?.message.contains("Operation not permitted") == true, "\(error?.message ?? "")")
+        }
+    }
+
+    /// FS_IOC_SETFLAGS with FS_IMMUTABLE_FL, or with none.
+    private func setImmutable(_ path: String, _ isImmutable: Bool) -> Bool {
+        let number = open(path, O_RDONLY | O_CLOEXEC)
+        guard number >= 0 else { return false }
+        defer { close(number) }
+        var flags: Int32 = isImmutable ? 0x10 : 0
+        return ioctl(number, 0x4008_6602, &flags) == 0
+    }
+
     private func fchdirMount(_ directory: Int32, _ name: String) -> Bool {
         mount("none", "/proc/self/fd/\(directory)/\(name)", "tmpfs", 0, nil) == 0
     }

@@ -149,8 +149,17 @@ enum GuideText {
                 "resumes   attempt \(attempts?.broken.count ?? 0), of \(last.started), was broken off\(phase); "
                     + (isFiles ? "what it wrote is kept where it is right" : "this one begins anew"))
         }
-        if let target { lines.append("checked   \(checks(target))") }
+        if let target {
+            if let replaced = replaced(target) { lines.append("REPLACED  \(replaced)") }
+            lines.append("checked   \(checks(target))")
+        }
         return lines
+    }
+
+    /// What stands where a database goes, and is gone afterwards.
+    private static func replaced(_ target: any Workload) -> String? {
+        guard let database = target as? SQLiteWorkload, let standing = database.standing else { return nil }
+        return "\(ShownText.line(database.path)), which stands there: \(standing.size), changed \(standing.changed)"
     }
 
     private static func checks(_ target: any Workload) -> String {

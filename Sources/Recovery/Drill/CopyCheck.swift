@@ -46,6 +46,9 @@ struct CopyCheck {
             hint: "Run `holdfast check --read-data`, and repair from a mirror.")
     }
 
+    /// What ``compare(_:_:expected:least:isAlone:)`` asks.
+    static let comparison = "every byte of the copy against the snapshot"
+
     /// The copy against the list of the snapshot of `session`, byte by byte.
     ///
     /// - Parameters:
@@ -67,7 +70,7 @@ struct CopyCheck {
         let same = "\(comparison.files) files of \(ByteCount(comparison.bytes)) as in the snapshot"
         let differences = comparison.named.joined(separator: "; ")
         recorder.add(
-            "\(name)/contents", name, kind: "contents", statement: "every byte of the copy against the snapshot",
+            "\(name)/contents", name, kind: "contents", statement: Self.comparison,
             expected: same,
             actual: comparison.isSame ? same : "\(comparison.differing) differ: \(differences)",
             comparison.isSame ? .passed : .failed, output: Array((same + differences).utf8), from: start)

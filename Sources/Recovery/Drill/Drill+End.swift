@@ -58,10 +58,19 @@ extension Drill {
     }
 
     /// Leaves the record where it belongs, and forgets what was kept of it. One that is too large is left without its
-    /// particulars: its verdict must not depend on what a row of a database holds.
+    /// particulars: its verdict must not depend on what a row of a database holds. Nor does it get lost because there
+    /// is no note of it to be made: that is a warning.
     func leave(_ whole: EvidenceRecord, _ journal: DrillJournal) throws(HoldfastError) -> Evidence? {
         let record = try whole.fitting(repository.id)
-        try journal.note(record)
+        do throws(HoldfastError) {
+            try journal.note(record)
+        } catch {
+            tell(
+                .found(
+                    EvidenceFinding(
+                        severity: "warning", object: settings.journals,
+                        message: "the verdict of the drill cannot be noted: \(error.message)")))
+        }
         let evidence = try settings.evidence.leave(record, repository)
         journal.end()
         return evidence
@@ -86,11 +95,12 @@ extension Drill {
             var record = leftover.record
             // Without a phase it came to its end, and only its evidence could not be left.
             if record.verdict == .interrupted, let phase = record.facts["phase"] {
-                record.findings.append(
+                // The first, which stays when the record has to be shortened.
+                record.findings.insert(
                     EvidenceFinding(
                         severity: "error", object: record.environment.target,
                         message: "the drill ended without a word in the phase \(phase); the next one found that at "
-                            + "\(repository.clock.now())"))
+                            + "\(repository.clock.now())"), at: 0)
                 let target = record.environment.target
                 if KeptScratch.isKept(target) {
                     record.facts["scratch.kept"] = target
@@ -108,7 +118,9 @@ extension Drill {
     ///
     /// - Returns: Whether it is where it belongs. The next drill tries again when somebody else has files of all the
     ///   names that it can have; this one is not to wait for that.
-    private func leaveLate(_ record: EvidenceRecord) throws(HoldfastError) -> Bool {
+    private func leaveLate(_ whole: EvidenceRecord) throws(HoldfastError) -> Bool {
+        // What was added to it may be more than it has room for.
+        let record = try whole.fitting(repository.id)
         guard case .file(let path) = settings.evidence else {
             try settings.evidence.leave(record, repository, isRepeated: true)
             return true

@@ -76,8 +76,8 @@ package struct Drill {
     ///   too: its verdict says so.
     /// - Throws: before anything is restored, when the plan makes no sense, evidence cannot be left, or the scratch
     ///   directory cannot be made; `.usage`, without a record, when a copy holds nothing that could be broken as the
-    ///   settings say; afterwards, when the evidence could not be left: the state directory keeps it then,
-    ///   and the next drill leaves it.
+    ///   settings say; afterwards, when the evidence could not be left: the state directory keeps it then, if it takes
+    ///   it, and the next drill leaves it.
     package func run() throws(HoldfastError) -> DrillOutcome {
         try repository.keyring.requireReadingData()
         try settings.evidence.prepare(repository)

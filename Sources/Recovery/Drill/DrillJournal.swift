@@ -44,7 +44,9 @@ final class DrillJournal: Sendable {
         guard number >= 0 else { return nil }
         lock = OwnedDescriptor(number)
         guard flock(number, LOCK_EX | LOCK_NB) == 0 else { return nil }
-        guard let file = try? EvidenceFiles.read(path + Self.ending), case .draft(let draft) = file else { return nil }
+        guard let file = try? EvidenceFiles.read(path + Self.ending, waits: false), case .draft(let draft) = file else {
+            return nil
+        }
         self.path = path
         repository = draft.repository
     }
@@ -116,7 +118,7 @@ final class DrillJournal: Sendable {
             let path = "\(directory)/\(name.dropLast(ending.count))"
             guard isOurs(path + ending, S_IFREG), let journal = DrillJournal(leftover: path),
                 journal.repository == repository,
-                let file = try? EvidenceFiles.read(path + ending), case .draft(let draft) = file
+                let file = try? EvidenceFiles.read(path + ending, waits: false), case .draft(let draft) = file
             else { continue }
             found.append(Leftover(journal: journal, record: draft.record))
         }

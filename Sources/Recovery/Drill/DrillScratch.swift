@@ -94,7 +94,13 @@ final class DrillScratch: Sendable {
         return UInt64(system.f_bavail) * UInt64(system.f_frsize)
     }
 
-    func remove() throws(HoldfastError) { try ScratchTree.remove(path) }
+    func remove() throws(HoldfastError) { try Self.remove(path) }
+
+    /// Removes one that is locked. What cannot be removed is found again: the owner, the mark of copies that were kept
+    /// and the notes of servers go last.
+    static func remove(_ path: String) throws(HoldfastError) {
+        try ScratchTree.remove(path) { $0 == KeptScratch.mark || $0.hasPrefix(ScratchPlace.prefix) }
+    }
 
     /// Puts an empty file beside the systems, which says something to whoever finds the directory.
     ///
@@ -155,7 +161,7 @@ final class DrillScratch: Sendable {
                 _ = ScratchPlace.removeLeftover(place, stop: PostgresScratch.stopServer)
             }
             do throws(HoldfastError) {
-                try ScratchTree.remove(path)
+                try remove(path)
                 outcome.removed.append(path)
             } catch {
                 outcome.failures.append(error)

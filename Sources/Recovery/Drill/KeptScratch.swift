@@ -53,9 +53,8 @@ package enum KeptScratch {
         let journals = (stateDirectory.map { Host.absolutePath($0) } ?? parent) + "/drills"
         var notes: [String: String] = [:]
         for name in ScratchTree.names(in: journals).filter({ $0.hasSuffix(ending) }).sorted().prefix(mostNotes) {
-            guard let bytes = try? InputFile.read("\(journals)/\(name)", limit: ByteCount(UInt64(longestPath))) else {
-                continue
-            }
+            let limit = ByteCount(UInt64(longestPath))
+            guard let bytes = try? EvidenceFiles.bytes("\(journals)/\(name)", limit, waits: false) else { continue }
             notes[String(decoding: bytes, as: UTF8.self)] = "\(journals)/\(name)"
         }
         var paths = notes.keys.sorted()
@@ -83,7 +82,7 @@ package enum KeptScratch {
                     .busy, "a server runs over \(path)/\(name)/data, process \(process)",
                     hint: "Stop it, and run `holdfast drill --clean` again.")
             }
-            try ScratchTree.remove(path)
+            try DrillScratch.remove(path)
             return Outcome(path: path)
         } catch {
             return Outcome(path: path, failure: error)

@@ -132,15 +132,15 @@ final class SystemDrill {
 
     private func startServer(_ workload: any Workload) throws(HoldfastError) {
         guard let copy else { return }
-        let context = shared.context(shared.watch.cancellation)
+        var context = shared.context(shared.watch.cancellation)
+        let found = StartFindings()
+        context.startFindings = found
         let start = shared.clock.uptime()
         do throws(HoldfastError) {
             scratch = try shared.guarded { () throws(HoldfastError) in try workload.startScratch(over: copy, context) }
         } catch {
-            // What was found before the server was started is not lost with it.
-            for (key, value) in error.context where key == PostgresScratch.manifestContext {
-                checks.add(WorkloadFinding(.error, key, value), from: start)
-            }
+            // What was found before is not lost with the server, nor is that it ended over this copy.
+            for finding in found.all { checks.add(finding, from: start) }
             // Other codes are of the place, the limits and the programs, and not of the copy.
             didNotStart = error.code == .checkFailed
             throw error
@@ -149,15 +149,17 @@ final class SystemDrill {
 
     // MARK: Checks
 
+    /// The manifest of a cluster, and what it says nothing of or the server's own comparison leaves out.
+    static let filesOfCluster = ["/backup_label", "/backup_manifest", "/postgresql.auto.conf"]
+
     /// The copy against the snapshot's own list, before anything has run over it. A cluster's files are compared by
-    /// the server's manifest, so that only the manifest itself is held to the snapshot here.
+    /// the server's manifest, so that only the manifest itself and what it leaves out are held to the snapshot here.
     private func compare() throws(HoldfastError) {
         guard let data, let session else { return }
         var filter = PathFilter()
         var layout = SnapshotLayout(record.roots)
         if record.workload == PostgresWorkload.kind {
-            filter = try PathFilter(
-                include: ["/backup_label", "/backup_manifest"].map { Array($0.utf8) }, exclude: [])
+            filter = try PathFilter(include: Self.filesOfCluster.map { Array($0.utf8) }, exclude: [])
             layout = SnapshotLayout(record.roots.filter { $0.path == PostgresWorkload.rootPath })
         }
         let right = older == nil ? session : session.of(snapshot)
@@ -181,10 +183,16 @@ final class SystemDrill {
         let start = shared.clock.uptime()
         let context = shared.context(shared.watch.cancellation)
         let scratch = scratch
-        let findings = try shared.guarded { () throws(HoldfastError) in
-            try workload.check(copy, scratch: scratch, context)
+        do throws(HoldfastError) {
+            let findings = try shared.guarded { () throws(HoldfastError) in
+                try workload.check(copy, scratch: scratch, context)
+            }
+            for finding in findings { checks.add(finding, from: start) }
+        } catch {
+            // What was found until then may be all that is ever said of the copy's files.
+            for finding in scratch?.findings ?? [] { checks.add(finding, from: start) }
+            throw error
         }
-        for finding in findings { checks.add(finding, from: start) }
         for check in system.checks { try PlanCheck(check, shared).run(over: self) }
     }
 

@@ -20,12 +20,24 @@ package enum EvidenceFiles {
 
     /// Reads a draft or a proof.
     ///
+    /// - Parameter waits: Whether it may be a pipe that somebody writes into, as the operator may name one. What lies
+    ///   where anybody can put something is only read when it is a regular file.
     /// - Throws: `.inputOutput` and the like, `.limitExceeded` for a file that is longer than any can be,
     ///   `.corruptObject` for anything else than evidence.
-    package static func read(_ path: String) throws(HoldfastError) -> EvidenceFile {
-        let (file, number) = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) }
+    package static func read(_ path: String, waits: Bool = true) throws(HoldfastError) -> EvidenceFile {
+        try EvidenceFile(try bytes(path, EvidenceFile.maximumSize, waits: waits), name: path)
+    }
+
+    static func bytes(_ path: String, _ limit: ByteCount, waits: Bool) throws(HoldfastError) -> [UInt8] {
+        let flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (waits ? 0 : O_NONBLOCK)
+        let (file, number) = retryingInterrupts { open(path, flags) }
         guard file >= 0 else { throw HoldfastError.systemCall("open", number, on: path) }
         defer { close(file) }
+        var status = stat()
+        guard waits || fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG else {
+            throw HoldfastError(
+                .inputOutput, "\(path) is no regular file", hint: "Look who put it there, and take it away.")
+        }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 1 << 16)
         while true {
@@ -33,15 +45,13 @@ package enum EvidenceFiles {
                 retryingInterrupts { Glibc.read(file, raw.baseAddress, raw.count) }
             }
             guard count >= 0 else { throw HoldfastError.systemCall("read", number, on: path) }
-            if count == 0 { break }
+            if count == 0 { return bytes }
             bytes += piece[..<count]
-            guard UInt64(bytes.count) <= EvidenceFile.maximumSize.bytes else {
+            guard UInt64(bytes.count) <= limit.bytes else {
                 throw HoldfastError(
-                    .limitExceeded, "\(path) is over the limit of \(EvidenceFile.maximumSize)",
-                    hint: "It is no file with evidence.")
+                    .limitExceeded, "\(path) is over the limit of \(limit)", hint: "It is no file with evidence.")
             }
         }
-        return try EvidenceFile(bytes, name: path)
     }
 }
 
@@ -54,7 +64,8 @@ package enum EvidencePlace: Sendable {
 
     /// Looks, before the work begins, whether the record can be left there at its end.
     ///
-    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there.
+    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there, and for one
+    ///   that cannot be made.
     package func prepare(_ repository: Repository) throws(HoldfastError) {
         switch self {
         case .repository: try repository.requireAttest()
@@ -63,6 +74,12 @@ package enum EvidencePlace: Sendable {
                 throw HoldfastError(
                     .usage, "there is a file \(path) already",
                     hint: "Give a name that is not taken, or remove the file.")
+            }
+            let parent = Host.absolutePath(path + "/..")
+            guard access(parent + "/.", W_OK | X_OK) == 0 else {
+                throw HoldfastError(
+                    .usage, "the record cannot be left in \(path): \(parent) is no directory that this user may write to",
+                    hint: "Make the directory, or name a file in another one.")
             }
         }
     }
@@ -81,7 +98,8 @@ package enum EvidencePlace: Sendable {
             return isRepeated
                 ? try repository.attestOnce(record, origin: .witnessed) : try repository.attest(record)
         case .file(let path):
-            if isRepeated, case .draft(let draft)? = try? EvidenceFiles.read(path), draft.record.id == record.id {
+            if isRepeated, case .draft(let draft)? = try? EvidenceFiles.read(path, waits: false),
+                draft.record.id == record.id {
                 return nil
             }
             try EvidenceFiles.write(

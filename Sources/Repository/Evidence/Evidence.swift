@@ -220,14 +220,24 @@ extension Repository {
     /// Appends a record that another process may have appended before it died; the one that is there then stays.
     ///
     /// It looks at all links of all slots, where ``attest(_:origin:)`` looks at the newest of this one: somebody with
-    /// another key may have imported what the other process kept.
+    /// another key may have imported what the other process kept. What this key did not witness itself stays only
+    /// where it says the same: it may have been imported before the end was known, or be made up.
     ///
     /// - Throws: as ``attest(_:origin:)``.
     @discardableResult
     package func attestOnce(_ record: EvidenceRecord, origin: EvidenceOrigin) throws(HoldfastError) -> Evidence {
         try requireAttest()
-        if let known = try evidence().evidence.first(where: { $0.id == record.id }) {
-            return known
+        let slot = keyring.slot
+        let links = try evidence().evidence.filter { $0.id == record.id }
+        let known = links.first { link in
+            let isOurs = link.slot == slot && link.object.origin == .witnessed
+            return isOurs || link.record.map { $0.saysTheSame(as: record) } ?? false
+        }
+        if let known { return known }
+        for link in links {
+            logger.warning(
+                "a link with the id of this record says something else, or cannot be read; the record is appended",
+                metadata: ["object": "\(ObjectNames.evidence(link.slot, link.number))", "id": "\(record.id)"])
         }
         return try attest(record, origin: origin)
     }
@@ -255,5 +265,16 @@ extension Repository {
             return (known, false)
         }
         return (try attest(draft.record, origin: .imported), true)
+    }
+}
+
+extension EvidenceRecord {
+    /// Whether both tell of the same attempt, and say that it came to the same.
+    fileprivate func saysTheSame(as other: EvidenceRecord) -> Bool {
+        kind == other.kind && verdict == other.verdict && started == other.started && sabotage == other.sabotage
+            && members.elementsEqual(other.members) { one, another in
+                one.name == another.name && one.verdict == another.verdict
+                    && one.snapshot?.digest == another.snapshot?.digest
+            }
     }
 }

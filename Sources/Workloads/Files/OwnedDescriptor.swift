@@ -43,14 +43,24 @@ func openPart(_ directory: Int32, _ name: UnsafePointer<CChar>, _ flags: Int32, 
 func openRegular(
     _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode = .inputOutput
 ) throws(HoldfastError) -> OwnedDescriptor {
+    let (file, absence) = try openRegularIfThere(path, shown: shown, code: code)
+    guard let file else { throw HoldfastError.systemCall("open", absence, on: shown, code: code) }
+    return file
+}
+
+/// The same; nil, with the reason, for what is not there.
+func openRegularIfThere(
+    _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode
+) throws(HoldfastError) -> (file: OwnedDescriptor?, absence: Int32) {
     let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
     let (number, failure) = retryingInterrupts { holdfast_openat(AT_FDCWD, path, flags, 0) }
     // A link is refused with the first, a socket with the second.
     if number < 0, failure == ELOOP || failure == ENXIO { throw irregular(shown, code) }
+    if number < 0, failure == ENOENT || failure == ENOTDIR { return (nil, failure) }
     guard number >= 0 else { throw HoldfastError.systemCall("open", failure, on: shown, code: code) }
     let file = OwnedDescriptor(number)
     guard try file.status(of: shown).st_mode & S_IFMT == S_IFREG else { throw irregular(shown, code) }
-    return file
+    return (file, 0)
 }
 
 /// The refusal of what is there, and is no file that can be read from its beginning to its end.

@@ -1,5 +1,6 @@
 // A restored data directory against the manifest that the server wrote.
 
+import CLinux
 import Glibc
 import Primitives
 import Sealing
@@ -21,7 +22,8 @@ struct ManifestVerification: Sendable {
     }
 
     /// - Returns: How many files were compared.
-    /// - Throws: `.checkFailed` naming the first file that differs; `.interrupted`.
+    /// - Throws: `.checkFailed` naming the first file that is not there, is no file or differs; `.targetFailed`,
+    ///   `.accessDenied` for one that cannot be read, which says nothing of what is in it; `.interrupted`.
     func run(_ context: WorkloadContext) throws(HoldfastError) -> UInt64 {
         let next = Atomic<Int>(0)
         let failure = Mutex<(place: Int, error: HoldfastError)?>(nil)
@@ -57,17 +59,19 @@ struct ManifestVerification: Sendable {
         let descriptor: OwnedDescriptor
         do throws(HoldfastError) {
             descriptor = try withCString(path) { (name) throws(HoldfastError) in
-                try openRegular(name, shown: printablePath(path))
+                try openRegular(name, shown: printablePath(path), code: .targetFailed)
             }
         } catch {
-            throw differs(file, "cannot be read: \(error.message)")
+            throw isFile(path) ? error : differs(file, "cannot be read: \(error.message)")
         }
         var size: UInt64 = 0
         var sum: UInt32 = 0
         let hash = file.algorithm == "SHA256" ? SHA256Stream() : nil
         while true {
             let (count, error) = retryingInterrupts { Glibc.read(descriptor.number, buffer.baseAddress, buffer.count) }
-            guard count >= 0 else { throw differs(file, "cannot be read: \(describeErrno(error))") }
+            guard count >= 0 else {
+                throw HoldfastError.systemCall("read", error, on: printablePath(path), code: .targetFailed)
+            }
             if count == 0 { break }
             size += UInt64(count)
             progress?.add(bytes: count)
@@ -84,6 +88,14 @@ struct ManifestVerification: Sendable {
         }
         guard found == file.checksum?.lowercased() else { throw differs(file, "has other content") }
         progress?.add(items: 1)
+    }
+
+    /// Whether a regular file is there, or nobody can tell.
+    private static func isFile(_ path: [UInt8]) -> Bool {
+        var status = stat()
+        let (result, number) = withCString(path) { name in retryingInterrupts { lstat(name, &status) } }
+        guard result == 0 else { return ![ENOENT, ENOTDIR, ELOOP].contains(number) }
+        return status.st_mode & S_IFMT == S_IFREG
     }
 
     private static func differs(_ file: BackupManifest.File, _ what: String) -> HoldfastError {

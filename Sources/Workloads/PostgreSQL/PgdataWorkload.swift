@@ -31,8 +31,9 @@ package struct PgdataWorkload: Workload {
     /// - Parameters:
     ///   - options: Its `tablespaces` say where tablespaces go, by their place at the source; the others go back to
     ///     where they were.
-    ///   - comparesFiles: False for a copy over which a scratch server is started next, which begins with the same
-    ///     comparison: once is enough.
+    ///   - comparesFiles: False for a copy over which a scratch server is started next, which begins with
+    ///     pg_verifybackup: once is enough. That leaves out `postgresql.auto.conf`, which is to be compared in another
+    ///     way then.
     package init(path: String, options: WorkloadOptions = WorkloadOptions(), comparesFiles: Bool = true) {
         self.path = Host.absolutePath(path)
         self.comparesFiles = comparesFiles

@@ -24,19 +24,63 @@ struct PostgresChecks: Sendable {
         bad = record.isDamaged ? .warning : .error
     }
 
-    /// - Throws: `.interrupted`, and what the connection to the scratch server breaks with.
+    /// - Throws: `.interrupted`, and what keeps a check from being made that is no word of the server. What the others
+    ///   found is with the scratch server then.
     func run() throws(HoldfastError) -> [WorkloadFinding] {
-        var findings = scratch.findings
-        let first = try catalogue.connect(to: catalogue.address.database ?? "postgres", context)
-        findings += try identity(first)
+        var databases: [String]?
+        var looks: [Look] = []
+        looks.append(
+            look("server") { () throws(HoldfastError) in
+                let first = try catalogue.connect(to: catalogue.address.database ?? "postgres", context)
+                databases = try catalogue.databases(first)
+                return try identity(first)
+            })
         // Before all that adds an extension to a database.
-        findings += try contents()
-        let databases = try catalogue.databases(first)
+        looks.append(look("schema") { () throws(HoldfastError) in try contents() })
+        let known = databases
         // A read of all keeps one processor busy, and the last index another.
         let (indexes, all) = try atOnce(
-            { () throws(HoldfastError) in try amcheck() },
-            { () throws(HoldfastError) in [try fullRead(databases)] + (try rows()) })
-        return findings + [indexes] + all
+            { () throws(HoldfastError) in look("pg_amcheck") { () throws(HoldfastError) in [try amcheck()] } },
+            { () throws(HoldfastError) in
+                [
+                    look("pg_dump") { () throws(HoldfastError) in
+                        if let known { [try fullRead(known)] } else { [] }
+                    },
+                    look("rows") { () throws(HoldfastError) in try rows() },
+                ]
+            })
+        looks += [indexes] + all
+        let findings = scratch.findings + looks.flatMap(\.findings)
+        guard let failure = looks.lazy.compactMap(\.failure).first else { return findings }
+        scratch.findings = findings
+        throw failure
+    }
+
+    /// What came of one check.
+    private struct Look: Sendable {
+        var findings: [WorkloadFinding] = []
+        /// What kept it from being made.
+        var failure: HoldfastError?
+    }
+
+    /// One check, which takes no other along when it breaks off. What the server says is found of the copy.
+    private func look(_ subject: String, _ body: () throws(HoldfastError) -> [WorkloadFinding]) -> Look {
+        do throws(HoldfastError) {
+            return Look(findings: try body())
+        } catch {
+            guard Self.isOfTheCopy(error) else { return Look(failure: error) }
+            return Look(findings: [
+                WorkloadFinding(
+                    bad, subject, error.message, hint: "Compare with another snapshot.", code: .checkFailed)
+            ])
+        }
+    }
+
+    /// Whether the server said it, and not that it lacks something or is being stopped.
+    static func isOfTheCopy(_ error: HoldfastError) -> Bool {
+        if error.code == .checkFailed { return true }
+        guard let state = error.sqlstate else { return false }
+        return !state.hasPrefix("53") && !state.hasPrefix("57")
     }
 
     // MARK: Files
@@ -53,7 +97,8 @@ struct PostgresChecks: Sendable {
                     .run(context)
                 return WorkloadFinding(.good, "manifest", "\(count) files are as the server's manifest says")
             } catch {
-                if error.code == .interrupted { throw error }
+                // Other codes are of the place.
+                guard [.checkFailed, .corruptObject].contains(error.code) else { throw error }
                 return WorkloadFinding(.error, "manifest", error.message, hint: error.hint, code: .checkFailed)
             }
         }

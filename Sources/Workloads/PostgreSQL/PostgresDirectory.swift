@@ -113,9 +113,7 @@ struct PostgresDirectory: Sendable {
     }
 
     static func content(_ path: String, atMost limit: Int) throws(HoldfastError) -> [UInt8]? {
-        var status = stat()
-        if lstat(path, &status) != 0, errno == ENOENT || errno == ENOTDIR { return nil }
-        let file = try openRegular(path, shown: path, code: .targetFailed)
+        guard let file = try openRegularIfThere(path, shown: path, code: .targetFailed).file else { return nil }
         let size = Int(clamping: try file.status(of: path).st_size)
         guard size <= limit else { throw HoldfastError(.targetFailed, "\(path) is over \(limit) bytes") }
         var bytes = [UInt8](repeating: 0, count: size)

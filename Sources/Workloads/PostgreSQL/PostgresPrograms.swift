@@ -162,9 +162,11 @@ struct ToolRun: Sendable {
     private static let mostKept = 64 << 10
 
     private var request: ProcessRequest
+    private let hasView: Bool
 
     init(_ words: [String], sessionOptions: String = "", timeout: Duration? = nil) {
         request = ProcessRequest(words)
+        hasView = words.contains(ScratchView.programName)
         request.environment = Self.environment + (sessionOptions.isEmpty ? [] : ["PGOPTIONS=\(sessionOptions)"])
         request.timeout = timeout
         request.stopSignal = SIGTERM
@@ -175,7 +177,7 @@ struct ToolRun: Sendable {
         ["LC_ALL=C", "PATH=\(ProcessEnvironment.value("PATH") ?? "/usr/bin:/bin")"]
     }
 
-    /// - Throws: `.processFailed` when it cannot be started, `.interrupted`.
+    /// - Throws: `.processFailed` when it cannot be started, or not be kept apart; `.interrupted`.
     func run(_ context: WorkloadContext) throws(HoldfastError) -> ToolOutcome {
         let process = try context.runner.start(request, cancellation: context.cancellation)
         var outcome = ToolOutcome(result: .terminated, head: [], errorTail: [])
@@ -190,6 +192,11 @@ struct ToolRun: Sendable {
         outcome.result = process.wait()
         outcome.errorTail = process.errorTail
         try context.cancellation.check()
+        if hasView, outcome.result == .exited(ScratchView.failureStatus) {
+            throw HoldfastError(
+                .processFailed, "what a program over a copy may see could not be set up: \(outcome.complaint)",
+                hint: "It says nothing of the copy; look at the place that is named, and at HOME and TMPDIR.")
+        }
         return outcome
     }
 }

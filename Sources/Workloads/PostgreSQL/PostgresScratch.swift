@@ -14,7 +14,7 @@ package final class PostgresScratch: WorkloadScratch {
     /// From the start until it takes connections, which is when its log is replayed.
     package static let patience = Duration.seconds(1800)
     /// What an error says under this key was found wrong with the copy's files before the server did not start.
-    package static let manifestContext = "pg_verifybackup"
+    private static let manifestContext = "pg_verifybackup"
     private static let port = "5432"
     /// What `ALTER DATABASE` or `ALTER ROLE` in the copy may not turn on: damage would then be read as nothing.
     private static let strictness = ["zero_damaged_pages": "off", "ignore_checksum_failure": "off"]
@@ -29,8 +29,9 @@ package final class PostgresScratch: WorkloadScratch {
     let user: ServerUser
     let role: String
     let isolation: ScratchIsolation
-    /// What was looked at before the server changed the copy, or what came of filling it. Written before others see it.
-    nonisolated(unsafe) var findings: [WorkloadFinding]
+    /// What was looked at before the server changed the copy, or what came of filling it; what a check had found that
+    /// was broken off. Written before others see it, and by the thread that checks.
+    package nonisolated(unsafe) var findings: [WorkloadFinding]
     private let isMadeForIt: Bool
     private let place: ScratchPlace
     private let process: any RunningProcess
@@ -103,13 +104,15 @@ package final class PostgresScratch: WorkloadScratch {
     ///
     /// - Parameter patience: Until it takes connections.
     /// - Throws: `.targetFailed` for a copy that is in use, is not whole or leads elsewhere; `.processFailed` without
-    ///   the programs of its version; `.checkFailed` when the server ends, with the end of its log; `.limitExceeded`
-    ///   when it is not ready in time. Nothing runs then, and nothing is left but the copy.
+    ///   the programs of its version, and when something else than the copy ended the server; `.checkFailed` when the
+    ///   server ends over the copy, with the end of its log; `.limitExceeded` when it is not ready in time. Nothing
+    ///   runs then, and nothing is left but the copy. What was found until then is in the context's ``StartFindings``.
     package static func start(
         over copy: RestoredCopy, patience: Duration = patience, _ context: WorkloadContext
     ) throws(HoldfastError) -> PostgresScratch {
         ScratchPlace.removeLeftovers(stop: stopServer)
         let preparation = try prepare(copy, context)
+        context.startFindings?.add(preparation.findings)
         let place = try ScratchPlace.make(over: preparation.data, context)
         var running: (any RunningProcess)?
         do throws(HoldfastError) {
@@ -120,6 +123,12 @@ package final class PostgresScratch: WorkloadScratch {
                 for: process, preparation, place, roles: roles(copy, preparation), until: end, patience, context)
             return PostgresScratch(preparation, place, process, address: address, role: role)
         } catch {
+            // One that runs still was not ended by the copy.
+            if error.code == .checkFailed, running?.result != nil {
+                context.startFindings?.add([
+                    WorkloadFinding(.error, "server", error.message, hint: error.hint, code: .checkFailed)
+                ])
+            }
             running?.terminate()
             _ = running?.wait()
             forget(preparation.data)
@@ -219,9 +228,17 @@ package final class PostgresScratch: WorkloadScratch {
     ) throws(HoldfastError) -> [String: String] {
         let outcome = try ToolRun(preparation.words("pg_controldata", ["-D", preparation.data])).run(context)
         guard outcome.result.isSuccess else {
-            throw HoldfastError(
-                .checkFailed, "pg_controldata failed: \(outcome.result): \(outcome.complaint)",
-                hint: "Restore it again; then look whether another snapshot has the same fault.")
+            let message = "\(outcome.result): \(outcome.complaint)"
+            guard outcome.result.isOwnFailure else {
+                throw HoldfastError(
+                    .processFailed, "pg_controldata could not be run: \(message)",
+                    hint: "Nothing is known of the copy: look whether this host lets the program be kept apart.")
+            }
+            let hint = "Restore it again; then look whether another snapshot has the same fault."
+            context.startFindings?.add([
+                WorkloadFinding(.error, "pg_controldata", message, hint: hint, code: .checkFailed)
+            ])
+            throw HoldfastError(.checkFailed, "pg_controldata failed: \(message)", hint: hint)
         }
         var values: [String: String] = [:]
         for line in String(decoding: outcome.head, as: UTF8.self).split(separator: "\n") {
@@ -276,6 +293,7 @@ package final class PostgresScratch: WorkloadScratch {
             "external_pid_file": "", "listen_addresses": "", "port": port, "bonjour": "off",
             "unix_socket_directories": place.inner, "unix_socket_permissions": "0700", "ssl": "off",
             "logging_collector": "off", "log_destination": "stderr",
+            "lc_messages": "C",
             // No way back to the source, and to no other server.
             "archive_mode": "off", "archive_command": "", "archive_library": "", "archive_cleanup_command": "",
             "recovery_end_command": "", "restore_command": "", "primary_conninfo": "", "primary_slot_name": "",
@@ -327,7 +345,7 @@ package final class PostgresScratch: WorkloadScratch {
         var databases = ["postgres", "template1"][...]
         while true {
             try context.cancellation.check()
-            if process.result != nil { throw ended(process) }
+            if let result = process.result { throw ended(process, result) }
             guard context.clock.uptime() < end else {
                 throw HoldfastError(
                     .limitExceeded, "the scratch server was not ready within \(patience)",
@@ -372,11 +390,26 @@ package final class PostgresScratch: WorkloadScratch {
                 + "&options=\(escaped(sessionOptions))")
     }
 
-    private static func ended(_ process: any RunningProcess) -> HoldfastError {
-        HoldfastError(
-            .checkFailed, "the scratch server did not start: \(process.wait())",
+    /// What a server says in its log, in English, when it lacks something that no copy has.
+    private static let shortages = [
+        "No space left on device", "Disk quota exceeded", "Cannot allocate memory", "out of memory",
+        "Too many open files", "Permission denied", "Read-only file system", "shared memory", "semaphores",
+        "terminated by signal 9",
+    ]
+
+    private static func ended(_ process: any RunningProcess, _ result: ProcessResult) -> HoldfastError {
+        let log = log(process)
+        guard result.isOwnFailure, !log.contains(where: { (_, text) in shortages.contains { text.contains($0) } })
+        else {
+            return HoldfastError(
+                .processFailed, "the scratch server could not be run: \(result)",
+                hint: "The end of its log says why, as far as it has one. Nothing is known of the copy: give "
+                    + "the server what it lacks, and try again.", context: log)
+        }
+        return HoldfastError(
+            .checkFailed, "the scratch server did not start: \(result)",
             hint: "The end of its log says why; a damaged copy is restored again, or another snapshot is tried.",
-            context: log(process))
+            context: log)
     }
 
     private static func log(_ process: any RunningProcess) -> [(String, String)] {

@@ -95,6 +95,13 @@ package struct SQLiteWorkload: Workload {
         return status
     }
 
+    /// The file that stands at the path, when there is one: its size, and when it was changed last.
+    package var standing: (size: ByteCount, changed: Timestamp)? {
+        var status = Glibc.stat()
+        guard stat(path, &status) == 0, EntryKind(fileMode: status.st_mode) == .file else { return nil }
+        return (ByteCount(UInt64(status.st_size)), Timestamp(seconds: holdfast_modified_seconds(&status)))
+    }
+
     /// The path with links followed, beside which SQLite keeps its own files.
     private func realPath() throws(HoldfastError) -> String {
         guard let real = realpath(path, nil) else { throw HoldfastError.systemCall("look at", errno, on: path) }

@@ -9,7 +9,7 @@ import Primitives
 /// Its file `owner` is locked as long as this process lives. Whoever finds it unlocked knows that its maker crashed,
 /// and may stop the server and take the directory away. The file holds the path of the restored copy.
 package final class ScratchPlace: Sendable {
-    static let prefix = "holdfast-scratch-"
+    package static let prefix = "holdfast-scratch-"
     /// A socket's path ends at 107 bytes; below the directory there are `/s/.s.PGSQL.5432`, and room to spare.
     static let longestParent = 48
     private static let mostLeftovers = 1000
@@ -84,7 +84,7 @@ package final class ScratchPlace: Sendable {
     }
 
     /// Takes the directory away; what is not there is no failure.
-    func remove() { try? ScratchTree.remove(path) }
+    func remove() { try? ScratchTree.remove(path) { _ in false } }
 
     // MARK: After a crash
 
@@ -126,7 +126,7 @@ package final class ScratchPlace: Sendable {
             stop(text, name)
             data = text
         }
-        try? ScratchTree.remove(path)
+        try? ScratchTree.remove(path) { _ in false }
         return data
     }
 }

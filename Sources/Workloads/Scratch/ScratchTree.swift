@@ -61,13 +61,39 @@ package enum ScratchTree {
     }
 
     /// Removes a tree; what is not there is no failure. Links are removed, not followed; a directory that lets nobody
-    /// in is opened first. File systems that are mounted in it are left alone. What cannot be removed does not keep the
-    /// rest.
+    /// in is opened first. What is mounted in it is left alone. What cannot be removed does not keep the rest.
     ///
     /// - Throws: `.targetFailed` and the like, with the name of the first that cannot be removed.
     package static func remove(_ path: String) throws(HoldfastError) {
         if unlinkat(AT_FDCWD, path, 0) == 0 || errno == ENOENT { return }
+        let number = errno
+        var status = stat()
+        // EPERM is said of directories too, by some file systems.
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+            throw HoldfastError.systemCall("remove", number, on: path, code: .targetFailed)
+        }
         var removal = try TreeRemoval(path)
         try removal.run()
+    }
+
+    /// Removes a directory of ours that is found again by its file `owner` and by marks: these go when all else is
+    /// gone, so that what could not be removed is found once more.
+    ///
+    /// - Parameter isMark: Whether a name in it is that of a mark.
+    /// - Throws: As ``remove(_:)``; all that could be removed is gone then, and the marks are there.
+    package static func remove(_ path: String, marks isMark: (String) -> Bool) throws(HoldfastError) {
+        let owner = "owner"
+        var failure: HoldfastError?
+        for name in names(in: path) where name != owner && !isMark(name) {
+            do throws(HoldfastError) {
+                try remove("\(path)/\(name)")
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+        // Without its owner nobody would look for what is left.
+        for name in names(in: path) where name != owner { try remove("\(path)/\(name)") }
+        try remove(path)
     }
 }

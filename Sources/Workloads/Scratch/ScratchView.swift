@@ -45,10 +45,7 @@ struct ScratchView: Sendable {
     /// The true path of what no program sees in this view; nil for what is not there, or in sight.
     func hides(_ path: String) -> String? {
         guard let real = Host.realPath(path) else { return nil }
-        let (outer, inner) = layers
-        let isPutBack = placesPutBack.contains { real == $0 || Self.isBelow(real, $0) }
-        let layer = isPutBack ? inner : outer
-        return layer.contains { real == $0 || Self.isBelow(real, $0) } ? real : nil
+        return steps.reversed().first { real == $0.path || Self.isBelow(real, $0.path) }?.isCover == true ? real : nil
     }
 
     private static func isBelow(_ path: String, _ directory: String) -> Bool { path.hasPrefix(directory + "/") }
@@ -56,39 +53,57 @@ struct ScratchView: Sendable {
     /// What must be seen in spite of what covers it.
     private var placesInCovered: [String] { kept.filter { place in covered.contains { Self.isBelow(place, $0) } } }
 
-    /// The shell has names of one digit for descriptors; what more must be seen lies in what is not covered then.
-    private var placesPutBack: [String] { Array(placesInCovered.prefix(Self.mostPlaces)) }
-
-    /// What is covered at first, and in what is put back again, which brings along what lies in it.
-    private var layers: (outer: [String], inner: [String]) {
-        let places = placesPutBack
-        let others = placesInCovered.dropFirst(Self.mostPlaces)
-        let whole = covered.filter { path in !kept.contains(path) && !others.contains { Self.isBelow($0, path) } }
-        let outer = whole.filter { path in !whole.contains { Self.isBelow(path, $0) } }
-        return (outer, whole.filter { path in !outer.contains(path) && places.contains { Self.isBelow(path, $0) } })
+    /// One step of the making: a path that is covered, or put back into what was.
+    private struct Step {
+        var path: String
+        var isCover: Bool
     }
+
+    /// In their order, those above before those below: what is put back brings along what lies in it, which is covered
+    /// then, and so on. What lies in a covered place is not there any more, and needs no cover.
+    private var steps: [Step] {
+        // The shell has names of one digit for descriptors; what more must be seen lies in what is not covered then.
+        let others = placesInCovered.dropFirst(Self.mostPlaces)
+        let places = placesInCovered.prefix(Self.mostPlaces).map { Step(path: $0, isCover: false) }
+        let covers = covered.filter { path in !kept.contains(path) && !others.contains { Self.isBelow($0, path) } }
+            .map { Step(path: $0, isCover: true) }
+        var steps: [Step] = []
+        for step in (places + covers).sorted(by: { $0.path < $1.path }) {
+            let above = steps.filter { Self.isBelow(step.path, $0.path) }
+            // A file system of its own does not come along with what is put back above it.
+            if step.isCover ? above.last?.isCover != true : above.contains(where: \.isCover) { steps.append(step) }
+        }
+        return steps
+    }
+
+    /// What a program is called whose view is made first, and how it ends when that cannot be, as mount(8) does.
+    static let programName = "holdfast-view"
+    static let failureStatus: Int32 = 32
 
     /// The words that make it so, run by the first process of the namespaces, which then waits for the program: signals
     /// that end a program by default do not end the first process, and all the others end with it.
     var words: [String] {
-        let places = placesPutBack
-        let (outer, inner) = layers
-        let paths = places + outer + inner
+        let steps = steps
+        let paths = steps.map(\.path)
+        let places = steps.filter { !$0.isCover }.map(\.path)
         func name(_ path: String) -> String { "\"${\((paths.firstIndex(of: path) ?? 0) + 1)}\"" }
-        var lines = ["set -e", "mask=$(umask)", "umask 022"]
+        var lines = ["set -e", "trap 'exit \(Self.failureStatus)' EXIT", "mask=$(umask)", "umask 022"]
         for (index, place) in places.enumerated() { lines.append("exec \(index + 3)<\(name(place))") }
-        lines += outer.map { cover($0, name($0)) }
-        for (index, place) in places.enumerated() {
-            lines.append("mkdir -p \(name(place))")
-            lines.append("mount -n -c --bind /proc/self/fd/\(index + 3) \(name(place))")
+        for step in steps {
+            guard let index = places.firstIndex(of: step.path) else {
+                lines.append(cover(step.path, name(step.path)))
+                continue
+            }
+            lines.append("mkdir -p \(name(step.path))")
+            lines.append("mount -n -c --bind /proc/self/fd/\(index + 3) \(name(step.path))")
             lines.append("exec \(index + 3)<&-")
         }
-        lines += inner.map { cover($0, name($0)) }
         // A working directory that is covered now would still show what lies there.
         lines += [
-            "cd \"$PWD\" 2>/dev/null || cd /", "umask \"$mask\"", "set +e", "shift \(paths.count)", "\"$@\"", "exit $?",
+            "cd \"$PWD\" 2>/dev/null || cd /", "umask \"$mask\"", "set +e", "trap - EXIT", "shift \(paths.count)",
+            "\"$@\"", "exit $?",
         ]
-        return ["sh", "-c", lines.joined(separator: "\n"), "sh"] + paths
+        return ["sh", "-c", lines.joined(separator: "\n"), Self.programName] + paths
     }
 
     private func cover(_ path: String, _ name: String) -> String {

@@ -16,7 +16,10 @@ struct TreeRemoval {
     private let top: Int32
     private let stream: OpaquePointer
     private let device: dev_t
-    private var moves = 0
+    private let mount: Int?
+    /// Names that were tried, of which each is only tried once.
+    private var tries = 0
+    private var moved = 0
     /// Of the pass under way.
     private var failure: HoldfastError?
     private var failures = 0
@@ -24,7 +27,7 @@ struct TreeRemoval {
     /// - Throws: for what is no directory that can be opened.
     init(_ path: String) throws(HoldfastError) {
         self.path = path
-        let directory = Self.open(AT_FDCWD, path)
+        let directory = Self.openTop(path)
         var status = stat()
         guard directory >= 0, fstat(directory, &status) == 0, let stream = fdopendir(directory) else {
             let number = errno
@@ -32,6 +35,7 @@ struct TreeRemoval {
             throw Self.failed(number, path)
         }
         top = directory
+        mount = Self.mount(of: directory)
         self.stream = stream
         device = status.st_dev
     }
@@ -41,11 +45,11 @@ struct TreeRemoval {
         defer { closedir(stream) }
         var before = 0
         repeat {
-            (before, failure, failures) = (moves, nil, 0)
+            (before, failure, failures) = (moved, nil, 0)
             rewinddir(stream)
             empty(stream, top, path, 0)
-            // Each pass takes what lay so deep a hundred levels further up, so that there is an end.
-        } while moves > before
+            // Each directory is moved once at most, and only what was moved is worth another pass: there is an end.
+        } while moved > before
         if let failure {
             let others = failures == 1 ? "" : ", and \(failures - 1) more cannot be removed"
             throw HoldfastError(
@@ -61,25 +65,27 @@ struct TreeRemoval {
         while let entry = readdir(stream) {
             guard let name = holdfast_dirent_name(entry), !ScratchTree.isDots(name) else { continue }
             if unlinkat(directory, name, 0) == 0 || errno == ENOENT { continue }
-            guard errno == EISDIR || errno == EPERM else {
-                note(errno, shown, name)
+            let number = errno
+            guard number == EISDIR || number == EPERM else {
+                note(number, shown, name)
                 continue
             }
             if depth + 1 < Self.mostDepth {
-                descend(directory, name, shown, depth)
+                descend(directory, name, shown, depth, number)
             } else {
-                move(directory, name, shown)
+                move(directory, name, shown, number)
             }
         }
     }
 
-    private mutating func descend(_ directory: Int32, _ name: UnsafePointer<CChar>, _ shown: String, _ depth: Int) {
-        let inner = Self.open(directory, name)
-        guard inner >= 0 else { return note(errno, shown, name) }
-        var status = stat()
-        guard fstat(inner, &status) == 0, status.st_dev == device, let stream = fdopendir(inner) else {
-            // What is mounted there is somebody's.
-            note(status.st_dev == device ? errno : EBUSY, shown, name)
+    /// - Parameter refusal: Why it could not be removed like a file; that is the reason when it is no directory.
+    private mutating func descend(
+        _ directory: Int32, _ name: UnsafePointer<CChar>, _ shown: String, _ depth: Int, _ refusal: Int32
+    ) {
+        let inner = open(directory, name)
+        guard inner >= 0 else { return note(errno == ENOTDIR ? refusal : errno, shown, name) }
+        guard let stream = fdopendir(inner) else {
+            note(errno, shown, name)
             close(inner)
             return
         }
@@ -93,13 +99,20 @@ struct TreeRemoval {
     }
 
     /// Puts a directory that lies too deep into the top of the tree.
-    private mutating func move(_ directory: Int32, _ name: UnsafePointer<CChar>, _ shown: String) {
+    private mutating func move(
+        _ directory: Int32, _ name: UnsafePointer<CChar>, _ shown: String, _ refusal: Int32
+    ) {
         if unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT { return }
+        if errno == ENOTDIR { return note(refusal, shown, name) }
         // A directory that moves must be one that we may write to.
-        Self.admit(directory, name)
-        while moves < Self.mostMoves {
-            moves += 1
-            if renameat(directory, name, top, "holdfast-deep-\(moves)") == 0 || errno == ENOENT { return }
+        admit(directory, name)
+        while tries < Self.mostMoves {
+            tries += 1
+            if renameat(directory, name, top, "holdfast-deep-\(tries)") == 0 {
+                moved += 1
+                return
+            }
+            if errno == ENOENT { return }
             // The tree has one of that name that is not empty, or no directory.
             guard errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR else { return note(errno, shown, name) }
         }
@@ -120,22 +133,63 @@ struct TreeRemoval {
 
     // MARK: Rights
 
-    private static func open(_ parent: Int32, _ name: UnsafePointer<CChar>) -> Int32 {
-        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-        let directory = openat(parent, name, flags)
-        guard directory < 0, errno == EACCES, admit(parent, name) else { return directory }
-        return openat(parent, name, flags)
+    private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+
+    /// The directory that is removed, wherever it is mounted.
+    private static func openTop(_ path: String) -> Int32 {
+        let directory = openat(AT_FDCWD, path, flags)
+        guard directory < 0, errno == EACCES, admit(AT_FDCWD, path, where: { _ in true }) else { return directory }
+        return openat(AT_FDCWD, path, flags)
+    }
+
+    /// One within; EBUSY for what is mounted there, which is somebody's.
+    private func open(_ parent: Int32, _ name: UnsafePointer<CChar>) -> Int32 {
+        var directory = openat(parent, name, Self.flags)
+        if directory < 0, errno == EACCES, admit(parent, name) { directory = openat(parent, name, Self.flags) }
+        guard directory >= 0, !isOurs(directory) else { return directory }
+        close(directory)
+        errno = EBUSY
+        return -1
+    }
+
+    @discardableResult
+    private func admit(_ parent: Int32, _ name: UnsafePointer<CChar>) -> Bool {
+        Self.admit(parent, name, where: isOurs)
     }
 
     /// Lets us into a directory of ours; never through a link that was put into its place. `errno` stays as it was when
     /// that fails.
-    @discardableResult
-    private static func admit(_ parent: Int32, _ name: UnsafePointer<CChar>) -> Bool {
+    private static func admit(
+        _ parent: Int32, _ name: UnsafePointer<CChar>, where isOurs: (Int32) -> Bool
+    ) -> Bool {
         let before = errno
         defer { errno = before }
         let place = openat(parent, name, holdfast_o_path | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard place >= 0 else { return false }
         defer { close(place) }
-        return chmod("/proc/self/fd/\(place)", 0o700) == 0
+        return isOurs(place) && chmod("/proc/self/fd/\(place)", 0o700) == 0
+    }
+
+    // MARK: Mounts
+
+    /// Whether nothing is mounted between the top and this directory. A bind mount of the same file system is only
+    /// known by the number of its mount, which needs /proc.
+    private func isOurs(_ directory: Int32) -> Bool {
+        var status = stat()
+        guard fstat(directory, &status) == 0, status.st_dev == device else { return false }
+        return mount == nil || Self.mount(of: directory) == mount
+    }
+
+    /// The number of the mount that a descriptor was opened in, as proc_pid_fdinfo(5) has it.
+    private static func mount(of descriptor: Int32) -> Int? {
+        let file = Glibc.open("/proc/self/fdinfo/\(descriptor)", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 512)
+        let count = read(file, &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        let key = Array("mnt_id:".utf8)
+        let line = bytes[..<count].split(separator: 0x0A).first { $0.starts(with: key) }
+        return line.flatMap { Int(String(decoding: $0.dropFirst(key.count + 1), as: UTF8.self)) }
     }
 }
