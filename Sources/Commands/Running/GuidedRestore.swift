@@ -57,11 +57,6 @@ struct GuidedRestore {
             }
         }
         let now = context.clock.now()
-        if let failedAt = incident.failedAt?.instant(now: now), failedAt > now {
-            throw HoldfastError(
-                .usage, "--failed-at \(failedAt) is in the future: it is \(now)",
-                hint: "Give the time of the failure with its zone, such as 2026-01-31T08:15:00Z, or a length of time ago.")
-        }
         let overview = try context.withProgress { (progress) throws(HoldfastError) in
             progress.enter(.planning)
             return try RecoveryOverview(repository, failedAt: incident.failedAt?.instant(now: now) ?? now)

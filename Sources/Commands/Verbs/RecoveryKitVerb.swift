@@ -164,8 +164,8 @@ struct RecoveryKitMake: ParsableCommand {
             for file in files { try context.output.line("wrote \(ShownText.name(file))") }
         }
         context.output.remark(
-            "Print it, prove it with `holdfast recovery-kit verify`, take it to a safe, and delete the file. Then mirror: "
-                + "a copy that was made before has no slot for this key.")
+            "Print it, prove it with `holdfast recovery-kit verify`, take it to a safe, and delete the file. "
+                + "Then mirror: a copy that was made before has no slot for this key.")
         try context.output.json(
             RecoveryKitReport(
                 repository: kit.repository.description, kit: kit.number.description, slot: kit.slot.description,

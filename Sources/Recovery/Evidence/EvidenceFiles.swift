@@ -64,7 +64,7 @@ package enum EvidencePlace: Sendable {
 
     /// Looks, before the work begins, whether the record can be left there at its end.
     ///
-    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there, and for one
+    /// - Throws: `.notPermitted` for a repository whose key may not sign; `.usage` for a file that is there, and one
     ///   that cannot be made.
     package func prepare(_ repository: Repository) throws(HoldfastError) {
         switch self {
@@ -78,7 +78,8 @@ package enum EvidencePlace: Sendable {
             let parent = Host.absolutePath(path + "/..")
             guard access(parent + "/.", W_OK | X_OK) == 0 else {
                 throw HoldfastError(
-                    .usage, "the record cannot be left in \(path): \(parent) is no directory that this user may write to",
+                    .usage,
+                    "the record cannot be left in \(path): \(parent) is no directory that this user may write to",
                     hint: "Make the directory, or name a file in another one.")
             }
         }
@@ -99,7 +100,8 @@ package enum EvidencePlace: Sendable {
                 ? try repository.attestOnce(record, origin: .witnessed) : try repository.attest(record)
         case .file(let path):
             if isRepeated, case .draft(let draft)? = try? EvidenceFiles.read(path, waits: false),
-                draft.record.id == record.id {
+                draft.record.id == record.id
+            {
                 return nil
             }
             try EvidenceFiles.write(

@@ -96,7 +96,7 @@ package struct RecoveryKitProof: Sendable {
         bytesRead = try reader.read(found.id, found.content).count
     }
 
-    private static func id(of store: any ObjectStore, _ environment: Environment) throws(HoldfastError) -> RepositoryID {
+    private static func id(of store: any ObjectStore) throws(HoldfastError) -> RepositoryID {
         try Repository.readFormat(in: store, trusted: nil).repository
     }
 
@@ -110,9 +110,9 @@ package struct RecoveryKitProof: Sendable {
             return HoldfastError(
                 .wrongKey, "the recovery key (kit \(number)) opens no slot of the repository at \(store.location)",
                 hint:
-                    "It is without a mistake. When the repository's id on the page is \(try id(of: store, environment)), "
-                    + "this copy was mirrored last before the kit was made: try the other places of the page, or "
-                    + "mirror again. When it is another, this is another repository.")
+                    "It is without a mistake. When the repository's id on the page is \(try id(of: store)), this copy "
+                    + "was mirrored last before the kit was made: try the other places of the page, or mirror again. "
+                    + "When it is another, this is another repository.")
         }
         let name = "key slot \(slot.member.slot) of recovery kit \(number)"
         if slot.member.isRevoked {
