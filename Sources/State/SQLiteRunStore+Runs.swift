@@ -11,12 +11,7 @@ extension SQLiteRunStore {
         let (end, boot, uptime) = (self.lease(lease), clock.boot, self.uptime)
         return try write { database in
             let job = key.job.description
-            let known = try Row.fetchOne(
-                database, sql: "SELECT state, attempt, host, process FROM runs WHERE job = ? AND scheduled = ?",
-                arguments: [job, key.scheduled.seconds])
-            let state: String? = known?["state"]
-            if let known, state != "waiting" { throw Self.taken(key, state ?? "", known) }
-            if known == nil, trigger == .schedule { try Self.refusePast(key, now, database) }
+            let known = try Self.takeable(key, trigger, now, database)
             try refuseSecond(key, uptime, database)
             try Self.know(job, now, database)
             let fence = try Self.nextFence(database)
@@ -41,6 +36,24 @@ extension SQLiteRunStore {
             }
             return RunClaim(key: key, fence: fence, attempt: attempt, began: now)
         }
+    }
+
+    /// The line of a run that may still be taken; nil when there is none yet.
+    ///
+    /// - Throws: `.runTaken` for every other.
+    private static func takeable(
+        _ key: RunKey, _ trigger: RunTrigger, _ now: Timestamp, _ database: Database
+    ) throws -> Row? {
+        let known = try Row.fetchOne(
+            database, sql: "SELECT state, attempt, began, host, process FROM runs WHERE job = ? AND scheduled = ?",
+            arguments: [key.job.description, key.scheduled.seconds])
+        if let known {
+            let state: String = known["state"]
+            if state != "waiting" { throw taken(key, state, known) }
+        } else if trigger == .schedule {
+            try refusePast(key, now, database)
+        }
+        return known
     }
 
     /// Two runs of one job never go together: here, since what its caller has looked at may be over by now.
@@ -80,12 +93,7 @@ extension SQLiteRunStore {
         let boot = clock.boot
         try write { database in
             let job = key.job.description
-            let known = try Row.fetchOne(
-                database, sql: "SELECT state, began, host, process FROM runs WHERE job = ? AND scheduled = ?",
-                arguments: [job, key.scheduled.seconds])
-            let state: String? = known?["state"]
-            if let known, state != "waiting" { throw Self.taken(key, state ?? "", known) }
-            if known == nil, trigger == .schedule { try Self.refusePast(key, now, database) }
+            let known = try Self.takeable(key, trigger, now, database)
             try Self.know(job, now, database)
             let fence = try Self.nextFence(database)
             try database.execute(

@@ -43,6 +43,18 @@ package struct TestRepository: Sendable {
             compression: "zstd:3", environment: environment(clock: SystemClock()))
     }
 
+    /// The record of a snapshot that is in no repository.
+    package static func record(
+        _ workload: String, _ facts: [String: String] = [:]
+    ) throws(HoldfastError) -> SnapshotRecord {
+        let now = SystemClock().now()
+        var record = SnapshotRecord(
+            source: "s", workload: workload, host: "h", toolVersion: "t",
+            runID: try ULID(at: now, entropy: SystemEntropy()), started: now)
+        record.facts = facts
+        return record
+    }
+
     /// Opens the repository with another password, on `store` or on another one.
     package func open(
         _ password: String = TestRepository.password, on other: (any ObjectStore)? = nil

@@ -3,7 +3,6 @@
 import ControlPlane
 import Glibc
 import Primitives
-import Synchronization
 import TestSupport
 import Testing
 
@@ -24,22 +23,12 @@ struct DaemonLockTests {
     func closing() throws {
         let directory = TemporaryDirectory()
         let first = try DaemonLock(directory: directory.path, host: "here")
-        let stop = Cancellation()
-        let strange = Mutex(0)
-        // Gets the numbers that have just become free; one that somebody else closes is gone when it is closed here.
-        let other = try #require(
-            JoinableThread {
-                while !stop.isRaised {
-                    let own = (0..<8).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
-                    for descriptor in own where close(descriptor) != 0 { strange.withLock { $0 += 1 } }
-                }
-            })
-        for _ in 0..<2000 {
-            #expect(throws: HoldfastError.self) { try DaemonLock(directory: directory.path, host: "there") }
+        let strange = foreignCloses {
+            for _ in 0..<2000 {
+                #expect(throws: HoldfastError.self) { try DaemonLock(directory: directory.path, host: "there") }
+            }
         }
-        stop.raise()
-        other.join()
         withExtendedLifetime(first) {}
-        #expect(strange.withLock { $0 } == 0)
+        #expect(strange == 0)
     }
 }

@@ -10,9 +10,10 @@ import Testing
 
 @Suite("The comparison of a copy with its snapshot")
 struct CopyComparisonTests {
-    private func differing(_ change: String, isAlone: Bool) throws -> [String] {
-        let tree = SourceTree()
-        #expect(shell("mkdir -p sub/deep && echo a > sub/a && ln -s a sub/link", in: tree.directory.path) == 0)
+    /// What is named after `change` was done to a copy of `tree`.
+    private func differing(
+        _ tree: SourceTree, _ change: String, isAlone: Bool, filter: PathFilter = PathFilter()
+    ) throws -> [String] {
         let test = try TestRepository()
         let snapshot = try test.backUp(tree)
         let target = TemporaryDirectory()
@@ -21,7 +22,8 @@ struct CopyComparisonTests {
         let session = try RestoreSession(test.repository) { (_) throws(HoldfastError) in snapshot }
         defer { session.close() }
         let comparison = try CopyComparison(session, isAlone: isAlone, cancellation: Cancellation())
-        try comparison.run(target.path + "/out", SnapshotLayout(try snapshot.readableRecord().roots))
+        try comparison.run(
+            target.path + "/out", SnapshotLayout(try snapshot.readableRecord().roots), filter: filter)
         return comparison.named
     }
 
@@ -35,7 +37,9 @@ struct CopyComparisonTests {
             ("mkdir sub/.more", "sub/.more", true), ("echo x > sub/deep/more", "", false),
         ])
     func changes(change: String, found: String, isAlone: Bool) throws {
-        let named = try differing(change, isAlone: isAlone)
+        let tree = SourceTree()
+        #expect(shell("mkdir -p sub/deep && echo a > sub/a && ln -s a sub/link", in: tree.directory.path) == 0)
+        let named = try differing(tree, change, isAlone: isAlone)
         #expect(named.count == (found.isEmpty ? 0 : 1) && (named.first ?? "").hasPrefix(found), "\(named)")
     }
 
@@ -49,18 +53,8 @@ struct CopyComparisonTests {
         let tree = SourceTree()
         let names = ["postgresql.auto.conf", "backup_label", "backup_manifest", "PG_VERSION"]
         for name in names { try tree.write(name, Array("content".utf8)) }
-        let test = try TestRepository()
-        let snapshot = try test.backUp(tree)
-        let target = TemporaryDirectory()
-        #expect(try restore(test.repository, snapshot, to: target.path + "/out").isComplete)
-        #expect(shell(change, in: target.path + "/out") == 0)
-        let session = try RestoreSession(test.repository) { (_) throws(HoldfastError) in snapshot }
-        defer { session.close() }
-        let comparison = try CopyComparison(session, isAlone: true, cancellation: Cancellation())
         let filter = try PathFilter(include: SystemDrill.filesOfCluster.map { Array($0.utf8) }, exclude: [])
-        try comparison.run(
-            target.path + "/out", SnapshotLayout(try snapshot.readableRecord().roots), filter: filter)
-        #expect(comparison.named.count == (found.isEmpty ? 0 : 1), "\(comparison.named)")
-        #expect((comparison.named.first ?? "").hasPrefix(found), "\(comparison.named)")
+        let named = try differing(tree, change, isAlone: true, filter: filter)
+        #expect(named.count == (found.isEmpty ? 0 : 1) && (named.first ?? "").hasPrefix(found), "\(named)")
     }
 }

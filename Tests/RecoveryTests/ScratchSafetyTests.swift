@@ -34,15 +34,6 @@ struct ScratchSafetyTests {
 
     private var user: ServerUser? { getpwnam("postgres").flatMap { _ in try? ServerUser(for: "/") } }
 
-    private func record(_ workload: String, _ facts: [String: String] = [:]) throws -> SnapshotRecord {
-        let now = SystemClock().now()
-        var record = SnapshotRecord(
-            source: "s", workload: workload, host: "h", toolVersion: "t",
-            runID: try ULID(at: now, entropy: SystemEntropy()), started: now)
-        record.facts = facts
-        return record
-    }
-
     @Test("takes no system whose name leads elsewhere, and no plan begins with one")
     func names() throws {
         let directory = TemporaryDirectory()
@@ -111,7 +102,7 @@ struct ScratchSafetyTests {
         #expect(mkdir(tree + "/pg_tblspc", 0o700) == 0 && symlink(victim, tree + "/pg_tblspc/16500") == 0)
         let place = tree + "/pg_tblspc/16500"
         let copy = RestoredCopy(
-            record: try record(PostgresWorkload.kind),
+            record: try TestRepository.record(PostgresWorkload.kind),
             places: [PostgresWorkload.rootPath: tree, PostgresWorkload.rootPath(ofTablespace: "16500"): place])
         #expect(code { _ = try PostgresScratch.tablespaces(of: PostgresDirectory(tree), copy) } == .targetFailed)
     }
@@ -122,7 +113,7 @@ struct ScratchSafetyTests {
         let directory = TemporaryDirectory()
         let place = directory.path + "/data"
         let facts = ["tablespace \(number)": "/srv/space", "systemIdentifier": "1"]
-        let record = try record(PostgresWorkload.kind, facts)
+        let record = try TestRepository.record(PostgresWorkload.kind, facts)
         #expect(code { _ = try read(record.tablespaces) } == .corruptObject)
         let context = WorkloadContext(
             clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
@@ -135,9 +126,9 @@ struct ScratchSafetyTests {
 
     @Test("gets no dump whose file is no plain name", arguments: ["../x.dump", "a/b.dump", "", ".."])
     func dumps(file: String) throws {
-        let record = try record(DumpWorkload.kind, ["\(file): database": "x"])
+        let record = try TestRepository.record(DumpWorkload.kind, ["\(file): database": "x"])
         #expect(code { _ = try read(record.dumps) } == .corruptObject)
-        let good = try self.record(DumpWorkload.kind, ["x.dump: database": "x"])
+        let good = try TestRepository.record(DumpWorkload.kind, ["x.dump: database": "x"])
         #expect(try read(good.dumps).map(\.file) == ["x.dump"])
     }
 

@@ -10,15 +10,6 @@ import Testing
 
 @Suite("A FIFO in a restored copy")
 struct CopyFIFOTests {
-    private func record(_ workload: String, _ facts: [String: String] = [:]) throws -> SnapshotRecord {
-        let now = SystemClock().now()
-        var record = SnapshotRecord(
-            source: "s", workload: workload, host: "h", toolVersion: "t",
-            runID: try ULID(at: now, entropy: SystemEntropy()), started: now)
-        record.facts = facts
-        return record
-    }
-
     private let context = WorkloadContext(clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
 
     @Test("in place of a dump is found, and nobody waits for a writer")
@@ -26,7 +17,7 @@ struct CopyFIFOTests {
         let directory = TemporaryDirectory()
         #expect(mkfifo(directory.path + "/x.dump", 0o600) == 0)
         let copy = RestoredCopy(
-            record: try record(DumpWorkload.kind, ["x.dump: database": "x"]),
+            record: try TestRepository.record(DumpWorkload.kind, ["x.dump: database": "x"]),
             places: [DumpWorkload.rootPath: directory.path])
         let findings = try DumpWorkload(rest: "postgres:///").check(copy, scratch: nil, context)
         #expect(findings.contains { $0.severity == .error && $0.message.contains("no regular file") }, "\(findings)")
@@ -37,7 +28,7 @@ struct CopyFIFOTests {
         let directory = TemporaryDirectory()
         let path = directory.path + "/app.db"
         #expect(mkfifo(path, 0o600) == 0)
-        var record = try record(SQLiteWorkload.kind)
+        var record = try TestRepository.record(SQLiteWorkload.kind)
         let root = Array("app.db".utf8)
         record.roots = [SnapshotRoot(path: root, entry: Entry(EntryMetadata(name: root, kind: .fifo)))]
         let copy = RestoredCopy(record: record, places: [root: path])
