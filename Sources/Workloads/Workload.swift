@@ -155,6 +155,8 @@ package struct WorkloadFinding: Sendable, Hashable {
     package var hint: String
     /// The code of the failure that an error becomes.
     package var code: ErrorCode
+    /// Whether it was looked at, and what was found speaks against nobody. A warning is else of what could not be.
+    package var isOnlyTold = false
 
     package init(
         _ severity: Severity, _ subject: String, _ message: String, hint: String = "",
