@@ -57,6 +57,23 @@ struct DrillStandingTests {
         #expect(shown(torn)?.verdict == .unclear)
     }
 
+    @Test("is not held down by a restore in an incident whose target refused, and is by one that found damage")
+    func incidents() {
+        var refused = record([("shop", .failed)], .failed)
+        refused.kind = .incident
+        #expect(shown(refused) == nil)
+        var damaged = refused
+        damaged.members[0].facts[PointDamage.fact] = PointDamage.copy.rawValue
+        #expect(shown(damaged)?.verdict == .failed)
+        var unsound = refused
+        unsound.checks = [
+            EvidenceCheck(
+                id: "c", member: "m0", kind: "engine", statement: "integrity_check", expected: "", actual: "",
+                verdict: .failed, outputDigest: Bytes32(), outputBytes: 0)
+        ]
+        #expect(shown(unsound)?.verdict == .failed)
+    }
+
     @Test("goes by the newest drill, and by no proof of the future")
     func newest() {
         let now = noon

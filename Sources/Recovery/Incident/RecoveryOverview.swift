@@ -142,10 +142,7 @@ package struct RecoveryOverview: Sendable {
             for member in record.members where member.verdict != .interrupted && member.provesSnapshot {
                 guard member.snapshot?.id == snapshot.id, member.snapshot?.digest == snapshot.digest else { continue }
                 let passed = member.verdict == .passed
-                let isShown =
-                    passed
-                    ? record.proves(member)
-                    : member.facts[PointDamage.fact] != nil || record.failedSoundness(member.name)
+                let isShown = passed ? record.proves(member) : record.isHeldAgainst(member)
                 guard isShown else { continue }
                 let at = passed ? link.provenAt(record) : record.finished
                 if at >= newest?.at ?? at { newest = (at, passed) }

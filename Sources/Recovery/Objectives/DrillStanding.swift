@@ -28,8 +28,8 @@ package struct ShownDrill: Sendable, Hashable {
         self.init(record, of: source, provenAt: evidence.provenAt(record), stored: evidence.object.stored)
     }
 
-    /// Nil when it shows nothing: the source is not in it, something was broken on purpose, it was broken off, or it
-    /// did not look at a snapshot as it is stored.
+    /// Nil when it shows nothing: the source is not in it, something was broken on purpose, it was broken off, it
+    /// did not look at a snapshot as it is stored, or it is a restore in an incident that failed by something else.
     ///
     /// - Parameters:
     ///   - provenAt: From when on what it proves counts.
@@ -37,7 +37,10 @@ package struct ShownDrill: Sendable, Hashable {
     init?(_ record: EvidenceRecord, of source: String, provenAt: Timestamp, stored: Timestamp) {
         guard record.sabotage == nil else { return nil }
         let members = record.members.filter { $0.source == source && $0.verdict != .interrupted }
-        if members.contains(where: { $0.verdict == .failed }) {
+        let failed = members.filter { $0.verdict == .failed }
+        // A target that refuses, or a mistyped one, says nothing of the source. A drill has no target but its own.
+        if record.kind == .incident, !failed.isEmpty, !failed.contains(where: record.isHeldAgainst) { return nil }
+        if !failed.isEmpty {
             // A clock that ran ahead does not make a failure outlast the drills that come after it.
             self.init(at: min(provenAt, stored), verdict: .failed)
             return

@@ -41,6 +41,11 @@ extension EvidenceRecord {
         }
     }
 
+    /// Whether what was found of `member`, which failed, is the fault of the snapshot or of the copy that was read.
+    func isHeldAgainst(_ member: EvidenceMember) -> Bool {
+        member.facts[PointDamage.fact] != nil || failedSoundness(member.name)
+    }
+
     /// What was found wrong with the point of `member` itself; nil when nothing.
     ///
     /// - Parameters:
