@@ -23,6 +23,17 @@ struct DrillRun {
         chmod(run.directory.path, 0o755)
     }
 
+    /// Whether copies can be kept apart in namespaces: only root may, and a sandbox may refuse it to root as well.
+    static let hasNamespaces: Bool = {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+        process.arguments = ["--net", "--ipc", "--mount", "--pid", "--fork", "--mount-proc", "true"]
+        process.standardError = FileHandle.nullDevice
+        guard geteuid() == 0, (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }()
+
     func callAsFunction(_ arguments: String...) throws -> (result: RunResult, records: [[String: Any]]) {
         let result = try run.start(["drill", "--scratch", scratch, "--json"] + arguments).finish()
         let drills = (try? result.json())?["drills"] as? [[String: Any]]
@@ -31,6 +42,12 @@ struct DrillRun {
 
     var leftovers: [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: scratch)) ?? []).sorted()
+    }
+
+    /// Whether a scratch directory has files of a copy, which are written after a snapshot was chosen.
+    var holdsFiles: Bool {
+        let files = FileManager.default.enumerator(atPath: scratch)?.compactMap { $0 as? String } ?? []
+        return files.contains { $0.hasSuffix("/first") }
     }
 
     var journals: [String] {
@@ -115,6 +132,27 @@ struct DrillTests {
         #expect(verified?["atEndSeconds"] != nil)
         let nobody = try drill("nobody")
         #expect(nobody.result.status == 64 && nobody.result.output.contains("nobody"))
+    }
+
+    @Test("shows each phase as it ends, and what a restore has done, on a terminal")
+    func phases() throws {
+        let drill = try DrillRun()
+        try drill.run.makeDirectory("source")
+        try drill.run.randomFile("source/data", 6 << 20, seed: 1)
+        try #require(try drill.run("backup", "dir:source", "--source", "web", "--compression", "none").status == 0)
+        let terminal = try PseudoTerminal(
+            [
+                ProductBinary.path, "drill", "web", "--scratch", drill.scratch, "--repo", drill.run.repository,
+                "--limit-read", "2M",
+            ],
+            environment: [
+                "HOLDFAST_PASSWORD": "integration", "HOME": drill.run.directory.path, "TERM": "dumb",
+                "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
+            ])
+        for part in ["web: provision ", "restoring  [", "web: restore ", "web: validate ", "drill     passed"] {
+            #expect(terminal.waits(for: part), "\(part): \(terminal.shown)")
+        }
+        #expect(terminal.finish() == 0, "\(terminal.shown)")
     }
 
     private static let plan = """
@@ -260,6 +298,7 @@ struct DrillTests {
             ("web", "page"), ("web", "missing-file"), ("web", "swapped-row"), ("web", "old-snapshot"),
             ("app", "page"), ("app", "missing-file"), ("app", "swapped-row"), ("app", "old-snapshot"),
             ("stream", "page"), ("stream", "missing-file"), ("stream", "swapped-row"), ("stream", "old-snapshot"),
+            ("made", "page"),
         ])
     func sabotage(source: String, kind: String) throws {
         let drill = try sources()
@@ -272,6 +311,8 @@ struct DrillTests {
         #expect(
             try drill.run.start(["backup", "stdin:dump", "--source", "stream", "--", "seq", "1", "20001"]).finish()
                 .status == 0)
+        _ = try drill.run.file("holdfast.yaml", "sources: {made: {command: {dump: [seq, '1', '20000'], file: made}}}\n")
+        #expect(try drill.run("backup", "made").status == 0)
         let (result, records) = try drill(source, "--sabotage", kind)
         #expect(result.status == 4, "\(result.errors)")
         let record = try #require(records.first)

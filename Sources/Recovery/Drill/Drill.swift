@@ -298,7 +298,11 @@ package struct Drill {
     private func select(_ systems: [DrillSystem], _ shared: DrillShared) throws(HoldfastError) -> [SystemDrill] {
         let listing = try repository.snapshots()
         let tags = Set(listing.snapshots.map(\.tag))
+        // The failure is as late as what there is to recover from: a backup that ended while scratch space was made
+        // ready is not of after it.
+        let failedAt = repository.clock.now()
         shared.recorder.update { record in
+            record.failedAt = failedAt
             record.heads = tags.compactMap { listing.latest(of: $0).map { EvidenceSnapshot($0) } }
                 .sorted { $0.tag < $1.tag }
         }
