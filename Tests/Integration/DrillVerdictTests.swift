@@ -66,6 +66,39 @@ struct DrillVerdictTests {
         #expect(records.first?["verdict"] as? String == "failed" && records.first?["sabotage"] is NSNull?)
     }
 
+    // MARK: What was found and speaks against nobody, and what does
+
+    @Test("tells of references to rows that are not there, which were so in the source, and passes")
+    func references() throws {
+        let drill = try DrillRun()
+        try drill.run.sqlite(
+            "app.db",
+            "CREATE TABLE owner(id INTEGER PRIMARY KEY); CREATE TABLE pet(owner INTEGER REFERENCES owner(id));"
+                + "INSERT INTO pet VALUES (1), (2);")
+        try #require(try drill.run("backup", "sqlite:app.db", "--source", "app").status == 0)
+        let (result, records) = try drill("app")
+        #expect(result.status == 0, "\(result.errors)")
+        let record = try #require(records.first)
+        let checks = try #require(record["checks"] as? [[String: Any]])
+        let check = try #require(checks.first { $0["id"] as? String == "app/foreign_key_check" })
+        #expect(check["verdict"] as? String == "passed", "\(check)")
+        #expect(check["actual"] as? String == "2 rows refer to rows that are not there", "\(check)")
+        #expect(DrillRun.findings(record).contains("foreign_key_check: 2 rows refer"), "\(record)")
+    }
+
+    @Test("of a snapshot that does not hold all of its source is failed, and verifies nothing")
+    func partial() throws {
+        let drill = try prepared()
+        try #require(try drill.run("backup", "dir:source", "dir:absent", "--source", "web").status == 3)
+        let (result, records) = try drill("web")
+        #expect(result.status == 4, "\(result.output)")
+        #expect(DrillRun.verdicts(try #require(records.first))["web/snapshot"] == "failed")
+        let rpo = try drill.run("rpo", "web", "--json").json()
+        let views = try #require(rpo["views"] as? [[String: Any]])
+        #expect(views.allSatisfy { $0["onlyVerified"] as? Bool == false || $0["atEndSeconds"] == nil }, "\(rpo)")
+        #expect(rpo["points"] as? Int == 1 && rpo["incomplete"] as? Int == 1, "\(rpo)")
+    }
+
     private func damage(_ directory: String) throws {
         let files = try #require(FileManager.default.enumerator(atPath: directory))
         for case let name as String in files {

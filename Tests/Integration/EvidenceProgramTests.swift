@@ -277,6 +277,22 @@ struct EvidenceProgramTests {
         let whole = try run("rpo", "web", "--json").json()
         #expect(whole["points"] as? Int == 3 && whole["isUpperBound"] as? Bool == false)
         #expect(whole["objectiveSeconds"] == nil && whole["isKept"] == nil)
+        try #require(try run("backup", "dir:source", "dir:absent", "--source", "web").status == 3)
+        let partial = try run("rpo", "web", "--json").json()
+        #expect(partial["points"] as? Int == 3 && partial["incomplete"] as? Int == 1, "\(partial)")
+        // Of a period that is over: what is lost at its end, by the newest point before it. Instants in JSON are whole
+        // seconds.
+        let listed = try run("snapshots", "--json").json()["snapshots"] as? [[String: Any]] ?? []
+        let instants = try listed.filter { ($0["flags"] as? [String])?.isEmpty != false }.map {
+            try #require(($0["consistentAsOf"] as? String).flatMap { Timestamp(text: $0) })
+        }
+        let newest = try #require(instants.max())
+        let end = newest + .seconds(600)
+        let past = try run("rpo", "web", "--from", "\(newest + .seconds(60))", "--to", "\(end)", "--json").json()
+        let view = try #require((past["views"] as? [[String: Any]])?.first { $0["copies"] as? String == "any" })
+        #expect(past["to"] as? String == "\(end)", "\(past)")
+        #expect(abs((view["atEndSeconds"] as? Double ?? 0) - 600) < 1, "\(view)")
+        #expect(abs((view["meanSeconds"] as? Double ?? 0) - 330) < 1, "\(view)")
         try #require(try run("forget", "--source", "web", "--keep-last", "1").status == 0)
         let thinned = try run("rpo", "web", "--json").json()
         #expect(thinned["points"] as? Int == 1 && thinned["forgotten"] as? Int == 2)

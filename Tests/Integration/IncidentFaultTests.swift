@@ -32,6 +32,13 @@ struct IncidentFaultTests {
         return started
     }
 
+    private func isAnyWhole(_ incident: IncidentRun) -> Bool {
+        (1...6).contains { number in
+            FileManager.default.contentsEqual(
+                atPath: incident.path + "/source/\(number)", andPath: incident.path + "/out/\(number)")
+        }
+    }
+
     private func isSame(_ incident: IncidentRun) -> Bool {
         FileManager.default.contentsEqual(atPath: incident.path + "/source", andPath: incident.path + "/out")
     }
@@ -40,6 +47,8 @@ struct IncidentFaultTests {
     func killed() throws {
         let incident = try large()
         let first = try under(incident)
+        // One whole file has its name.
+        while first.process.isRunning, !isAnyWhole(incident) { pause(.milliseconds(10)) }
         first.send(SIGKILL)
         #expect(try first.finish().status == SIGKILL)
         #expect(try incident.count() == 0)
@@ -54,6 +63,7 @@ struct IncidentFaultTests {
         let record = try #require(report["incident"] as? [String: Any])
         let facts = try #require(record["facts"] as? [String: String])
         #expect(facts["attempt"] == "2" && facts["firstAttempt"] != nil, "\(facts)")
+        #expect(Int(facts["bytesAlreadyThere"] ?? "") ?? 0 >= 3 << 20, "\(facts)")
         #expect(try incident.count("interrupted") == 1 && incident.count("passed") == 1)
         let list = try incident.run("evidence", "list", "--json").json()["evidence"] as? [[String: Any]] ?? []
         #expect(list.first?["id"] as? String == facts["resumes"])

@@ -45,6 +45,17 @@ struct DrillFigureTests {
         #expect(record.misses.contains { $0.message.contains("clock") } == !isSound, "\(record.misses)")
     }
 
+    @Test("count what was lost back to the newest beat that was read, when there is one")
+    func beats() throws {
+        var one = member("a")
+        one.consistentAsOf = Self.at(-60)
+        one.durableAt = Self.at(-50)
+        one.newestData = Self.at(-90)
+        var record = try record([one])
+        record.measure(DrillPlan(name: "", systems: []))
+        #expect(record.members[0].rpoAchieved == .seconds(90) && record.rpoAchieved == .seconds(90))
+    }
+
     @Test("hold a system to the time at which it is there, with all that it waits for")
     func dependents() throws {
         var late = member("b", took: 2, after: ["a"])

@@ -71,7 +71,8 @@ struct DrillPlanTests {
 
     @Test("names points by a word or a time with its zone")
     func points() {
-        #expect(PointChoice("worst-replay") == .worstReplay)
+        #expect(PointChoice("latest") == .latest && PointChoice("oldest") == .oldest)
+        #expect(PointChoice("worst-replay") == .worstReplay && PointChoice("random") == .arbitrary)
         #expect(PointChoice("2026-11-24T13:00:00Z") == .time(Timestamp(seconds: 1_795_525_200)))
         #expect(PointChoice("yesterday") == nil && PointChoice("2026-11-24T13:00:00") == nil)
     }

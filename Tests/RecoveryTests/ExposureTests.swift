@@ -155,6 +155,44 @@ struct ExposureTests {
         }
     }
 
+    @Test("each class, and verified points, have the figures of their definition, on random copies", arguments: 1...100)
+    func randomViews(seed: UInt64) throws {
+        let random = SeededEntropy(seed: seed)
+        let points = (0..<Int(random.next() % 8)).map { _ in
+            let consistent = Int64(random.next() % 150)
+            return CopiedPoint(
+                consistentAsOf: Self.time(consistent),
+                copies: (0..<Int(random.next() % 4)).map { _ in
+                    let durable = consistent + Int64(random.next() % 60) - 5
+                    return CopiedPoint.Copy(
+                        classes: Set(CopyClass.allCases.filter { _ in random.next() % 2 == 0 }),
+                        durableAt: Self.time(durable),
+                        goneFrom: random.next() % 3 == 0 ? Self.time(durable + Int64(random.next() % 90)) : nil,
+                        verifiedAt: random.next() % 2 == 0 ? Self.time(durable + Int64(random.next() % 50) - 10) : nil)
+                })
+        }
+        for copyClass in [nil] + CopyClass.allCases.map(Optional.some) {
+            for onlyVerified in [false, true] {
+                let view = ExposureView(copyClass, onlyVerified: onlyVerified)
+                let exposure = try Exposure(of: view.points(of: points), from: Self.time(0), to: Self.time(200))
+                for instant in Int64(0)..<200 {
+                    // What can be recovered at this instant, copy by copy.
+                    let states = points.flatMap { point in
+                        point.copies.filter { copy in
+                            (copyClass.map { copy.classes.contains($0) } ?? true)
+                                && copy.durableAt.nanoseconds <= instant
+                                && (copy.goneFrom?.nanoseconds ?? .max) > instant
+                                && (!onlyVerified || (copy.verifiedAt?.nanoseconds ?? .max) <= instant)
+                        }.map { min(point.consistentAsOf.nanoseconds, $0.durableAt.nanoseconds) }
+                    }
+                    #expect(
+                        exposure.at(Self.time(instant))?.nanosecondsClamped == states.max().map { instant - $0 },
+                        "seed \(seed), \(view), at \(instant)")
+                }
+            }
+        }
+    }
+
     @Test("each class counts its own copies, and verified points count from the drill on")
     func views() throws {
         let points = [
