@@ -129,6 +129,7 @@ struct JobBuilder {
         if let mirror = value.section(Keys.mirror) {
             return .mirror(to: texts(mirror, Keys.mirrorTo).map { StoreAddress.absolute($0, from: directory) })
         }
+        if value.has(Keys.ledger) { return .ledger }
         guard let words = value.list(Keys.command) else { return nil }
         if words.first?.text.isEmpty == true {
             problems.add(words[0].position, "`command`: the name of the program is empty")

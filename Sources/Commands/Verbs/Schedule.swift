@@ -11,7 +11,7 @@ struct ScheduleVerb: ParsableCommand {
             """,
         subcommands: [
             ScheduleList.self, ScheduleNext.self, ScheduleLintVerb.self, ScheduleExport.self, ScheduleRun.self,
-            SchedulePause.self, ScheduleResume.self, ScheduleSkip.self, ScheduleHistory.self,
+            SchedulePause.self, ScheduleResume.self, ScheduleSkip.self, ScheduleHistory.self, ScheduleSeal.self,
         ])
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Primitives
+import Repository
 import Scheduling
 import State
 
@@ -15,6 +16,8 @@ struct ScheduleHistory: ParsableCommand {
               holdfast schedule history
 
               holdfast schedule history nightly --count 400 --json
+
+              holdfast schedule history --sealed
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
@@ -30,6 +33,13 @@ struct ScheduleHistory: ParsableCommand {
         help: ArgumentHelp("From when on: a date, a time, or a length of time ago.", valueName: "time"))
     var since: InstantArgument?
 
+    @Flag(
+        name: .long,
+        help: ArgumentHelp(
+            "List what was sealed into the repository, of all hosts.",
+            discussion: "It needs no state: this is what is left of a host that is gone."))
+    var sealed = false
+
     static let maximumLines = 100_000
 
     func validate() throws {
@@ -41,12 +51,10 @@ struct ScheduleHistory: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             let from = since?.instant(now: context.clock.now())
-            let found = try context.openRunStore().history(
-                HistoryQuery(job: job.map { JobName($0) }, from: from, limit: count))
+            let lines = try sealed ? sealedLines(context, from) : lines(context, from)
             var table = Table([
                 ("JOB", .left), ("DUE", .left), ("STATE", .left), ("TOOK", .right), ("ATTEMPT", .right), ("WHY", .left),
             ])
-            let lines = found.map { HistoryLine($0) }
             for line in lines {
                 table.add([
                     ShownText.name(line.job), line.scheduled, line.outcome ?? line.state,
@@ -59,6 +67,23 @@ struct ScheduleHistory: ParsableCommand {
             try context.output.json(HistoryReport(runs: lines))
             return .success
         }
+    }
+
+    private func lines(_ context: CommandContext, _ from: Timestamp?) throws(HoldfastError) -> [HistoryLine] {
+        try context.openRunStore().history(HistoryQuery(job: job.map { JobName($0) }, from: from, limit: count))
+            .map { HistoryLine($0) }
+    }
+
+    private func sealedLines(_ context: CommandContext, _ from: Timestamp?) throws(HoldfastError) -> [HistoryLine] {
+        var lines: [HistoryLine] = []
+        for segment in try RunLedger.segments(of: try context.openRepository()).reversed() {
+            guard let record = segment.record, lines.count < count else { break }
+            if let from, record.finished <= from { continue }
+            lines += record.runs.reversed().filter { run in
+                (job == nil || run.job == job) && (from.map { (run.ended ?? run.due) >= $0 } ?? true)
+            }.map { HistoryLine($0, host: record.environment.host) }
+        }
+        return Array(lines.prefix(count))
     }
 }
 
@@ -114,6 +139,27 @@ struct HistoryLine: Encodable {
         code = record.code
         message = record.message
         seconds = record.began.flatMap { began in record.ended.map { max(0, $0.seconds - began.seconds) } }
+    }
+
+    /// - Parameter host: Where the scheduler was; runs that did not take place have no host of their own.
+    init(_ run: EvidenceRun, host: String) {
+        job = run.job
+        scheduled = run.due.description
+        trigger = run.trigger
+        state = run.reason.isEmpty ? "ended" : "not-run"
+        outcome = run.outcome.isEmpty ? nil : run.outcome
+        reason = run.reason.isEmpty ? nil : run.reason
+        through = run.last?.description
+        count = run.count.map { Int(clamping: $0) }
+        attempt = Int(clamping: run.attempt)
+        fence = Int64(clamping: run.fence)
+        self.host = run.host.isEmpty ? host : run.host
+        began = run.began?.description
+        ended = run.ended?.description
+        retryAt = nil
+        code = run.code
+        message = run.message
+        seconds = run.began.flatMap { began in run.ended.map { max(0, $0.seconds - began.seconds) } }
     }
 
     var why: String {

@@ -12,10 +12,10 @@ enum JobSchema {
             type or a contradiction is refused as a whole.
             """,
         keys: [
-            name, backup, forget, check, drill, mirror, command, repository, when, timeZone, jitter, windows, blackouts,
+            name, backup, forget, check, drill, mirror, ledger, command, repository, when, timeZone, jitter, windows, blackouts,
             after, before, concurrency, retries, deadlines, catchUp, duration, enabled, paused,
         ],
-        rules: [.exactlyOne(["backup", "forget", "check", "drill", "mirror", "command"])])
+        rules: [.exactlyOne(["backup", "forget", "check", "drill", "mirror", "ledger", "command"])])
 
     static let name = Key(
         name: "name", type: .text(.name), doc: "The name of the job, by which runs are remembered and other jobs wait.",
@@ -81,6 +81,12 @@ enum JobSchema {
     static let mirrorSection = Section(
         name: "Mirror", doc: "What `holdfast mirror` does. `{}` stands for all mirrors of the repository.",
         keys: [mirrorTo])
+
+    static let ledger = Key(
+        name: "ledger", type: .section(ledgerSection),
+        doc: "Seal what ran and did not run on the days that are over into the repository.", absence: "not done",
+        example: "{}")
+    static let ledgerSection = Section(name: "Ledger", doc: "What `holdfast schedule seal` does.", keys: [])
 
     static let command = Key(
         name: "command", type: .list(of: .argument, minimum: 1),

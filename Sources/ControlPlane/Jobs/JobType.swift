@@ -76,7 +76,7 @@ package protocol JobType: Sendable {
 /// The types of jobs that there are.
 package enum JobTypes {
     package static let all: [any JobType] = [
-        BackupJob(), ForgetJob(), CheckJob(), DrillJob(), MirrorJob(), CommandJob(),
+        BackupJob(), ForgetJob(), CheckJob(), DrillJob(), MirrorJob(), LedgerJob(), CommandJob(),
     ]
 
     /// The type of a job. Every action has one.
@@ -87,6 +87,7 @@ package enum JobTypes {
         case .check: CheckJob()
         case .drill: DrillJob()
         case .mirror: MirrorJob()
+        case .ledger: LedgerJob()
         case .command: CommandJob()
         }
     }

@@ -137,6 +137,19 @@ package struct DrillJob: VerbJob {
     }
 }
 
+/// What ran and did not run, sealed into the repository.
+package struct LedgerJob: VerbJob {
+    package static let kind = "ledger"
+    package static let capabilities = JobCapabilities()
+
+    package init() {}
+
+    package func steps(of job: Job) throws(HoldfastError) -> [JobStep] {
+        guard case .ledger = job.action else { throw refused(job) }
+        return [verb(["schedule", "seal"])]
+    }
+}
+
 /// Second copies.
 package struct MirrorJob: VerbJob {
     package static let kind = "mirror"

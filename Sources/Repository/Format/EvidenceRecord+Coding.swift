@@ -40,6 +40,7 @@ extension EvidenceRecord {
             for head in heads { head.write(to: &writer) }
         }
         fields.put(25, facts)
+        if !runs.isEmpty { fields.put(26, list: runs) { $0.encoded } }
         return fields.bytes
     }
 
@@ -103,12 +104,20 @@ extension EvidenceRecord {
         }
         self.heads = try fields.need(24, heads)
         facts = try fields.need(25, try fields.texts(25))
+        runs =
+            try fields.list(26, atMost: Self.maximumRuns, of: Self.maximumSize) {
+                (bytes, name) throws(HoldfastError) in
+                try EvidenceRun(bytes, name: name)
+            } ?? []
         unknown = fields.rest
         try requireSense(fields)
     }
 
     /// What names other parts of the record names something.
     private func requireSense(_ fields: FieldReader) throws(HoldfastError) {
+        guard runs.isEmpty || kind == .runs, kind != .runs || members.isEmpty else {
+            throw fields.corrupt("it tells of runs and of a recovery")
+        }
         let names = Set(members.map(\.name))
         guard names.count == members.count else { throw fields.corrupt("two members have one name") }
         guard Set(checks.map(\.id)).count == checks.count else { throw fields.corrupt("two checks have one id") }

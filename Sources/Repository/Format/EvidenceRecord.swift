@@ -5,6 +5,8 @@ import Primitives
 package enum EvidenceKind: UInt8, Sendable, CaseIterable {
     case drill = 1
     case incident = 2
+    /// What a scheduler ran and did not run: a segment of the run ledger. 3 is for rotations.
+    case runs = 4
 }
 
 /// Who wanted it. Raw values are part of the format.
@@ -237,7 +239,7 @@ package struct EvidenceFinding: Sendable, Hashable {
     }
 }
 
-/// The record of one drill or incident restore.
+/// The record of one drill or incident restore, or of the runs of a period.
 package struct EvidenceRecord: Sendable, Hashable {
     package static let maximumSize = 8 << 20
     package static let maximumMembers = 1024
@@ -245,6 +247,7 @@ package struct EvidenceRecord: Sendable, Hashable {
     package static let maximumChecks = 8192
     package static let maximumFindings = 1024
     package static let maximumHeads = 16_384
+    package static let maximumRuns = 65_536
 
     package var id: ULID
     package var kind: EvidenceKind
@@ -276,6 +279,9 @@ package struct EvidenceRecord: Sendable, Hashable {
     package var sabotage: String?
     /// The newest snapshot of each source that the repository showed.
     package var heads: [EvidenceSnapshot] = []
+    /// Of a segment of the run ledger alone, in order of their times; ``started`` and ``finished`` are the period that
+    /// it covers.
+    package var runs: [EvidenceRun] = []
     package var facts: [String: String] = [:]
     package var unknown = FieldMap()
 
@@ -303,5 +309,5 @@ package struct EvidenceRecord: Sendable, Hashable {
     }
 
     /// Whether it shows that its members can be recovered.
-    package var provesRecovery: Bool { verdict == .passed && sabotage == nil }
+    package var provesRecovery: Bool { verdict == .passed && sabotage == nil && kind != .runs }
 }

@@ -41,6 +41,8 @@ package enum JobAction: Sendable, Hashable {
     case drill(plan: String)
     /// The repository is brought to these places, or to all its mirrors when there are none.
     case mirror(to: [String])
+    /// What ran and did not run on the days that are over is sealed into the repository.
+    case ledger
     /// A program with its arguments; there is no shell.
     case command([String])
 
@@ -51,6 +53,7 @@ package enum JobAction: Sendable, Hashable {
         case .check: "check"
         case .drill: "drill"
         case .mirror: "mirror"
+        case .ledger: "ledger"
         case .command: "command"
         }
     }
