@@ -126,8 +126,8 @@ let package = Package(
         tests(
             "CommandsTests",
             [
-                "Primitives", "ObjectStore", "Repository", "Configuration", "Commands", "TestSupport", argumentParser,
-                logging,
+                "Primitives", "ObjectStore", "Repository", "Configuration", "Scheduling", "State", "StateSupport",
+                "Commands", "TestSupport", argumentParser, logging,
             ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
         tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),

@@ -31,11 +31,11 @@ extension Configuration {
             let drill = drills.first { $0.name == plan }
             let names = drill?.systems.map(\.source) ?? [plan]
             found = names.isEmpty ? [] : parts(names) { own ?? drill?.repository ?? $0?.repository ?? standard }
-        case .check, .mirror, .command: found = []
+        case .check, .mirror, .ledger, .command: found = []
         }
         var places: Set<String?> = Set(found.map(\.repository))
         switch job.action {
-        case .check, .mirror, .forget, .command: if let standard { places.insert(canonical(standard)) }
+        case .check, .mirror, .forget, .ledger, .command: if let standard { places.insert(canonical(standard)) }
         case .backup, .drill: break
         }
         full.reach = JobReach(parts: found, repositories: places)

@@ -56,6 +56,32 @@ enum EvidenceSamples {
         return record
     }
 
+    /// A segment of the run ledger in which nothing is left empty.
+    static var ledger: EvidenceRecord {
+        var record = EvidenceRecord(
+            id: ULID(Bytes16(w0: 0x019B_0000_0000_0000, w1: 9)), kind: .runs, occasion: .automatic, verdict: .passed,
+            operator: "ada", toolVersion: "0.0", runID: ULID(Bytes16(w0: 7, w1: 9)), started: time(0),
+            finished: time(86_400),
+            environment: EvidenceEnvironment(
+                host: "drill-1", target: "/state", network: "", account: "ada", isSegregated: false))
+        var run = EvidenceRun(
+            job: "nightly", due: time(60), trigger: "schedule", outcome: "failed", reason: "")
+        run.attempt = 2
+        run.fence = 300
+        run.host = "drill-1"
+        run.began = time(61)
+        run.ended = time(90)
+        run.code = "no-space"
+        run.message = "größer"
+        run.unknown[99] = [1]
+        var missed = EvidenceRun(job: "hourly", due: time(0), trigger: "manual", outcome: "", reason: "blackout")
+        missed.last = time(3600)
+        missed.count = 2
+        record.runs = [missed, run]
+        record.facts = ["state": "-7"]
+        return record
+    }
+
     private static var vault: EvidenceMember {
         EvidenceMember(name: "vault", source: "secrets", workload: "vault", selection: "latest", verdict: .interrupted)
     }

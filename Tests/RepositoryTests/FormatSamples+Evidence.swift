@@ -28,6 +28,7 @@ extension FormatSamples {
         snapshot.evidence = evidence.others
         return [
             "evidence record": EvidenceSamples.full().encoded,
+            "evidence record of runs": EvidenceSamples.ledger.encoded,
             "evidence": try evidence.encoded(
                 EvidenceSamples.full(), recipients: [dataKey.publicKey, opened.agreement.publicKey],
                 signer: opened.signing, entropy: SeededEntropy(seed: 5)),

@@ -122,6 +122,8 @@ struct GoldenEncodingTests {
     @Test("evidence reads back, in a chain and in files")
     func evidence() throws {
         #expect(try EvidenceRecord(try bytes("evidence record"), name: "e") == EvidenceSamples.full())
+        #expect(
+            try EvidenceRecord(try bytes("evidence record of runs"), name: "e") == EvidenceSamples.ledger)
         let parsed = try EvidenceObject.parse(try bytes("evidence"), name: "e")
         #expect(parsed.object == samples.evidence)
         try SignedFrame.verify(parsed.body, parsed.signature, key: samples.opened.signing.publicKey, name: "e")

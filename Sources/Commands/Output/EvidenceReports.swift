@@ -23,6 +23,8 @@ struct EvidenceReport: Encodable {
     let sabotage: String?
     let heads: [SnapshotReference]
     let facts: [String: String]
+    /// Of a segment of the run ledger alone, as in `schedule history`.
+    let runs: [HistoryLine]?
 
     struct Environment: Encodable {
         let host, target, network, account: String
@@ -82,6 +84,7 @@ struct EvidenceReport: Encodable {
         case schema, link, id, kind, occasion, verdict, plan, planSha256, `operator`, approver, toolVersion, runID
         case started, finished, environment, members, phases, checks, findings, failedAt, rpoObjectiveSeconds
         case rpoAchievedSeconds, rtoObjectiveSeconds, rtoMeasuredSeconds, memberSkewSeconds, sabotage, heads, facts
+        case runs
     }
 
     init(_ object: EvidenceObject?, _ record: EvidenceRecord, signer: String) {
@@ -122,6 +125,7 @@ struct EvidenceReport: Encodable {
         sabotage = record.sabotage
         heads = record.heads.map(SnapshotReference.init)
         facts = record.facts
+        runs = record.kind == .runs ? record.runs.map { HistoryLine($0, host: place.host) } : nil
     }
 
     private static func member(_ member: EvidenceMember) -> Member {

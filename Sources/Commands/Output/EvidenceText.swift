@@ -25,6 +25,11 @@ enum EvidenceText {
                 + "\(shown(record.environment.network)), account: \(shown(record.environment.account)))",
         ]
         if !record.plan.isEmpty { lines.append("plan      \(shown(record.plan))") }
+        if record.kind == .runs {
+            let missed = record.runs.filter { !$0.reason.isEmpty }.count
+            lines.append(
+                "runs      \(record.runs.count - missed) ended, \(missed) lines of runs that did not take place")
+        }
         lines += summary(record)
         for finding in record.findings {
             lines.append("\(shown(finding.severity)): \(shown(finding.object)): \(shown(finding.message))")

@@ -5,18 +5,21 @@ import Repository
 import Scheduling
 import State
 
-/// Seals the lines of a scheduler's history into a repository, and reads them there.
+/// Seals the lines of a state's history into a repository, and reads them there.
 ///
-/// A segment covers a period of the history of one scheduler, which is a directory of state on a host, and begins where
-/// the one before it ends. Where the sealed part ends is known from the repository alone: a lost state does not seal
-/// again what is there.
+/// A segment covers a period of one state and begins where the one before it ends. Where the sealed part ends is known
+/// from the repository alone, by the identity of the state: a state that was made anew begins with its own first line.
 struct RunLedger {
     /// Lines that a run wrote down shortly before the end of a day may be committed a little after it.
     static let settling = Duration.seconds(600)
+    /// A fact of a record: which state it is about.
+    static let stateFact = "state"
     private static let day: Int64 = 86_400
 
     let repository: Repository
     let history: any RunHistory
+    /// Of the run store.
+    let identity: Int64
     let host: String
     /// The directory of the state.
     let state: String
@@ -33,55 +36,66 @@ struct RunLedger {
                 .notPermitted, "this key (role \(repository.keyring.role)) may not sign the run ledger",
                 hint: "Have an admin give it the right: `holdfast keys grant SLOT --attest`.")
         }
-        let end = Timestamp(seconds: (now + (.zero - Self.settling)).seconds.floorDivided(by: Self.day) * Self.day)
+        let end = Timestamp(seconds: Self.dayNumber(now + (.zero - Self.settling)) * Self.day)
         let oldest = end + (.zero - HistoryLimits.age)
+        // A segment of a clock that was ahead says nothing of the days that have come since.
         let sealed = try Self.segments(of: repository).compactMap(\.record)
-            .filter { $0.environment.host == host && $0.environment.target == state }.map(\.finished).max()
-        var begin = max(sealed ?? oldest, oldest)
+            .filter { $0.facts[Self.stateFact] == "\(identity)" && $0.finished <= end }.map(\.finished).max()
+        // Nothing is claimed of the time before the first line.
+        var begin = sealed.flatMap { $0 < oldest ? nil : $0 }
         var made: [Evidence] = []
-        // The end of the day that `begin` lies in, and so on.
-        var next = Timestamp(seconds: (begin.seconds.floorDivided(by: Self.day) + 1) * Self.day)
+        var next = Timestamp(seconds: (Self.dayNumber(begin ?? oldest) + 1) * Self.day)
         while next <= end {
             // Days on which nothing was written down are covered by the segment after them.
-            if try seal(from: begin, until: next, at: now, &made) { begin = next }
+            let from = begin ?? next + .seconds(-Self.day)
+            if try seal(from, from: from, until: next, at: now, &made) { begin = made.last?.record?.finished ?? next }
             next = next + .seconds(Self.day)
         }
         return made
     }
 
-    /// Says whether there was anything to seal.
+    private static func dayNumber(_ time: Timestamp) -> Int64 { time.seconds.floorDivided(by: day) }
+
+    /// Says whether there was anything to seal. What is too much for one segment is divided by time.
+    ///
+    /// - Parameters:
+    ///   - begin: Where the period of the segment begins; between it and `from` nothing was written down.
     private func seal(
-        from begin: Timestamp, until end: Timestamp, at now: Timestamp, _ made: inout [Evidence]
+        _ begin: Timestamp, from: Timestamp, until end: Timestamp, at now: Timestamp, _ made: inout [Evidence]
     ) throws(HoldfastError) -> Bool {
-        let found = try history.history(HistoryQuery(from: begin, until: end, limit: linesInSegment + 1))
+        let found = try history.history(HistoryQuery(from: from, until: end, limit: linesInSegment + 1))
         if found.count > linesInSegment {
-            let half = begin + (end.since(begin) / 2)
-            guard half > begin, half < end else {
+            let half = from + end.since(from) / 2
+            guard half > from, half < end else {
                 throw HoldfastError(
-                    .limitExceeded, "more than \(linesInSegment) lines of the history are of one instant (\(begin))",
-                    hint: "Report this.")
+                    .limitExceeded, "more than \(linesInSegment) lines of the history are of one instant (\(from))",
+                    hint: "Look at them with `holdfast schedule history`: a clock that stood still wrote them.")
             }
-            let first = try seal(from: begin, until: half, at: now, &made)
-            let second = try seal(from: first ? half : begin, until: end, at: now, &made)
+            let first = try seal(begin, from: from, until: half, at: now, &made)
+            let second = try seal(first ? half : begin, from: half, until: end, at: now, &made)
             return first || second
         }
         let lines = found.reversed().compactMap { EvidenceRun($0) }
         guard !lines.isEmpty else { return false }
         let id = try ULID(at: now, entropy: repository.entropy)
         var record = EvidenceRecord(
-            id: id, kind: .runs, occasion: .automatic, verdict: .passed, operator: Host.userName,
+            id: id, kind: .runs, occasion: .automatic, verdict: .passed, operator: Operator.name,
             toolVersion: ToolVersion.current, runID: id, started: begin, finished: end,
             environment: EvidenceEnvironment(
-                host: host, target: state, network: "", account: Host.userName, isSegregated: false))
+                host: host, target: state, network: "", account: Operator.name, isSegregated: false))
+        record.facts[Self.stateFact] = "\(identity)"
         record.runs = lines
         made.append(try repository.attest(record))
         return true
     }
 
-    /// The segments that are in the repository, oldest period first.
+    /// The segments that are in the repository, oldest period first. What was imported is not from a state.
     static func segments(of repository: Repository) throws(HoldfastError) -> [Evidence] {
-        try repository.evidence().evidence.filter { $0.record?.kind == .runs }
-            .sorted { ($0.record?.started ?? $0.object.stored, $0.id) < ($1.record?.started ?? $1.object.stored, $1.id) }
+        try repository.evidence().evidence
+            .filter { $0.record?.kind == .runs && $0.object.origin == .witnessed }
+            .sorted {
+                ($0.record?.started ?? $0.object.stored, $0.id) < ($1.record?.started ?? $1.object.stored, $1.id)
+            }
     }
 }
 
@@ -100,11 +114,21 @@ extension EvidenceRun {
             began = record.began
             ended = record.ended
             code = record.code
-            message = record.message.map { String(decoding: $0.utf8.prefix(Self.maximumMessage), as: UTF8.self) }
+            message = record.message.map { Self.shortened($0) }
         case .notRun(let why, let last, let number):
             self.init(job: job, due: due, trigger: record.trigger.rawValue, outcome: "", reason: why.rawValue)
             self.last = last
             count = number.map { UInt64(max(0, $0)) }
         }
+    }
+    /// Whole characters of the beginning.
+    private static func shortened(_ message: String) -> String {
+        var (short, size) = ("", 0)
+        for character in message {
+            size += character.utf8.count
+            guard size <= maximumMessage else { break }
+            short.append(character)
+        }
+        return short
     }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Primitives
 import Repository
+import State
 
 struct ScheduleSeal: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,7 +26,9 @@ struct ScheduleSeal: ParsableCommand {
             let state = try context.stateDirectory()
             let history = try context.openRunStore()
             let repository = try context.openRepository()
-            let ledger = RunLedger(repository: repository, history: history, host: Host.name, state: state)
+            let ledger = RunLedger(
+                repository: repository, history: history, identity: history.identity, host: Host.name,
+                state: state)
             let made = try ledger.seal(at: context.clock.now())
             let report = SealReport(segments: made.compactMap { SealReport.Segment($0) })
             if report.segments.isEmpty { try context.output.line("nothing to seal: no day is over that is not sealed") }

@@ -12,7 +12,8 @@ enum JobSchema {
             type or a contradiction is refused as a whole.
             """,
         keys: [
-            name, backup, forget, check, drill, mirror, ledger, command, repository, when, timeZone, jitter, windows, blackouts,
+            name, backup, forget, check, drill, mirror, ledger, command, repository, when, timeZone, jitter, windows,
+            blackouts,
             after, before, concurrency, retries, deadlines, catchUp, duration, enabled, paused,
         ],
         rules: [.exactlyOne(["backup", "forget", "check", "drill", "mirror", "ledger", "command"])])

@@ -16,14 +16,16 @@ package struct EvidenceStanding: Sendable {
 }
 
 extension Repository {
-    /// The one record whose id begins so; for `latest`, of the ends of the chains the one that was stored last.
+    /// The one record whose id begins so; for `latest`, of the newest drill or restore of each chain the one that was
+    /// stored last.
     ///
     /// - Throws: `.evidenceNotFound`, or `.usage` when several begin alike.
     package func findEvidence(_ text: String, in listing: EvidenceListing) throws(HoldfastError) -> Evidence {
         let hint = "`holdfast evidence list` lists what there is."
         if text == "latest" {
             // Within a chain the number tells what is newer, whatever the signer's clock said.
-            let ends = Dictionary(grouping: listing.evidence, by: \.slot).values
+            // Segments of the run ledger come every day, and nobody means them.
+            let ends = Dictionary(grouping: listing.evidence.filter { $0.record?.kind != .runs }, by: \.slot).values
                 .compactMap { $0.max { $0.number < $1.number } }
             guard let newest = ends.max(by: { ($0.object.stored, $0.id) < ($1.object.stored, $1.id) })
             else { throw HoldfastError(.evidenceNotFound, "there is no evidence in this repository", hint: hint) }
