@@ -72,7 +72,15 @@ extension Drill {
                         message: "the verdict of the drill cannot be noted: \(error.message)")))
         }
         let evidence = try settings.evidence.leave(record, repository)
-        journal.end()
+        // The note that is left may say that the drill was broken off.
+        for name in journal.end() {
+            tell(
+                .found(
+                    EvidenceFinding(
+                        severity: "warning", object: name,
+                        message: "cannot be removed, and the next drill would take it for that of one that was killed: "
+                            + "remove it")))
+        }
         return evidence
     }
 
