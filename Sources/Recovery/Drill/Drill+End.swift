@@ -259,7 +259,9 @@ extension EvidenceRecord {
     }
 
     /// Facts of members that others draw conclusions from.
-    private static let essentialFacts: Set<String> = ["proves", PointDamage.fact, PointDamage.placeFact]
+    private static let essentialFacts: Set<String> = [
+        "proves", PointDamage.fact, PointDamage.unclearFact, PointDamage.placeFact,
+    ]
 
     /// The record as `repository` can take it. One that is too large goes without its particulars: its verdict must not
     /// depend on what a row of a database holds.
