@@ -102,6 +102,10 @@ struct PostgresBlameTests {
         #expect(filling(full + end) == .place && filling(key + end) == .copy)
         #expect(filling(full + key + end) == .unclear && filling(lost) == .unclear)
         #expect(program(.exited(1), lost) == .unclear)
+        let refused = "pg_dump: error: connection to server on socket \"/x/.s.PGSQL.5432\" failed: "
+        #expect(program(.exited(1), refused + "No such file or directory\n") == .unclear)
+        let missing = "FATAL:  could not open file \"base/5/2601\": No such file or directory\n"
+        #expect(program(.exited(1), refused + missing) == .copy)
         #expect(filling("pg_restore: error: unexpected end of file\n") == .copy)
     }
 

@@ -24,8 +24,7 @@ enum PostgresBlame: Sendable, Hashable {
     ]
     /// What a client is told whose server has ended meanwhile, for whatever reason.
     private static let losses = [
-        "server closed the connection", "terminating connection", "connection to server", "is shutting down",
-        "in recovery mode",
+        "server closed the connection", "terminating connection", "is shutting down", "in recovery mode",
     ]
     /// What a server says of files that are not as they must be.
     private static let damages = [
@@ -76,14 +75,14 @@ enum PostgresBlame: Sendable, Hashable {
         let short = complaints.filter { names(shortages, $0) }
         let others = complaints.filter { !names(shortages, $0) }
         if others.isEmpty { return short.isEmpty ? .copy : .place }
-        return others.allSatisfy { names(losses, $0) } ? .unclear : .copy
+        return others.allSatisfy(isLoss) ? .unclear : .copy
     }
 
     /// Of a program that fills a server from a dump, and goes on after errors, one of which leads to the next: what it
     /// lacks can be the reason for all that comes after.
     static func filling(_ outcome: ToolOutcome) -> Self {
         guard let complaints = complaints(of: outcome) else { return .place }
-        if complaints.contains(where: { names(losses, $0) && !names(shortages, $0) }) { return .unclear }
+        if complaints.contains(where: { isLoss($0) && !names(shortages, $0) }) { return .unclear }
         let short = complaints.count { names(shortages, $0) }
         return short == 0 ? .copy : short == complaints.count ? .place : .unclear
     }
@@ -107,6 +106,11 @@ enum PostgresBlame: Sendable, Hashable {
 
     private static func names(_ list: [String], _ line: Substring) -> Bool { list.contains { line.contains($0) } }
 
+    /// What a server says itself when it refuses a connection is no loss of it.
+    private static func isLoss(_ line: Substring) -> Bool {
+        names(losses, line) || line.contains("connection to server") && !line.contains("FATAL:")
+    }
+
     // MARK: An error
 
     /// Of what was thrown while a copy, or a server over it, was looked at.
@@ -115,7 +119,7 @@ enum PostgresBlame: Sendable, Hashable {
         if error.code == .checkFailed || error.code == .corruptObject { return .copy }
         guard error.code != .interrupted else { return .place }
         guard let state = error.sqlstate else {
-            return losses.contains { error.message.contains($0) } ? .unclear : .place
+            return isLoss(error.message[...]) ? .unclear : .place
         }
         switch state {
         // Another session of the server crashed, over the copy or for want of memory.
