@@ -142,6 +142,21 @@ struct ScratchTreeTests {
         try ScratchTree.remove(tree) { _ in false }
     }
 
+    @Test("is left where it is, with its marks, once somebody interrupts the removal")
+    func interrupted() throws {
+        let directory = TemporaryDirectory()
+        let tree = directory.path + "/tree"
+        #expect(mkdir(tree, 0o700) == 0 && mkdir(tree + "/system", 0o700) == 0)
+        for name in ["owner", "mark"] { close(open("\(tree)/\(name)", O_WRONLY | O_CREAT, 0o600)) }
+        let cancellation = Cancellation()
+        cancellation.raise()
+        let error = #expect(throws: HoldfastError.self) {
+            try ScratchTree.remove(tree, cancellation: cancellation) { $0 == "mark" }
+        }
+        #expect(error?.code == .interrupted)
+        #expect(ScratchTree.names(in: tree).sorted() == ["mark", "owner", "system"])
+    }
+
     @Test("in which a file may not be removed says so, and not that it is no directory")
     func immutable() throws {
         let directory = TemporaryDirectory()

@@ -73,12 +73,16 @@ package enum ScratchTree {
     /// Removes a directory of ours that is found again by its file `owner` and by marks: these go when all else is
     /// gone, so that what could not be removed is found once more.
     ///
-    /// - Parameter isMark: Whether a name in it is that of a mark.
-    /// - Throws: As ``remove(_:)``; all that could be removed is gone then, and the marks are there.
-    package static func remove(_ path: String, marks isMark: @escaping (String) -> Bool) throws(HoldfastError) {
+    /// - Parameters:
+    ///   - isMark: Whether a name in it is that of a mark.
+    ///   - cancellation: Once raised, what is there still stays, with the marks.
+    /// - Throws: As ``remove(_:)``; all that could be removed is gone then, and the marks are there. `.interrupted`.
+    package static func remove(
+        _ path: String, cancellation: Cancellation? = nil, marks isMark: @escaping (String) -> Bool
+    ) throws(HoldfastError) {
         guard try isTree(path) else { return }
         // One removal for all: whatever is mounted in it is seen by that.
-        var removal = try TreeRemoval(path)
+        var removal = try TreeRemoval(path, cancellation)
         let owner = "owner"
         // Without its owner nobody would look for what is left.
         try removal.run(sparing: [{ $0 == owner || isMark($0) }, { $0 == owner }])

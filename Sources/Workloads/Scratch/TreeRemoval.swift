@@ -13,6 +13,7 @@ struct TreeRemoval {
     private static let longestShown = 300
 
     private let path: String
+    private let cancellation: Cancellation?
     private let top: Int32
     private let stream: OpaquePointer
     private let device: dev_t
@@ -25,8 +26,9 @@ struct TreeRemoval {
     private var failures = 0
 
     /// - Throws: for what is no directory that can be opened.
-    init(_ path: String) throws(HoldfastError) {
+    init(_ path: String, _ cancellation: Cancellation? = nil) throws(HoldfastError) {
         self.path = path
+        self.cancellation = cancellation
         let directory = Self.openTop(path)
         var status = stat()
         guard directory >= 0, fstat(directory, &status) == 0, let stream = fdopendir(directory) else {
@@ -58,6 +60,7 @@ struct TreeRemoval {
             (before, failure, failures) = (moved, nil, 0)
             rewinddir(stream)
             empty(stream, top, path, 0, sparing: isSpared)
+            try cancellation?.check()
             // Each directory is moved once at most, and only what was moved is worth another pass: there is an end.
         } while moved > before
         guard let failure else { return }
@@ -73,7 +76,7 @@ struct TreeRemoval {
         var status = stat()
         // What lies within can only be removed from a directory that may be written to.
         if fstat(directory, &status) == 0, status.st_mode & 0o700 != 0o700 { fchmod(directory, 0o700) }
-        while let name = next(stream, shown) {
+        while cancellation?.isRaised != true, let name = next(stream, shown) {
             if ScratchTree.isDots(name) || isSpared?(String(cString: name)) == true { continue }
             if unlinkat(directory, name, 0) == 0 || errno == ENOENT { continue }
             let number = errno
