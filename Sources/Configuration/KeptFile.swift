@@ -13,7 +13,7 @@ package enum KeptFile {
 
     /// Where the files of `directory` were copied from; nil when they are no copies.
     package static func origin(of directory: String) -> String? {
-        guard let bytes = try? InputFile.read("\(directory)/\(originName)", limit: maximumPath),
+        guard let bytes = try? InputFile.read("\(directory)/\(originName)", limit: maximumPath, waits: false),
             let text = String(validating: bytes, as: UTF8.self), text.hasPrefix("/")
         else { return nil }
         return text
@@ -41,7 +41,7 @@ package enum KeptFile {
             try Data(Host.absolutePath(origin).utf8).write(to: URL(filePath: "\(directory)/\(originName)"))
             for name in names {
                 let bytes = try InputFile.read(
-                    "\(origin)/\(name)", limit: ByteCount(UInt64(YAMLReader.maximumBytes) + 1))
+                    "\(origin)/\(name)", limit: ByteCount(UInt64(YAMLReader.maximumBytes) + 1), waits: false)
                 try Data(bytes).write(to: URL(filePath: "\(directory)/\(name)"))
             }
         } catch let error as HoldfastError {

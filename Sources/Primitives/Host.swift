@@ -49,15 +49,23 @@ package enum Host {
 package enum InputFile {
     /// Reads the whole of a file.
     ///
-    /// - Throws: `.configuration` when it cannot be opened, `.limitExceeded` when it is larger than `limit`.
-    package static func read(_ path: String, limit: ByteCount) throws(HoldfastError) -> [UInt8] {
-        let (descriptor, number) = retryingInterrupts { open(path, O_RDONLY | O_CLOEXEC) }
+    /// - Parameter waits: A pipe is read like a file, once somebody writes to it. False for what a program finds in a
+    ///   directory, where a pipe would hold it up.
+    /// - Throws: `.configuration` when it cannot be opened, or is no file and `waits` is false; `.limitExceeded` when
+    ///   it is larger than `limit`.
+    package static func read(_ path: String, limit: ByteCount, waits: Bool = true) throws(HoldfastError) -> [UInt8] {
+        let flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (waits ? 0 : O_NONBLOCK)
+        let (descriptor, number) = retryingInterrupts { open(path, flags) }
         guard descriptor >= 0 else {
             throw HoldfastError(
                 .configuration, "open \(path): \(describeErrno(number))",
                 hint: "Check the path of the file, its owner and its mode.")
         }
         defer { close(descriptor) }
+        var status = stat()
+        guard waits || fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG else {
+            throw HoldfastError(.configuration, "\(path) is no file", hint: "Look at it, then take it away.")
+        }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         while true {

@@ -105,6 +105,9 @@ struct PostgresScratchTests {
             zero_damaged_pages = 'on'
             ignore_checksum_failure = 'on'
             shared_buffers = '1000GB'
+            unix_socket_group = 'staffdba'
+            max_stack_depth = '7MB'
+            log_min_messages = 'panic'
 
             """
         try setting.append(hostile, to: "postgresql.auto.conf")
@@ -118,6 +121,7 @@ struct PostgresScratchTests {
             ("primary_conninfo", ""), ("restore_command", ""), ("max_logical_replication_workers", "0"),
             ("max_connections", "210"), ("max_prepared_transactions", "7"), ("autovacuum", "off"),
             ("zero_damaged_pages", "off"), ("ignore_checksum_failure", "off"),
+            ("unix_socket_group", ""), ("max_stack_depth", "1MB"), ("log_min_messages", "warning"),
         ] {
             #expect(try show(scratch, "SHOW \(name)") == value, "\(name)")
         }
@@ -232,6 +236,21 @@ struct PostgresScratchTests {
         let connection = try PostgresConnection(
             try PostgresAddress(scratch.address), for: .database(nil), cancellation: Cancellation())
         #expect(throws: HoldfastError.self) { try connection.rows("SELECT 1", columns: 2, for: "ask") }
+    }
+
+    @Test("that has no right to a file of its copy finds nothing wrong with the copy, and says so")
+    func unreadable() throws {
+        let setting = try Setting()
+        let scratch = try PostgresScratch.start(over: setting.copy, context())
+        defer { scratch.stop() }
+        let file = try show(scratch, "SELECT pg_relation_filepath('pg_constraint')")
+        #expect(chmod("\(setting.data)/\(file)", 0) == 0)
+        let error = #expect(throws: HoldfastError.self) {
+            _ = try setting.workload.check(setting.copy, scratch: scratch, context())
+        }
+        #expect(error?.message.contains("Permission denied") == true, "\(String(describing: error))")
+        let errors = scratch.findings.filter { $0.severity == .error }
+        #expect(errors.isEmpty && scratch.findings.contains { $0.subject == "pg_verifybackup" }, "\(errors)")
     }
 
     @Test("is reached by a superuser whatever letters are in its name")

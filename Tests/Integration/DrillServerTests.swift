@@ -70,6 +70,7 @@ struct DrillServerTests {
         arguments: [
             "echo 'FATAL:  could not write to file \"pg_wal/xlogtemp\": No space left on device' >&2; exit 1",
             "echo 'mount: mount point does not exist' >&2; exit 32", "exit 127", "kill -9 $$",
+            "echo 'LOG:  could not fork startup process: Resource temporarily unavailable' >&2; exit 1",
         ])
     func place(body: String) throws {
         let real = "exec \(PostgresServer.binaries)/postgres"
@@ -77,6 +78,29 @@ struct DrillServerTests {
         let (verdicts, damage, text) = try failed()
         #expect(verdicts["shop/pg_verifybackup"] == "passed" && verdicts["shop/server"] == nil, "\(text)")
         #expect(damage == nil, "\(text)")
+    }
+
+    @Test(
+        "holds nothing against the snapshot where a program of the server was killed or could not be run",
+        arguments: [
+            ("pg_verifybackup", "exit 127"), ("pg_amcheck", "kill -9 $$"), ("pg_dump", "kill -9 $$"),
+            ("pg_controldata", "echo 'unshare: unshare failed: No space left on device' >&2; exit 1"),
+        ])
+    func programs(name: String, body: String) throws {
+        try put(name, "[ \"$1\" = --version ] && exec \(PostgresServer.binaries)/\(name) --version\n\(body)")
+        let (verdicts, damage, text) = try failed()
+        #expect(verdicts["shop/\(name)"] == nil, "\(text)")
+        #expect(damage == nil, "\(text)")
+    }
+
+    @Test("takes the word from what is proven, and holds nothing against it, where nobody can tell what is at fault")
+    func unclear() throws {
+        #expect(try drill("shop").result.status == 0)
+        let real = "exec \(PostgresServer.binaries)/postgres"
+        try put("postgres", "[ $1 = --version ] && \(real) --version\necho 'FATAL:  no words for it' >&2; exit 1")
+        let (verdicts, damage, text) = try failed()
+        #expect(verdicts["shop/server"] == nil && damage == nil && text.contains("\"unclear\""), "\(text)")
+        #expect(text.contains("nobody can tell"), "\(text)")
     }
 
     @Test("loses nothing of what was found when its catalogue cannot be read")

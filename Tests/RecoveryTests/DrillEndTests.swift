@@ -127,6 +127,22 @@ struct DrillEndTests {
         #expect(told.contains { $0.severity == "warning" && $0.object == journals }, "\(told)")
     }
 
+    @Test("names the note of it that cannot be removed, since the next drill would take it for that of a killed one")
+    func unremoved() throws {
+        let journals = settings.journals
+        var told: [EvidenceFinding] = []
+        let outcome = try drill(settings) { event in
+            if case .found(let finding) = event { told.append(finding) }
+            guard case .ended(.teardown, _, _, _) = event else { return }
+            for name in ScratchTree.names(in: journals) where name.hasSuffix(".drill") {
+                #expect(unlink("\(journals)/\(name)") == 0 && mkdir("\(journals)/\(name)", 0o700) == 0)
+            }
+        }
+        #expect(outcome.record.verdict == .passed && outcome.evidence?.record?.id == outcome.record.id)
+        let left = "\(journals)/\(outcome.record.id).drill"
+        #expect(told.contains { $0.severity == "warning" && $0.object == left }, "\(told)")
+    }
+
     @Test("that was killed with a record that is full leaves it shortened, and bars no drill")
     func full() throws {
         let left = try crash(kept: false, findings: EvidenceRecord.maximumFindings)

@@ -83,6 +83,33 @@ struct IncidentRecordTests {
         #expect(try isProven(proof()))
     }
 
+    @Test("and that of a drill of which nobody can tell who was at fault leave the snapshot neither proven nor failed")
+    func unclear() throws {
+        let passed = try run(to: directory("out")).record
+        #expect(try isProven(proof()))
+        func attest(_ change: (inout EvidenceMember) -> Void) throws {
+            var record = passed
+            test.clock.advance(by: .seconds(60))
+            record.id = try ULID(at: repository.clock.now(), entropy: SystemEntropy())
+            (record.kind, record.verdict, record.checks) = (.drill, .failed, [])
+            record.finished = repository.clock.now()
+            record.members[0].verdict = .failed
+            change(&record.members[0])
+            _ = try repository.attest(record)
+        }
+        // What the place was at fault for changes nothing.
+        try attest { _ in }
+        #expect(try isProven(proof()))
+        try attest { $0.facts["unclear"] = "server" }
+        #expect(try proof() == .untried)
+        test.clock.advance(by: .seconds(60))
+        #expect(try run(to: directory("again")).record.verdict == .passed)
+        #expect(try isProven(proof()))
+        try attest { $0.facts["damage"] = "content" }
+        try attest { $0.facts["unclear"] = "server" }
+        #expect(try isFailed(proof()))
+    }
+
     @Test("holds nothing against a snapshot of which a pattern took no file, and does not pass")
     func mistyped() throws {
         let pattern = try PathFilter(include: [bytes("/frist")], exclude: [])

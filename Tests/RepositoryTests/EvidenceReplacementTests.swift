@@ -82,13 +82,16 @@ struct EvidenceReplacementTests {
 
     @Test(
         "that was imported, and says something else of the same drill, keeps nobody from appending what is so",
-        arguments: [true, false], ["verdict", "member", "start"])
+        arguments: [true, false], ["verdict", "member", "start", "damage", "time", "check"])
     func contradicted(isOwn: Bool, difference: String) throws {
         let record = EvidenceSamples.full(1)
         var interim = record
         switch difference {
         case "verdict": interim.verdict = .interrupted
         case "member": interim.members[0].verdict = .failed
+        case "damage": interim.members[1].facts["damage"] = "content"
+        case "time": interim.members[1].rtoMeasured = .seconds(1)
+        case "check": interim.checks.removeFirst()
         default: interim.started = record.started + .seconds(-1)
         }
         let importer = isOwn ? house.repository : try house.add(.restorer, 2, rights: .attest)

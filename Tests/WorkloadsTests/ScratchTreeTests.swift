@@ -110,6 +110,53 @@ struct ScratchTreeTests {
         #expect(lstat(other, &status) == 0 && status.st_mode & 0o777 == 0o500)
     }
 
+    @Test(
+        "that is found again by marks loses nothing of what is mounted at its first level, and its marks last",
+        .enabled(if: geteuid() == 0, "run the tests as root"))
+    func marked() throws {
+        let directory = TemporaryDirectory()
+        let (tree, other) = (directory.path + "/tree", directory.path + "/other")
+        let (mounted, bound) = (tree + "/mounted", tree + "/bound")
+        for path in [tree, other, mounted, bound, tree + "/data", tree + "/mark-2", other + "/inner"] {
+            #expect(mkdir(path, 0o755) == 0)
+        }
+        // MS_BIND, of which there are two declarations.
+        #expect(mount("none", mounted, "tmpfs", 0, nil) == 0 && mount(other, bound, nil, 4096, nil) == 0)
+        defer { for place in [mounted, bound] { umount2(place, Int32(MNT_DETACH)) } }
+        for path in [tree + "/owner", tree + "/mark-1", tree + "/data/file", mounted + "/file", other + "/file"] {
+            let number = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+            #expect(number >= 0)
+            close(number)
+        }
+        let error = #expect(throws: HoldfastError.self) {
+            try ScratchTree.remove(tree) { $0.hasPrefix("mark-") }
+        }
+        #expect(error?.message.contains("busy") == true, "\(error?.message ?? "")")
+        #expect(ScratchTree.names(in: mounted) == ["file"])
+        #expect(ScratchTree.names(in: other).sorted() == ["file", "inner"])
+        #expect(ScratchTree.names(in: tree).sorted() == ["bound", "mark-1", "mark-2", "mounted", "owner"])
+        for place in [mounted, bound] { #expect(umount2(place, Int32(MNT_DETACH)) == 0) }
+        try ScratchTree.remove(tree) { $0.hasPrefix("mark-") }
+        #expect(access(tree, F_OK) != 0)
+        // What is not there is no failure.
+        try ScratchTree.remove(tree) { _ in false }
+    }
+
+    @Test("is left where it is, with its marks, once somebody interrupts the removal")
+    func interrupted() throws {
+        let directory = TemporaryDirectory()
+        let tree = directory.path + "/tree"
+        #expect(mkdir(tree, 0o700) == 0 && mkdir(tree + "/system", 0o700) == 0)
+        for name in ["owner", "mark"] { close(open("\(tree)/\(name)", O_WRONLY | O_CREAT, 0o600)) }
+        let cancellation = Cancellation()
+        cancellation.raise()
+        let error = #expect(throws: HoldfastError.self) {
+            try ScratchTree.remove(tree, cancellation: cancellation) { $0 == "mark" }
+        }
+        #expect(error?.code == .interrupted)
+        #expect(ScratchTree.names(in: tree).sorted() == ["mark", "owner", "system"])
+    }
+
     @Test("in which a file may not be removed says so, and not that it is no directory")
     func immutable() throws {
         let directory = TemporaryDirectory()

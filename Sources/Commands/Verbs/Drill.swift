@@ -120,7 +120,8 @@ struct DrillVerb: ParsableCommand {
 
     private func removeKept(_ context: CommandContext) throws(HoldfastError) -> ExitStatus {
         let outcomes = KeptScratch.removeAll(
-            stateDirectory: global.stateDirectory(context.variables, isRoot: geteuid() == 0), parent: scratch)
+            stateDirectory: global.stateDirectory(context.variables, isRoot: geteuid() == 0), parent: scratch,
+            cancellation: context.cancellation)
         for outcome in outcomes {
             if let failure = outcome.failure {
                 context.output.warning("\(ShownText.name(outcome.path)) stays: \(ShownText.line(failure.description))")
@@ -128,6 +129,7 @@ struct DrillVerb: ParsableCommand {
                 try context.output.line("removed   \(ShownText.name(outcome.path))")
             }
         }
+        try context.cancellation.check()
         if outcomes.isEmpty { context.output.remark("holdfast: nothing was kept") }
         try context.output.json(DrillCleanReport(outcomes))
         return outcomes.contains { $0.failure != nil } ? .failed : .success

@@ -15,7 +15,8 @@ struct RecoveryKitVerify: ParsableCommand {
             the QR code; opens its slot with nothing else, reads the newest snapshot and a piece of its data, and says \
             which slot it is and what it may do. No other password is looked at.
 
-            The exit status is 12 when the key opens nothing: mistyped, of another repository, or its slot was removed.
+            The exit status is 12 when the key opens nothing: mistyped, of another repository, its slot was removed, \
+            or the repository is a mirror that is older than the kit.
 
             Examples:
 

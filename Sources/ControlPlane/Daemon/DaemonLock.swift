@@ -26,7 +26,8 @@ package final class DaemonLock: Sendable {
         guard descriptor >= 0 else { throw HoldfastError.systemCall("open", errno, on: path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let number = errno
-            let holder = (try? InputFile.read(path, limit: ByteCount(4096))).map { String(decoding: $0, as: UTF8.self) }
+            let holder = (try? InputFile.read(path, limit: ByteCount(4096), waits: false))
+                .map { String(decoding: $0, as: UTF8.self) }
             close(descriptor)
             guard number == EWOULDBLOCK else { throw HoldfastError.systemCall("lock", number, on: path) }
             throw HoldfastError(

@@ -105,7 +105,7 @@ package struct OutcomeSpool: Sendable {
     }
 
     private static func read(_ path: String) throws(HoldfastError) -> (RunClaim, RunCompletion, Timestamp) {
-        let bytes = try InputFile.read(path, limit: maximumSize)
+        let bytes = try InputFile.read(path, limit: maximumSize, waits: false)
         guard let outcome = try? JSONDecoder().decode(Outcome.self, from: Data(bytes)),
             let known = RunOutcome(rawValue: outcome.outcome)
         else {

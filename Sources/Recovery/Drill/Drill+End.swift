@@ -72,7 +72,15 @@ extension Drill {
                         message: "the verdict of the drill cannot be noted: \(error.message)")))
         }
         let evidence = try settings.evidence.leave(record, repository)
-        journal.end()
+        // The note that is left may say that the drill was broken off.
+        for name in journal.end() {
+            tell(
+                .found(
+                    EvidenceFinding(
+                        severity: "warning", object: name,
+                        message: "cannot be removed, and the next drill would take it for that of one that was killed: "
+                            + "remove it")))
+        }
         return evidence
     }
 
@@ -251,7 +259,9 @@ extension EvidenceRecord {
     }
 
     /// Facts of members that others draw conclusions from.
-    private static let essentialFacts: Set<String> = ["proves", PointDamage.fact, PointDamage.placeFact]
+    private static let essentialFacts: Set<String> = [
+        "proves", PointDamage.fact, PointDamage.unclearFact, PointDamage.placeFact,
+    ]
 
     /// The record as `repository` can take it. One that is too large goes without its particulars: its verdict must not
     /// depend on what a row of a database holds.

@@ -268,6 +268,7 @@ package struct Drill {
         recorder.member(name) { member in
             member.facts[PointDamage.placeFact] = PointDamage.place(repository.store.location)
             member.facts[PointDamage.fact] = damage?.rawValue
+            member.facts[PointDamage.unclearFact] = settings.sabotage == nil ? failure?.unclear : nil
             member.verdict = verdict
             if verdict == .passed { member.rtoMeasured = shared.clock.uptime() - start }
         }

@@ -69,9 +69,12 @@ final class DrillJournal: Sendable {
     ///
     /// - Durability: the names are gone from stable storage on return. Where that cannot be, a record may come back
     ///   after a crash; whoever finds it then sees that it was left.
-    func end() {
-        for ending in [Self.ending, ".new", ".lock"] { unlink(path + ending) }
+    /// - Returns: names of records that are still there.
+    @discardableResult
+    func end() -> [String] {
+        let left = [Self.ending, ".new", ".lock"].map { path + $0 }.filter { unlink($0) != 0 && errno != ENOENT }
         _ = syncDirectory()
+        return left
     }
 
     private func syncDirectory() -> Bool {

@@ -98,8 +98,10 @@ final class DrillScratch: Sendable {
 
     /// Removes one that is locked. What cannot be removed is found again: the owner, the mark of copies that were kept
     /// and the notes of servers go last.
-    static func remove(_ path: String) throws(HoldfastError) {
-        try ScratchTree.remove(path) { $0 == KeptScratch.mark || $0.hasPrefix(ScratchPlace.prefix) }
+    static func remove(_ path: String, _ cancellation: Cancellation? = nil) throws(HoldfastError) {
+        try ScratchTree.remove(path, cancellation: cancellation) {
+            $0 == KeptScratch.mark || $0.hasPrefix(ScratchPlace.prefix)
+        }
     }
 
     /// Puts an empty file beside the systems, which says something to whoever finds the directory.

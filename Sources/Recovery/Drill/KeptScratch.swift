@@ -47,8 +47,12 @@ package enum KeptScratch {
     ///
     /// Directories of others, of drills under way and of drills that were killed are left alone.
     ///
-    /// - Parameter parent: Nil for the standard place.
-    package static func removeAll(stateDirectory: String?, parent: String?) -> [Outcome] {
+    /// - Parameters:
+    ///   - parent: Nil for the standard place.
+    ///   - cancellation: Once raised, what is there still stays, and is found again.
+    package static func removeAll(
+        stateDirectory: String?, parent: String?, cancellation: Cancellation? = nil
+    ) -> [Outcome] {
         let parent = parent.map { Host.absolutePath($0) } ?? DrillScratch.standardParent
         let journals = (stateDirectory.map { Host.absolutePath($0) } ?? parent) + "/drills"
         var notes: [String: String] = [:]
@@ -61,8 +65,8 @@ package enum KeptScratch {
         let below = ScratchTree.names(in: parent).filter { $0.hasPrefix(DrillScratch.prefix) }.sorted()
         for path in below.map({ "\(parent)/\($0)" }) where !paths.contains(path) { paths.append(path) }
         var outcomes: [Outcome] = []
-        for path in paths {
-            if let outcome = remove(path) { outcomes.append(outcome) }
+        for path in paths where cancellation?.isRaised != true {
+            if let outcome = remove(path, cancellation) { outcomes.append(outcome) }
             // One that somebody else holds at this moment keeps its note.
             if let note = notes[path], access(path, F_OK) != 0, errno == ENOENT { unlink(note) }
         }
@@ -70,7 +74,7 @@ package enum KeptScratch {
     }
 
     /// Nil for one that is no kept directory of ours, or is gone.
-    private static func remove(_ path: String) -> Outcome? {
+    private static func remove(_ path: String, _ cancellation: Cancellation?) -> Outcome? {
         guard path.split(separator: "/").last?.hasPrefix(DrillScratch.prefix) == true,
             let lock = DrillScratch.lock(path), isKept(path)
         else { return nil }
@@ -82,7 +86,7 @@ package enum KeptScratch {
                     .busy, "a server runs over \(path)/\(name)/data, process \(process)",
                     hint: "Stop it, and run `holdfast drill --clean` again.")
             }
-            try DrillScratch.remove(path)
+            try DrillScratch.remove(path, cancellation)
             return Outcome(path: path)
         } catch {
             return Outcome(path: path, failure: error)

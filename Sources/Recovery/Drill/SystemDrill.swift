@@ -24,7 +24,6 @@ final class SystemDrill {
 
     private let shared: DrillShared
     private let older: Snapshot?
-    private var didNotStart = false
     private var session: RestoreSession?
     private var directory: String?
     /// Objects of the repository could not be read.
@@ -141,8 +140,6 @@ final class SystemDrill {
         } catch {
             // What was found before is not lost with the server, nor is that it ended over this copy.
             for finding in found.all { checks.add(finding, from: start) }
-            // Other codes are of the place, the limits and the programs, and not of the copy.
-            didNotStart = error.code == .checkFailed
             throw error
         }
     }
@@ -234,15 +231,14 @@ final class SystemDrill {
 
     // MARK: End
 
-    /// That the copy is broken was seen in its contents or by its engine, or its server did not start over it. What
-    /// else fails, such as a check of the plan, could have another reason.
+    /// That the copy is broken was seen in its contents or by its engine, which includes that its server ended over it.
+    /// What else fails, such as a check of the plan, or a server that lacks something, could have another reason.
     var isNoticed: Bool {
         guard isBroken else { return false }
-        return didNotStart
-            || recorder.record.checks.contains { check in
-                check.member == name && check.verdict == .failed && ["engine", "contents"].contains(check.kind)
-                    && check.statement != CopyCheck.wholeness
-            }
+        return recorder.record.checks.contains { check in
+            check.member == name && check.verdict == .failed && ["engine", "contents"].contains(check.kind)
+                && check.statement != CopyCheck.wholeness
+        }
     }
 
     /// Why this copy cannot be broken by an older snapshot; nil when it can, or something else is to be broken.

@@ -134,22 +134,29 @@ package struct RecoveryOverview: Sendable {
     }
 
     /// The newest verdict counts. What was broken on purpose or interrupted shows nothing; a system that passed beside
-    /// a failed check of several neither, nor what failed for another reason than the snapshot.
+    /// a failed check of several neither, nor what failed for another reason than the snapshot. Where nobody can tell
+    /// the reason, an older proof does not hold any more; what was found wrong before does.
     private static func proof(of snapshot: Snapshot, _ evidence: [Evidence]) -> PointProof {
         var newest: (at: Timestamp, passed: Bool)?
+        var unclear: Timestamp?
         for link in evidence {
             guard let record = link.record, record.sabotage == nil, record.verdict != .interrupted else { continue }
             for member in record.members where member.verdict != .interrupted && member.provesSnapshot {
                 guard member.snapshot?.id == snapshot.id, member.snapshot?.digest == snapshot.digest else { continue }
                 let passed = member.verdict == .passed
                 let isShown = passed ? record.proves(member) : record.isHeldAgainst(member)
+                if !passed, !isShown, member.facts[PointDamage.unclearFact] != nil {
+                    unclear = max(unclear ?? record.finished, record.finished)
+                }
                 guard isShown else { continue }
                 let at = passed ? link.provenAt(record) : record.finished
                 if at >= newest?.at ?? at { newest = (at, passed) }
             }
         }
         guard let newest else { return .untried }
-        return newest.passed ? .proven(newest.at) : .failed(newest.at)
+        guard newest.passed else { return .failed(newest.at) }
+        if let unclear, unclear >= newest.at { return .untried }
+        return .proven(newest.at)
     }
 
     private static func drills(

@@ -11,6 +11,8 @@ package enum PointDamage: String, Sendable {
     case content
 
     static let fact = "damage"
+    /// The fact of a member that says what failed over it, where nobody can tell whether the point is at fault.
+    static let unclearFact = "unclear"
     /// The fact of a member that says which copy was read.
     static let placeFact = "copy"
 

@@ -269,12 +269,14 @@ extension Repository {
 }
 
 extension EvidenceRecord {
-    /// Whether both tell of the same attempt, and say that it came to the same.
+    /// Whether both tell of the same attempt, and say that it came to the same: in all that anything is concluded from.
     fileprivate func saysTheSame(as other: EvidenceRecord) -> Bool {
         kind == other.kind && verdict == other.verdict && started == other.started && sabotage == other.sabotage
-            && members.elementsEqual(other.members) { one, another in
-                one.name == another.name && one.verdict == another.verdict
-                    && one.snapshot?.digest == another.snapshot?.digest
+            && failedAt == other.failedAt && rpoAchieved == other.rpoAchieved && rtoMeasured == other.rtoMeasured
+            && members == other.members
+            && checks.elementsEqual(other.checks) { one, another in
+                one.id == another.id && one.member == another.member && one.kind == another.kind
+                    && one.verdict == another.verdict
             }
     }
 }

@@ -74,7 +74,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         head.append(contentsOf: bytes)
         var rest = bytes
         while rest.count > 0, !scanner.hasContents {
-            let step = try scanner.advance(rest)
+            let step = try readBack { (scanner) throws(HoldfastError) in try scanner.advance(rest) }
             rest = UnsafeRawBufferPointer(rebasing: rest[step.count...])
         }
         guard scanner.hasContents else { return }
@@ -86,19 +86,38 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
     }
 
     func finish() throws(HoldfastError) {
-        guard let process else { throw DumpScanner.damaged("it breaks off") }
+        guard let process else { throw DumpScanner.damaged("it breaks off").ofReadBack }
         close()
         let result = process.wait()
         discardList()
         try target.context.cancellation.check()
         self.process = nil
         let report = PostgresRestoreReport(head: process.errorHead, tail: process.errorTail)
+        let reason = "\(result): \(report.messages.joined(separator: "; "))"
+        let outcome = ToolOutcome(result: result, head: [], errorHead: process.errorHead, errorTail: process.errorTail)
+        if isScratch, !result.isSuccess {
+            let blame = PostgresBlame.filling(outcome)
+            if let failure = blame.failure(of: "pg_restore", reason) { throw failure }
+        }
         guard result.isSuccess || (result == .exited(1) && report.isComplete) else {
             throw HoldfastError(
-                .targetFailed, "pg_restore failed: \(result): \(report.messages.joined(separator: "; "))",
+                isScratch ? .checkFailed : .targetFailed, "pg_restore failed: \(reason)",
                 hint: "Look into the log of the target's server.")
         }
         try conclude(report)
+    }
+
+    /// The server is thrown away, and what is asked is whether the dump is sound.
+    private var isScratch: Bool { target.workload.confinement != nil }
+
+    private func readBack<Result>(
+        _ body: (inout DumpScanner) throws(HoldfastError) -> Result
+    ) throws(HoldfastError) -> Result {
+        do throws(HoldfastError) {
+            return try body(&scanner)
+        } catch {
+            throw error.ofReadBack
+        }
     }
 
     func abort() {
@@ -204,6 +223,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
         }
         if plan.hasProperties {
             for error in try target.apply(scanner.items, to: plan.name, withOwners: plan.restoresOwners) {
+                if isScratch, PostgresBlame.error(error) != .copy { throw error }
                 further.append(error.message)
             }
         }
@@ -228,7 +248,7 @@ final class DumpReceiver: StreamReceiver, @unchecked Sendable {
             findings += try target.compare(plan.name, plan.expected, tables: tables, schema: plan.schema)
         } catch {
             // What was restored stays, with all that is known of it.
-            if error.code == .interrupted { throw error }
+            if error.code == .interrupted || isScratch && PostgresBlame.error(error) != .copy { throw error }
             findings.append(
                 WorkloadFinding(.error, "contents", "\(plan.name): \(error.message)", code: .checkFailed))
         }

@@ -268,6 +268,14 @@ package struct DumpScanner {
     }
 }
 
+extension HoldfastError {
+    /// What a scanner says of an archive that pg_dump did not just write.
+    var ofReadBack: HoldfastError {
+        guard code == .sourceFailed else { return self }
+        return HoldfastError(.checkFailed, message, hint: "Restore it again; then look at another snapshot.")
+    }
+}
+
 /// A table by its schema and name.
 package struct DumpTable: Sendable, Hashable, Comparable {
     package var schema: String

@@ -11,7 +11,8 @@ extension DumpWorkload {
     /// of the source's version are not installed, since dumps are looked through without them too.
     ///
     /// What pg_restore refuses and what differs from the record are findings of the server.
-    /// - Throws: `.checkFailed` when the server does not start, `.targetFailed`, `.interrupted`.
+    /// - Throws: `.processFailed` when the server does not start, or pg_restore lacks something; `.targetFailed`,
+    ///   `.interrupted`. What was found of the dumps until then is in the context's ``StartFindings``.
     package func startScratch(
         over copy: RestoredCopy, _ context: WorkloadContext
     ) throws(HoldfastError) -> (any WorkloadScratch)? {
@@ -50,7 +51,10 @@ extension DumpWorkload {
                 try feed("\(dumps)/\(name)", into: stream.receiver, context)
             } catch {
                 stream.receiver.abort()
-                if error.code == .interrupted { throw error }
+                guard PostgresBlame.error(error) == .copy else {
+                    context.startFindings?.add(findings)
+                    throw error
+                }
                 findings.append(
                     WorkloadFinding(.error, "pg_restore", "\(name): \(error.description)", code: .checkFailed))
             }
@@ -112,7 +116,7 @@ extension PostgresScratch {
         guard made.result.isSuccess else {
             try ScratchTree.remove(data)
             throw HoldfastError(
-                .checkFailed, "initdb failed: \(made.result): \(made.complaint)",
+                .processFailed, "initdb failed: \(made.result): \(made.complaint)",
                 hint: "Look whether the server's programs are installed in full.")
         }
         let place = try ScratchPlace.make(over: data, context)
@@ -129,7 +133,8 @@ extension PostgresScratch {
             _ = running?.wait()
             place.remove()
             try? ScratchTree.remove(data)
-            throw error
+            // There is nothing of the dumps in it yet.
+            throw error.ofThePlace
         }
     }
 }

@@ -7,6 +7,9 @@ import Repository
 extension DumpWorkload {
     /// Reads each dump through: its parts are whole, and hold the rows that were counted when it was taken; and lets
     /// pg_restore list it. With a scratch server what came of their restore into it is told as well.
+    ///
+    /// - Throws: What keeps a dump from being looked at that is not of the dump, unless another one is found bad. What
+    ///   was found is with the scratch server then. `.interrupted`.
     package func check(
         _ copy: RestoredCopy, scratch: (any WorkloadScratch)?, _ context: WorkloadContext
     ) throws(HoldfastError) -> [WorkloadFinding] {
@@ -14,16 +17,29 @@ extension DumpWorkload {
             return [WorkloadFinding(.error, "dump", "the restored copy has no dumps", code: .checkFailed)]
         }
         var findings: [WorkloadFinding] = []
+        var failure: HoldfastError?
         for dump in try copy.record.dumps {
             do throws(HoldfastError) {
                 findings += try Self.check("\(place)/\(dump.file)", dump, copy.record, context)
             } catch {
                 if error.code == .interrupted { throw error }
-                findings.append(
-                    WorkloadFinding(.error, "dump", "\(dump.name): \(error.message)", code: .checkFailed))
+                if PostgresBlame.error(error) == .copy {
+                    findings.append(
+                        WorkloadFinding(.error, "dump", "\(dump.name): \(error.message)", code: .checkFailed))
+                } else {
+                    failure = failure ?? error
+                    findings.append(
+                        WorkloadFinding(.warning, "dump", "\(dump.name) was not looked at: \(error.message)"))
+                }
             }
         }
-        if let scratch = scratch as? PostgresScratch { return findings + scratch.findings }
+        if let scratch = scratch as? PostgresScratch {
+            findings += scratch.findings
+            guard let failure else { return findings }
+            scratch.findings = findings
+            throw failure
+        }
+        if let failure, !findings.contains(where: { $0.severity == .error }) { throw failure }
         return findings + [
             WorkloadFinding(
                 .warning, "server", "the dumps were looked through, and not restored into a server",
@@ -61,22 +77,29 @@ extension DumpWorkload {
         let confinement = ScratchConfinement(
             isolation: try context.settledIsolation(), user: try ServerUser.unprivileged(), directory: "/",
             place: "/usr")
-        let listing = try CommandSource(
-            confinement.request([tool.path, "--list"], input: .descriptor(file.number)), runner: context.runner,
-            cancellation: context.cancellation)
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while try read(listing, &buffer) > 0 {}
-        try listing.finish()
+        let listing = try ToolRun(confinement.request([tool.path, "--list"], input: .descriptor(file.number)))
+            .run(context)
+        guard listing.result.isSuccess else {
+            let reason = "\(listing.result): \(listing.complaint)"
+            if let failure = PostgresBlame.program(listing).failure(of: "pg_restore", reason) { throw failure }
+            findings.append(
+                WorkloadFinding(
+                    .error, "pg_restore", "\(dump.name): its list cannot be read: \(reason)", code: .checkFailed))
+            return findings
+        }
         findings.append(WorkloadFinding(.good, "pg_restore", "\(dump.name): its list can be read"))
         return findings
     }
 
-    private static func read(_ stream: CommandSource, _ buffer: inout [UInt8]) throws(HoldfastError) -> Int {
-        var span = buffer.mutableSpan
-        return try span.withUnsafeMutableBytes { (raw) throws(HoldfastError) in try stream.read(into: raw) }
+    private static func scan(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
+        do throws(HoldfastError) {
+            return try read(path, context)
+        } catch {
+            throw error.ofReadBack
+        }
     }
 
-    private static func scan(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
+    private static func read(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
         let file = try openRegular(path, shown: path)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
         defer { buffer.deallocate() }

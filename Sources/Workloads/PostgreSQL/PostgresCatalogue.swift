@@ -120,8 +120,11 @@ struct PostgresCatalogue: Sendable {
         }
     }
 
+    /// - Parameter isOfDatabase: Whether a failure leaves out the database in which it happens, and no more.
     /// - Throws: when no database lets the role in, `.interrupted`.
-    func picture(_ context: WorkloadContext) throws(HoldfastError) -> PostgresPicture {
+    func picture(
+        _ context: WorkloadContext, leavingOut isOfDatabase: (HoldfastError) -> Bool = { $0.code != .interrupted }
+    ) throws(HoldfastError) -> PostgresPicture {
         var picture = PostgresPicture()
         let names = try lookAtCluster(try first(context), &picture)
         for (number, name) in names.enumerated() {
@@ -132,7 +135,7 @@ struct PostgresCatalogue: Sendable {
             do throws(HoldfastError) {
                 try look(at: name, try connect(to: name, context), &picture)
             } catch {
-                if error.code == .interrupted { throw error }
+                guard isOfDatabase(error) else { throw error }
                 picture.schemas[name] = nil
                 picture.unseen[name] = error.message
             }

@@ -51,9 +51,12 @@ struct PostgresChecks: Sendable {
             })
         looks += [indexes] + all
         let findings = scratch.findings + looks.flatMap(\.findings)
-        guard let failure = looks.lazy.compactMap(\.failure).first else { return findings }
+        let failures = looks.compactMap(\.failure)
+        guard let first = failures.first else { return findings }
         scratch.findings = findings
-        throw failure
+        // What says least of the copy is not to hide that another check left it open.
+        throw failures.first { $0.code == .interrupted }
+            ?? failures.first { PostgresBlame.error($0) == .unclear }?.asUnclear ?? first
     }
 
     /// What came of one check.
@@ -68,19 +71,12 @@ struct PostgresChecks: Sendable {
         do throws(HoldfastError) {
             return Look(findings: try body())
         } catch {
-            guard Self.isOfTheCopy(error) else { return Look(failure: error) }
+            guard PostgresBlame.error(error) == .copy else { return Look(failure: error) }
             return Look(findings: [
                 WorkloadFinding(
                     bad, subject, error.message, hint: "Compare with another snapshot.", code: .checkFailed)
             ])
         }
-    }
-
-    /// Whether the server said it, and not that it lacks something or is being stopped.
-    static func isOfTheCopy(_ error: HoldfastError) -> Bool {
-        if error.code == .checkFailed { return true }
-        guard let state = error.sqlstate else { return false }
-        return !state.hasPrefix("53") && !state.hasPrefix("57")
     }
 
     // MARK: Files
@@ -104,8 +100,10 @@ struct PostgresChecks: Sendable {
         }
         let outcome = try ToolRun(preparation.words("pg_verifybackup", ["--", data])).run(context)
         guard outcome.result.isSuccess else {
+            let message = "\(outcome.result): \(outcome.complaint)"
+            if let failure = PostgresBlame.program(outcome).failure(of: "pg_verifybackup", message) { throw failure }
             return WorkloadFinding(
-                .error, "pg_verifybackup", "\(outcome.result): \(outcome.complaint)",
+                .error, "pg_verifybackup", message,
                 hint: "Restore it again; then look whether another snapshot has the same fault.", code: .checkFailed)
         }
         return WorkloadFinding(
@@ -144,7 +142,7 @@ struct PostgresChecks: Sendable {
 
     private func contents() throws(HoldfastError) -> [WorkloadFinding] {
         let expected = record.expectedContents
-        let picture = try catalogue.picture(context)
+        let picture = try catalogue.picture(context) { PostgresBlame.error($0) == .copy }
         var findings: [WorkloadFinding] = []
         func compare(_ subject: String, _ thing: String, _ key: String, _ found: String?) {
             guard let value = expected[key] else { return }
@@ -203,7 +201,7 @@ struct PostgresChecks: Sendable {
                             hint: "The planner's estimate may be wrong: run ANALYZE at the source, and compare."))
                 }
             } catch {
-                if error.code == .interrupted { throw error }
+                guard PostgresBlame.error(error) == .copy else { throw error }
                 findings.append(WorkloadFinding(bad, "rows", "\(database): \(error.message)", code: .checkFailed))
             }
         }
@@ -230,8 +228,10 @@ struct PostgresChecks: Sendable {
         }
         let lines = String(decoding: outcome.head.isEmpty ? outcome.errorTail : outcome.head, as: UTF8.self)
             .split(separator: "\n").prefix(Self.mostComplaints).joined(separator: "; ")
+        let message = "\(outcome.result): \(lines.isEmpty ? outcome.complaint : lines)"
+        if let failure = PostgresBlame.program(outcome).failure(of: "pg_amcheck", message) { throw failure }
         return WorkloadFinding(
-            bad, "pg_amcheck", "\(outcome.result): \(lines.isEmpty ? outcome.complaint : lines)",
+            bad, "pg_amcheck", message,
             hint: "What it names is damaged: compare with an older snapshot, and with the source.", code: .checkFailed)
     }
 
@@ -248,10 +248,11 @@ struct PostgresChecks: Sendable {
                 "pg_dump", scratch.clientOptions + ["--file=/dev/null", "-d", Self.connection(database)])
             let outcome = try ToolRun(words, sessionOptions: PostgresScratch.sessionOptions).run(context)
             guard outcome.result.isSuccess else {
+                let reason = postgresLine(String(decoding: outcome.errorTail, as: UTF8.self)).prefix(1000)
+                let message = "of \(database): \(outcome.result): \(reason)"
+                if let failure = PostgresBlame.program(outcome).failure(of: "pg_dump", message) { throw failure }
                 return WorkloadFinding(
-                    bad, "pg_dump",
-                    "of \(database): \(outcome.result): "
-                        + postgresLine(String(decoding: outcome.errorTail, as: UTF8.self)).prefix(1000),
+                    bad, "pg_dump", message,
                     hint: "What it names cannot be read: compare with an older snapshot.", code: .checkFailed)
             }
         }

@@ -148,6 +148,8 @@ struct ToolOutcome: Sendable {
     var result: ProcessResult
     /// The first bytes on standard output.
     var head: [UInt8]
+    /// The first bytes on standard error, and the last.
+    var errorHead: [UInt8] = []
     var errorTail: [UInt8]
 
     /// What it complained of, as one line of limited length; else what it printed.
@@ -165,11 +167,16 @@ struct ToolRun: Sendable {
     private let hasView: Bool
 
     init(_ words: [String], sessionOptions: String = "", timeout: Duration? = nil) {
-        request = ProcessRequest(words)
-        hasView = words.contains(ScratchView.programName)
+        var request = ProcessRequest(words)
         request.environment = Self.environment + (sessionOptions.isEmpty ? [] : ["PGOPTIONS=\(sessionOptions)"])
         request.timeout = timeout
-        request.stopSignal = SIGTERM
+        self.init(request)
+    }
+
+    init(_ request: ProcessRequest) {
+        self.request = request
+        self.request.stopSignal = SIGTERM
+        hasView = request.arguments.contains(ScratchView.programName)
     }
 
     /// No PG* variables, which would lead elsewhere, and no language but one.
@@ -190,7 +197,7 @@ struct ToolRun: Sendable {
             outcome.head += UnsafeRawBufferPointer(rebasing: buffer[..<min(room, count)])
         }
         outcome.result = process.wait()
-        outcome.errorTail = process.errorTail
+        (outcome.errorHead, outcome.errorTail) = (process.errorHead, process.errorTail)
         try context.cancellation.check()
         if hasView, outcome.result == .exited(ScratchView.failureStatus) {
             throw HoldfastError(

@@ -104,9 +104,10 @@ package final class PostgresScratch: WorkloadScratch {
     ///
     /// - Parameter patience: Until it takes connections.
     /// - Throws: `.targetFailed` for a copy that is in use, is not whole or leads elsewhere; `.processFailed` without
-    ///   the programs of its version, and when something else than the copy ended the server; `.checkFailed` when the
-    ///   server ends over the copy, with the end of its log; `.limitExceeded` when it is not ready in time. Nothing
-    ///   runs then, and nothing is left but the copy. What was found until then is in the context's ``StartFindings``.
+    ///   the programs of its version, and when the server ended over something else than the copy, or nobody can tell;
+    ///   `.checkFailed` when it was the copy, with the end of its log; `.limitExceeded` when it is not ready in time.
+    ///   Nothing runs then, and nothing is left but the copy. What was found until then is in the context's
+    ///   ``StartFindings``.
     package static func start(
         over copy: RestoredCopy, patience: Duration = patience, _ context: WorkloadContext
     ) throws(HoldfastError) -> PostgresScratch {
@@ -229,11 +230,7 @@ package final class PostgresScratch: WorkloadScratch {
         let outcome = try ToolRun(preparation.words("pg_controldata", ["-D", preparation.data])).run(context)
         guard outcome.result.isSuccess else {
             let message = "\(outcome.result): \(outcome.complaint)"
-            guard outcome.result.isOwnFailure else {
-                throw HoldfastError(
-                    .processFailed, "pg_controldata could not be run: \(message)",
-                    hint: "Nothing is known of the copy: look whether this host lets the program be kept apart.")
-            }
+            if let failure = PostgresBlame.program(outcome).failure(of: "pg_controldata", message) { throw failure }
             let hint = "Restore it again; then look whether another snapshot has the same fault."
             context.startFindings?.add([
                 WorkloadFinding(.error, "pg_controldata", message, hint: hint, code: .checkFailed)
@@ -291,9 +288,11 @@ package final class PostgresScratch: WorkloadScratch {
             "config_file": "\(place.inner)/postgresql.conf", "hba_file": "\(place.inner)/pg_hba.conf",
             "ident_file": "\(place.inner)/pg_ident.conf", "data_directory": preparation.data,
             "external_pid_file": "", "listen_addresses": "", "port": port, "bonjour": "off",
-            "unix_socket_directories": place.inner, "unix_socket_permissions": "0700", "ssl": "off",
-            "logging_collector": "off", "log_destination": "stderr",
-            "lc_messages": "C",
+            "unix_socket_directories": place.inner, "unix_socket_permissions": "0700", "unix_socket_group": "",
+            "ssl": "off", "max_stack_depth": "1MB",
+            // Its log says why it does not start.
+            "logging_collector": "off", "log_destination": "stderr", "log_min_messages": "warning",
+            "log_line_prefix": "", "lc_messages": "C",
             // No way back to the source, and to no other server.
             "archive_mode": "off", "archive_command": "", "archive_library": "", "archive_cleanup_command": "",
             "recovery_end_command": "", "restore_command": "", "primary_conninfo": "", "primary_slot_name": "",
@@ -390,22 +389,10 @@ package final class PostgresScratch: WorkloadScratch {
                 + "&options=\(escaped(sessionOptions))")
     }
 
-    /// What a server says in its log, in English, when it lacks something that no copy has.
-    private static let shortages = [
-        "No space left on device", "Disk quota exceeded", "Cannot allocate memory", "out of memory",
-        "Too many open files", "Permission denied", "Read-only file system", "shared memory", "semaphores",
-        "terminated by signal 9",
-    ]
-
     private static func ended(_ process: any RunningProcess, _ result: ProcessResult) -> HoldfastError {
         let log = log(process)
-        guard result.isOwnFailure, !log.contains(where: { (_, text) in shortages.contains { text.contains($0) } })
-        else {
-            return HoldfastError(
-                .processFailed, "the scratch server could not be run: \(result)",
-                hint: "The end of its log says why, as far as it has one. Nothing is known of the copy: give "
-                    + "the server what it lacks, and try again.", context: log)
-        }
+        let blame = PostgresBlame.server(result, log: process.errorTail)
+        if let failure = blame.failure(of: "the scratch server", "\(result)", context: log) { return failure }
         return HoldfastError(
             .checkFailed, "the scratch server did not start: \(result)",
             hint: "The end of its log says why; a damaged copy is restored again, or another snapshot is tried.",

@@ -65,13 +65,7 @@ package enum ScratchTree {
     ///
     /// - Throws: `.targetFailed` and the like, with the name of the first that cannot be removed.
     package static func remove(_ path: String) throws(HoldfastError) {
-        if unlinkat(AT_FDCWD, path, 0) == 0 || errno == ENOENT { return }
-        let number = errno
-        var status = stat()
-        // EPERM is said of directories too, by some file systems.
-        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
-            throw HoldfastError.systemCall("remove", number, on: path, code: .targetFailed)
-        }
+        guard try isTree(path) else { return }
         var removal = try TreeRemoval(path)
         try removal.run()
     }
@@ -79,21 +73,30 @@ package enum ScratchTree {
     /// Removes a directory of ours that is found again by its file `owner` and by marks: these go when all else is
     /// gone, so that what could not be removed is found once more.
     ///
-    /// - Parameter isMark: Whether a name in it is that of a mark.
-    /// - Throws: As ``remove(_:)``; all that could be removed is gone then, and the marks are there.
-    package static func remove(_ path: String, marks isMark: (String) -> Bool) throws(HoldfastError) {
+    /// - Parameters:
+    ///   - isMark: Whether a name in it is that of a mark.
+    ///   - cancellation: Once raised, what is there still stays, with the marks.
+    /// - Throws: As ``remove(_:)``; all that could be removed is gone then, and the marks are there. `.interrupted`.
+    package static func remove(
+        _ path: String, cancellation: Cancellation? = nil, marks isMark: @escaping (String) -> Bool
+    ) throws(HoldfastError) {
+        guard try isTree(path) else { return }
+        // One removal for all: whatever is mounted in it is seen by that.
+        var removal = try TreeRemoval(path, cancellation)
         let owner = "owner"
-        var failure: HoldfastError?
-        for name in names(in: path) where name != owner && !isMark(name) {
-            do throws(HoldfastError) {
-                try remove("\(path)/\(name)")
-            } catch {
-                failure = failure ?? error
-            }
-        }
-        if let failure { throw failure }
         // Without its owner nobody would look for what is left.
-        for name in names(in: path) where name != owner { try remove("\(path)/\(name)") }
-        try remove(path)
+        try removal.run(sparing: [{ $0 == owner || isMark($0) }, { $0 == owner }])
+    }
+
+    /// Whether `path` is something that is removed from within; what is none is removed at once.
+    private static func isTree(_ path: String) throws(HoldfastError) -> Bool {
+        if unlinkat(AT_FDCWD, path, 0) == 0 || errno == ENOENT { return false }
+        let number = errno
+        var status = stat()
+        // EPERM is said of directories too, by some file systems.
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+            throw HoldfastError.systemCall("remove", number, on: path, code: .targetFailed)
+        }
+        return true
     }
 }

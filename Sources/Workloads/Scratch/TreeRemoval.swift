@@ -13,6 +13,7 @@ struct TreeRemoval {
     private static let longestShown = 300
 
     private let path: String
+    private let cancellation: Cancellation?
     private let top: Int32
     private let stream: OpaquePointer
     private let device: dev_t
@@ -25,8 +26,9 @@ struct TreeRemoval {
     private var failures = 0
 
     /// - Throws: for what is no directory that can be opened.
-    init(_ path: String) throws(HoldfastError) {
+    init(_ path: String, _ cancellation: Cancellation? = nil) throws(HoldfastError) {
         self.path = path
+        self.cancellation = cancellation
         let directory = Self.openTop(path)
         var status = stat()
         guard directory >= 0, fstat(directory, &status) == 0, let stream = fdopendir(directory) else {
@@ -41,29 +43,41 @@ struct TreeRemoval {
     }
 
     /// Once: all is closed afterwards.
-    mutating func run() throws(HoldfastError) {
+    ///
+    /// - Parameter steps: What is left alone in the tree's top at first, and in what order it goes: each of these holds
+    ///   until all else is gone. By the last nothing is left.
+    mutating func run(sparing steps: [(String) -> Bool] = []) throws(HoldfastError) {
         defer { closedir(stream) }
+        for isSpared in steps { try empty(sparing: isSpared) }
+        try empty(sparing: nil)
+        guard unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno == ENOENT else { throw Self.failed(errno, path) }
+    }
+
+    /// - Throws: With the first that cannot be removed; all that can be is gone then.
+    private mutating func empty(sparing isSpared: ((String) -> Bool)?) throws(HoldfastError) {
         var before = 0
         repeat {
             (before, failure, failures) = (moved, nil, 0)
             rewinddir(stream)
-            empty(stream, top, path, 0)
+            empty(stream, top, path, 0, sparing: isSpared)
+            try cancellation?.check()
             // Each directory is moved once at most, and only what was moved is worth another pass: there is an end.
         } while moved > before
-        if let failure {
-            let others = failures == 1 ? "" : ", and \(failures - 1) more cannot be removed"
-            throw HoldfastError(
-                failure.code, failure.message + others, hint: failure.hint, retry: failure.retry)
-        }
-        guard unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno == ENOENT else { throw Self.failed(errno, path) }
+        guard let failure else { return }
+        let others = failures == 1 ? "" : ", and \(failures - 1) more cannot be removed"
+        throw HoldfastError(failure.code, failure.message + others, hint: failure.hint, retry: failure.retry)
     }
 
-    private mutating func empty(_ stream: OpaquePointer, _ directory: Int32, _ shown: String, _ depth: Int) {
+    /// - Parameter isSpared: Names in this directory that stay.
+    private mutating func empty(
+        _ stream: OpaquePointer, _ directory: Int32, _ shown: String, _ depth: Int,
+        sparing isSpared: ((String) -> Bool)? = nil
+    ) {
         var status = stat()
         // What lies within can only be removed from a directory that may be written to.
         if fstat(directory, &status) == 0, status.st_mode & 0o700 != 0o700 { fchmod(directory, 0o700) }
-        while let entry = readdir(stream) {
-            guard let name = holdfast_dirent_name(entry), !ScratchTree.isDots(name) else { continue }
+        while cancellation?.isRaised != true, let name = next(stream, shown) {
+            if ScratchTree.isDots(name) || isSpared?(String(cString: name)) == true { continue }
             if unlinkat(directory, name, 0) == 0 || errno == ENOENT { continue }
             let number = errno
             guard number == EISDIR || number == EPERM else {
@@ -76,6 +90,14 @@ struct TreeRemoval {
                 move(directory, name, shown, number)
             }
         }
+    }
+
+    /// The next name; a directory that cannot be read to its end is told like what cannot be removed.
+    private mutating func next(_ stream: OpaquePointer, _ shown: String) -> UnsafePointer<CChar>? {
+        errno = 0
+        if let entry = readdir(stream) { return holdfast_dirent_name(entry) }
+        if errno != 0 { note(errno, shown, ".") }
+        return nil
     }
 
     /// - Parameter refusal: Why it could not be removed like a file; that is the reason when it is no directory.
