@@ -63,6 +63,7 @@ let package = Package(
             ["Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository"]),
         library("Scheduling", ["Primitives", "Sealing"]),
         library("State", ["Primitives", "CLinux", "Scheduling", grdb]),
+        library("SecretVaults", ["Primitives", "CLinux", "Sealing", grdb]),
         library("Telemetry", ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", logging]),
         library("ControlPlane", ["Primitives", "CLinux", "Scheduling", "State", logging, lifecycle, signals]),
         library(
@@ -109,6 +110,7 @@ let package = Package(
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
         tests("SchedulingTests", ["Primitives", "Scheduling", "TestSupport"]),
         tests("StateTests", ["Primitives", "Scheduling", "State", "TestSupport"]),
+        tests("SecretVaultsTests", ["Primitives", "CLinux", "Sealing", "SecretVaults", "TestSupport"]),
         tests("TelemetryTests", ["Primitives", "Scheduling", "State", "Telemetry", "TestSupport", logging]),
         tests(
             "ControlPlaneTests",

@@ -28,6 +28,20 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case emptyStream = "empty-stream"
     case snapshotNotFound = "snapshot-not-found"
     case evidenceNotFound = "evidence-not-found"
+    case vaultNotFound = "vault-not-found"
+    case vaultExists = "vault-exists"
+    case vaultLoginFailed = "vault-login-failed"
+    case vaultAccessDenied = "vault-access-denied"
+    case vaultThrottled = "vault-throttled"
+    case vaultSealed = "vault-sealed"
+    case vaultUnavailable = "vault-unavailable"
+    case writeUnknown = "write-unknown"
+    case secretNotFound = "secret-not-found"
+    case secretPruned = "secret-pruned"
+    case secretDestroyed = "secret-destroyed"
+    case secretDeleted = "secret-deleted"
+    case secretDisabled = "secret-disabled"
+    case secretConflict = "secret-conflict"
     case pathNotFound = "path-not-found"
     case unsafePath = "unsafe-path"
     case targetFailed = "target-failed"
@@ -43,7 +57,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
         case .usage, .configuration: 64
         case .repositoryNotFound: 10
         case .busy, .runTaken: 11
-        case .wrongKey, .notPermitted: 12
+        case .wrongKey, .notPermitted, .vaultLoginFailed, .vaultAccessDenied: 12
         case .sourceIncomplete: 3
         case .checkFailed, .rollbackDetected: 4
         case .interrupted: 130

@@ -18,6 +18,7 @@ enum Layers {
         ],
         "Scheduling": ["Primitives", "Sealing"],
         "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
+        "SecretVaults": ["Primitives", "CLinux", "Sealing", "GRDB", "Logging"],
         "Telemetry": ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", "Logging"],
         "ControlPlane": [
             "Primitives", "CLinux", "Scheduling", "State", "Logging", "ServiceLifecycle", "UnixSignals",
