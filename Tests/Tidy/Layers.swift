@@ -51,11 +51,13 @@ enum Layers {
             "Logging",
         ],
         "Soak": ["Primitives", "Simulation"],
+        "VaultWriter": ["Primitives", "SecretVaults"],
     ]
 
     /// Targets that must never reach the product; they may use each other where the table says so.
     static let neverShipped: Set<String> = [
         "Simulation", "Soak", "TestSupport", "StateSupport", "Benchmarks", "Fuzzing", "FuzzEntry",
+        "VaultWriter",
     ]
 
     /// Modules that come with the toolchain; none needs a declaration.

@@ -1,0 +1,48 @@
+// The vaults that run the suite; a new kind adds its entry here.
+
+import Primitives
+import SecretVaults
+import TestSupport
+import Testing
+
+/// A vault made for one test, with what must live as long.
+struct VaultFixture: Sendable {
+    var vault: any SecretVault
+    /// The same vault again, as another process opens it.
+    var open: @Sendable () throws -> any SecretVault
+    /// What names of the test begin with, for a server that several tests share; in characters that the kind takes.
+    var prefix = ""
+    /// How many versions a secret is to bear; fewer for a kind whose service forgets or forbids that many.
+    var manyVersions = 1000
+    var directory: TemporaryDirectory?
+}
+
+/// How to make an empty vault of one kind.
+struct VaultUnderTest: Sendable, CustomTestStringConvertible {
+    let name: String
+    let make: @Sendable () throws -> VaultFixture
+    var testDescription: String { name }
+
+    static let all = [embedded]
+
+    static let embedded = VaultUnderTest(name: "EmbeddedVault") {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/vault"
+        let entropy = SystemEntropy()
+        let clock = ManualClock()
+        @Sendable func password() -> SecretBytes { secret(Array("conformance".utf8)) }
+        // The least that a password may cost; its price is not what is looked at here.
+        let vault = try EmbeddedVault.create(
+            at: path, password: password(), cost: PasswordCost(logN: 10, p: 1), clock: clock, entropy: entropy,
+            patience: .seconds(60))
+        return VaultFixture(
+            vault: vault,
+            open: {
+                try EmbeddedVault.open(
+                    at: path, password: password(), clock: clock, entropy: entropy, patience: .seconds(60))
+            }, directory: directory)
+    }
+}
+
+/// A copy of `bytes` that prints redacted.
+func secret(_ bytes: [UInt8]) -> SecretBytes { SecretBytes(copying: bytes.span.bytes) }
