@@ -42,11 +42,6 @@ struct EmbeddedKillTests {
         try SystemEntropy().bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    private func secret(_ text: String) -> SecretBytes {
-        let bytes = Array(text.utf8)
-        return SecretBytes(copying: bytes.span.bytes)
-    }
-
     private func open(_ password: String) throws -> EmbeddedVault {
         try EmbeddedVault.open(
             at: path, password: secret(password), clock: SystemClock(), entropy: SystemEntropy(),

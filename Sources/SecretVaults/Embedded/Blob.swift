@@ -17,6 +17,14 @@ struct Blob: DatabaseValueConvertible, Sendable {
     }
 }
 
+extension Row {
+    /// The bytes of a column; nil when it holds anything else. The engine's own subscript would trap then.
+    func blob(_ column: Int) -> [UInt8]? {
+        let value: DatabaseValue = self[column]
+        return Blob.fromDatabaseValue(value)?.bytes
+    }
+}
+
 extension [UInt8] {
     /// The first column of the first row, when that is bytes.
     static func fetch(

@@ -91,13 +91,11 @@ extension EmbeddedVault {
     }
 
     func pair(_ row: Row) throws -> (SecretTag, [UInt8]) {
-        let tag: Blob? = row[0]
-        let sealed: Blob? = row[1]
-        guard let tag, let sealed, tag.bytes.count == 32 else {
+        guard let tag = row.blob(0), let sealed = row.blob(1), tag.count == 32 else {
             throw HoldfastError(
                 .corruptObject, "the vault \(path) has a row that is none", hint: "Restore the vault from a snapshot.")
         }
-        return (SecretTag(bytes: Bytes32(tag.bytes.span.bytes)), sealed.bytes)
+        return (SecretTag(bytes: Bytes32(tag.span.bytes)), sealed)
     }
 
     // MARK: Verifying

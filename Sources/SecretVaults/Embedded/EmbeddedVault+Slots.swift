@@ -14,12 +14,11 @@ extension EmbeddedVault {
         let rows = try Row.fetchAll(
             database, sql: "SELECT id, slot FROM slots ORDER BY id LIMIT ?", arguments: [VaultSlot.maximumSlots])
         return try rows.map { row in
-            let (id, slot): (Blob?, Blob?) = (row[0], row[1])
-            guard let id, let slot, id.bytes.count == 16 else {
+            guard let id = row.blob(0), let slot = row.blob(1), id.count == 16 else {
                 throw HoldfastError(
                     .corruptObject, "a slot of the vault is damaged", hint: "Restore the vault from a snapshot.")
             }
-            return try VaultSlot(id: Bytes16(id.bytes.span.bytes), slot.bytes)
+            return try VaultSlot(id: Bytes16(id.span.bytes), slot)
         }
     }
 
