@@ -78,7 +78,11 @@ struct EmbeddedVaultTests {
         let again = try stage.open("second")
         let isHeld = try again.holds("a", "one")
         #expect(try isHeld && again.slots().count == 1)
+        // As after a kill between the two steps.
+        _ = try again.addPassword(secret("third"), cost: EmbeddedStage.cheap)
+        try again.changePassword(from: secret("second"), to: secret("third"), cost: EmbeddedStage.cheap)
         let last = try again.slots()[0].id
+        #expect(try again.slots().count == 1 && failure { _ = try stage.open("second") }?.code == .wrongKey)
         #expect(failure { try again.removeSlot(last) }?.code == .usage)
         for index in 0..<7 { _ = try again.addPassword(secret("p\(index)"), cost: EmbeddedStage.cheap) }
         #expect(failure { _ = try again.addPassword(secret("q"), cost: EmbeddedStage.cheap) }?.code == .limitExceeded)
@@ -86,9 +90,8 @@ struct EmbeddedVaultTests {
         #expect(isHeldByAll)
     }
 
-    @Test("that another process holds is busy, which passes")
-    func locked() throws {
-        let vault = try stage.create()
+    /// Runs `body` while another process is inside the transaction that `statement` began.
+    private func whileHeld(by statement: String, _ body: () throws -> Void) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["sqlite3", stage.path]
@@ -96,13 +99,37 @@ struct EmbeddedVaultTests {
         process.standardInput = input
         process.standardOutput = output
         try process.run()
-        try input.fileHandleForWriting.write(contentsOf: Data("BEGIN IMMEDIATE; SELECT 'held';\n".utf8))
+        try input.fileHandleForWriting.write(contentsOf: Data("\(statement); SELECT 'held';\n".utf8))
         #expect(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self) == "held\n")
-        let found = failure { try vault.put("a", "hunter2") }
-        #expect(found?.code == .busy && found?.retry == .later && "\(found as Any)".contains("hunter2") == false)
+        try body()
         try input.fileHandleForWriting.close()
         process.waitUntilExit()
+    }
+
+    @Test("that another process holds is busy, which passes")
+    func locked() throws {
+        let vault = try stage.create()
+        try whileHeld(by: "BEGIN IMMEDIATE") {
+            let found = failure { try vault.put("a", "hunter2") }
+            #expect(found?.code == .busy && found?.retry == .later && "\(found as Any)".contains("hunter2") == false)
+        }
         try vault.put("a", "hunter2")
+    }
+
+    @Test("that another process reads destroys a value, and empties its log when it is opened next")
+    func read() throws {
+        let vault = try stage.create()
+        let id = try vault.put("a", "one")
+        let log = stage.path + "-wal"
+        func length() throws -> Int? { try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int }
+        try whileHeld(by: "BEGIN; SELECT 0 FROM secrets WHERE tag IS NULL") {
+            try vault.change(try SecretName("a"), .state(.destroy, of: id))
+            #expect(failure { _ = try vault.holds("a", "one") }?.code == .secretDestroyed)
+            #expect(try length() != 0)
+        }
+        let again = try stage.open()
+        #expect(try length() == 0)
+        try again.verify(values: true)
     }
 
     @Test("that cannot grow says that there is no space, and keeps what it has")

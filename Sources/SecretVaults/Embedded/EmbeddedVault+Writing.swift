@@ -68,14 +68,15 @@ extension EmbeddedVault {
         if leaves { try database.scrub() }
     }
 
-    /// Writes rows and the root that goes with them.
+    /// Writes rows and the root that goes with them. Numbers wrap, since an old root that was put under new rows is
+    /// damage that the next opening finds, and no reason to trap.
     private func store(_ database: Database, _ name: SecretName, _ changes: RowChanges) throws {
         let tag = keys.tag(of: name)
         let key = Blob(tag.bytes.array)
         var root = try root(database)
         if let old = try sealedRecord(database, tag) {
             root.subtract(keys.share(of: tag, old))
-            root.secrets -= 1
+            root.secrets &-= 1
         }
         if let secret = changes.secret {
             let plain = secret.encoded()
@@ -85,7 +86,7 @@ extension EmbeddedVault {
                     .limitExceeded, "the record of the secret \(name) is over 64 MiB", hint: "Remove tags or versions.")
             }
             root.add(keys.share(of: tag, sealed))
-            root.secrets += 1
+            root.secrets &+= 1
             try database.execute(sql: "INSERT OR REPLACE INTO secrets VALUES (?, ?)", arguments: [key, Blob(sealed)])
         } else {
             try database.execute(sql: "DELETE FROM secrets WHERE tag = ?", arguments: [key])
@@ -100,7 +101,7 @@ extension EmbeddedVault {
                 sql: "DELETE FROM secret_values WHERE tag = ? AND place = ?",
                 arguments: [key, Int64(clamping: order)])
         }
-        root.generation += 1
+        root.generation &+= 1
         try database.execute(sql: "UPDATE vault SET root = ?", arguments: [Blob(try sealed(root))])
     }
 

@@ -136,13 +136,19 @@ struct VaultDatabase: Sendable {
     /// Brings the log into the file and empties it, so that no copy of what was overwritten is left in it.
     ///
     /// A reader of another process can be in the way; the log is then emptied by a later call.
+    /// - Throws: `.writeUnknown` when the disk fails: the write before took place, and what it overwrote may still be
+    ///   in the log.
     func scrub() throws(HoldfastError) {
         do {
             try queue.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
             }
         } catch {
-            throw Self.failure(error, path)
+            let failure = Self.failure(error, path)
+            if failure.code == .busy { return }
+            throw HoldfastError(
+                .writeUnknown, "the log of the vault \(path) could not be emptied after a write",
+                hint: "Check the disk; the log is emptied when the vault is opened next.", cause: failure)
         }
     }
 
