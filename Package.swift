@@ -60,7 +60,10 @@ let package = Package(
         library("Repository", ["Primitives", "CLinux", "Sealing", "Compression", "Chunking", "ObjectStore", logging]),
         library(
             "Workloads",
-            ["Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository"]),
+            [
+                "Primitives", "Sealing", "CLinux", "CArchive", "CPostgres", "CSQLite", "Chunking", "Repository",
+                "SecretVaults",
+            ]),
         library("Scheduling", ["Primitives", "Sealing"]),
         library("State", ["Primitives", "CLinux", "Scheduling", grdb]),
         library("SecretVaults", ["Primitives", "CLinux", "Sealing", grdb]),
@@ -68,19 +71,22 @@ let package = Package(
         library("ControlPlane", ["Primitives", "CLinux", "Scheduling", "State", logging, lifecycle, signals]),
         library(
             "Configuration",
-            ["Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", yams]),
+            [
+                "Primitives", "Compression", "ObjectStore", "Repository", "SecretVaults", "Workloads", "Scheduling",
+                yams,
+            ]),
         library(
             "Recovery",
             [
                 "Primitives", "CLinux", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
-                "Workloads", logging,
+                "SecretVaults", "Workloads", logging,
             ]),
         library(
             "Commands",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
-                "Configuration", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
-                argumentParser, logging,
+                "Configuration", "SecretVaults", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane",
+                "Recovery", argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
@@ -121,7 +127,9 @@ let package = Package(
         tests(
             "ConfigurationTests",
             ["Primitives", "Compression", "Repository", "Workloads", "Scheduling", "Configuration", "TestSupport"]),
-        tests("WorkloadsTests", ["Primitives", "Sealing", "CLinux", "Repository", "Workloads", "TestSupport"]),
+        tests(
+            "WorkloadsTests",
+            ["Primitives", "Sealing", "CLinux", "Repository", "SecretVaults", "Workloads", "TestSupport"]),
         tests(
             "RecoveryTests",
             [

@@ -77,6 +77,8 @@ package struct ConfiguredSource: Sendable, Hashable {
     package var rto: Duration?
     package var retention: SourceRetention?
     package var opensWith: [SecretReference] = []
+    /// What opens the embedded vault that the source is.
+    package var vaultPassword: SecretReference?
     package var tags: [String: String] = [:]
     package var excludes: [Pattern] = []
     package var excludeCaches = false

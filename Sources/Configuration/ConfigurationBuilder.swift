@@ -107,6 +107,7 @@ struct ConfigurationBuilder {
         source.rpo = first(Keys.rpo).flatMap { Duration(lengthOfTime: $0) }
         source.rto = first(Keys.rto).flatMap { Duration(lengthOfTime: $0) }
         source.retention = layers.lazy.compactMap { $0.section(Keys.retention) }.first.map(Self.retention)
+        source.vaultPassword = value.text(Keys.vaultPassword).flatMap(secret)
         source.opensWith = (value.list(Keys.opensWith) ?? []).compactMap { secret($0.text) }
         for layer in layers.reversed() {
             for (name, text) in layer.texts(Keys.tags) { source.tags[name] = text }

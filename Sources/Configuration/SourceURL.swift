@@ -1,5 +1,6 @@
 // A source's URL in the configuration.
 
+import SecretVaults
 import Workloads
 
 /// A source's URL: a scheme of the table, and text that means something to its workload alone.
@@ -23,6 +24,11 @@ package struct SourceURL: Sendable, Hashable {
 
     /// The same with an absolute path, when it is one of a file or directory.
     func resolved(from directory: String) -> SourceURL {
+        if scheme == VaultWorkload.kind, let address = VaultAddress(rest) {
+            var resolved = self
+            resolved.text = "\(scheme):\(address.resolved(from: directory).text)"
+            return resolved
+        }
         guard kind?.isPath == true, !rest.hasPrefix("/") else { return self }
         var resolved = self
         resolved.text = "\(scheme):\(directory)/\(rest)"

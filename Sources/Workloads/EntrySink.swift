@@ -63,6 +63,26 @@ package protocol EntrySink: AnyObject {
     func tree(at path: [UInt8], _ options: TreeReaderOptions) throws(HoldfastError)
 }
 
+/// Takes secrets as well, which are stored apart from all else, into the unordered root that is open.
+///
+/// Thread: that of the read.
+package protocol SecretSink: EntrySink {
+    /// Whether the parent snapshot has the value of the version at `parts`, whole; it is then kept for this one.
+    func holdsSecret(_ parts: [[UInt8]]) -> Bool
+
+    /// Adds a version of a secret.
+    ///
+    /// - Parameter item: What ``SecretItem`` made of its value; nil for the parent's when it holds that, and for a
+    ///   version without a value when it does not.
+    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) throws(HoldfastError)
+
+    /// Takes back what was added at `parts`, with all versions that stand in it.
+    func discardSecret(_ parts: [[UInt8]]) throws(HoldfastError)
+
+    /// Notes what could not be read; the snapshot is partial then. Of several notes of one path the first counts.
+    func failSecret(_ parts: [[UInt8]], _ error: HoldfastError)
+}
+
 extension EntrySink {
     package func add(_ parts: [[UInt8]], _ metadata: EntryMetadata) throws(HoldfastError) {
         try add(parts, metadata, link: nil)

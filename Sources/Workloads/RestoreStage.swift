@@ -39,12 +39,19 @@ package struct RestoreStage: Sendable {
     package var beforeLast: (@Sendable () throws(HoldfastError) -> [WorkloadFinding])?
     /// Takes the snapshot's only root as a stream, in place of `parts`: a file as it is, a directory as a tar archive.
     package var receiver: (any StreamReceiver)?
+    /// Takes the secrets of a snapshot of a vault, in place of `parts`: they are written nowhere else.
+    package var secrets: (any SecretReceiver)?
     /// Fed one after the other, after the parts.
     package var streams: [Stream] = []
     /// What the workload notes for itself.
     package var notes: [String: String] = [:]
 
     package init(_ parts: [Part]) { self.parts = parts }
+
+    package init(secrets: any SecretReceiver) {
+        parts = []
+        self.secrets = secrets
+    }
 
     package init(receiver: any StreamReceiver) {
         parts = []

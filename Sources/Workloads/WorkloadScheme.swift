@@ -1,6 +1,7 @@
 // The one table of what a source's or a target's URL can begin with.
 
 import Primitives
+import SecretVaults
 
 /// A scheme of URLs.
 ///
@@ -56,6 +57,10 @@ package struct WorkloadScheme: Sendable {
             doc: "a PostgreSQL database, or without NAME all of them, by pg_dump",
             capabilities: DumpWorkload.capabilities
         ) { DumpWorkload(rest: $0, options: $1) },
+        WorkloadScheme(
+            name: "vault", form: VaultAddress.form, doc: "all versions of the secrets of a vault",
+            capabilities: VaultWorkload.capabilities
+        ) { VaultWorkload(rest: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }
@@ -102,6 +107,10 @@ package struct WorkloadOptions: Sendable {
     package var replaces = false
     /// Owners and rights are restored too.
     package var restoresOwners = true
+    /// What opens the vault of a `vault:` URL.
+    package var vaultLogin = VaultLogin.none
+    /// Of a snapshot of a vault what is restored, and over what.
+    package var secrets = SecretSelection()
 
     package init() {}
 }

@@ -14,7 +14,7 @@ enum Layers {
         "Repository": ["Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Logging", "CLinux"],
         "Workloads": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "CLinux", "CArchive",
-            "CPostgres", "CSQLite", "Logging",
+            "CPostgres", "CSQLite", "Logging", "SecretVaults",
         ],
         "Scheduling": ["Primitives", "Sealing"],
         "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
@@ -24,16 +24,16 @@ enum Layers {
             "Primitives", "CLinux", "Scheduling", "State", "Logging", "ServiceLifecycle", "UnixSignals",
         ],
         "Configuration": [
-            "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Scheduling", "Yams",
+            "Primitives", "Compression", "ObjectStore", "Repository", "SecretVaults", "Workloads", "Scheduling", "Yams",
         ],
         "Recovery": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository", "Workloads",
-            "CLinux", "CArchive", "Logging",
+            "CLinux", "CArchive", "Logging", "SecretVaults",
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
             "Configuration", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
-            "ArgumentParser", "Logging",
+            "SecretVaults", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],

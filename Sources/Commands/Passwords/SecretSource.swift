@@ -160,8 +160,10 @@ struct SecretSource {
     // MARK: The command
 
     /// The first line that a command prints. Its standard error goes to ours.
-    private func password(fromCommand text: String) throws(HoldfastError) -> SlotKey {
-        var request = ProcessRequest(try CommandWords.split(text, from: "HOLDFAST_PASSWORD_COMMAND"))
+    func password(
+        fromCommand text: String, of variable: String = "HOLDFAST_PASSWORD_COMMAND"
+    ) throws(HoldfastError) -> SlotKey {
+        var request = ProcessRequest(try CommandWords.split(text, from: variable))
         request.passesErrors = true
         request.timeout = Self.commandTimeout
         let process = try runner.start(request, cancellation: cancellation)
@@ -186,7 +188,7 @@ struct SecretSource {
         let result = process.wait()
         guard result.isSuccess else {
             throw HoldfastError(
-                .processFailed, "the command of HOLDFAST_PASSWORD_COMMAND failed: \(result)",
+                .processFailed, "the command of \(variable) failed: \(result)",
                 hint: "Run it by hand; it must print the password on standard output and exit 0.")
         }
         let printed = output.withBytes { raw in

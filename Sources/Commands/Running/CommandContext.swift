@@ -17,6 +17,8 @@ struct CommandContext: Sendable {
     let runner: any ProcessRunner
     /// Taken out of the process's environment at the start.
     let inheritedPassword: SecretBytes?
+    /// That of an embedded vault, likewise.
+    var inheritedVaultPassword: SecretBytes?
 
     var cancellation: Cancellation { environment.cancellation }
     var clock: any Clock { environment.clock }
@@ -60,6 +62,7 @@ extension GlobalOptions {
     ) throws {
         // First of all, while this is the only thread.
         let password = ProcessEnvironment.take("HOLDFAST_PASSWORD")
+        let vaultPassword = ProcessEnvironment.take("HOLDFAST_VAULT_PASSWORD")
         let cancellation = Signals.install()
         // A step of a run: nothing of it goes on when the process that holds the run is gone.
         if ProcessEnvironment.value(RunMark.run) != nil { Descendants.endWithParent() }
@@ -81,7 +84,7 @@ extension GlobalOptions {
             logger: logger, cacheDirectory: cacheDirectory(variables), cancellation: cancellation, witness: witness)
         let context = CommandContext(
             options: self, output: output, environment: environment, variables: variables,
-            runner: SystemProcessRunner(), inheritedPassword: password)
+            runner: SystemProcessRunner(), inheritedPassword: password, inheritedVaultPassword: vaultPassword)
         var status = ExitStatus.success.rawValue
         do throws(HoldfastError) {
             status = try body(context).rawValue

@@ -14,7 +14,8 @@ extension CommandContext {
     /// in sight.
     func hiddenFromCopies() -> ScratchSecrets {
         var secrets = ScratchSecrets()
-        secrets.keys = ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE"].compactMap { variables[$0] }
+        secrets.keys = ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"]
+            .compactMap { variables[$0] }
         if let command = variables["HOLDFAST_PASSWORD_COMMAND"] {
             // A directory among the words could be one that a check needs.
             secrets.keys += WayIn.files(ofCommand: command).filter { !Self.isDirectory($0) }
@@ -36,7 +37,7 @@ extension CommandContext {
 
 extension Configuration {
     fileprivate func addSecrets(to secrets: inout ScratchSecrets) {
-        var references = sources.flatMap(\.opensWith)
+        var references = sources.flatMap(\.opensWith) + sources.compactMap(\.vaultPassword)
         for notifier in notifiers { if case .webhook(_, let secret?) = notifier.way { references.append(secret) } }
         for repository in repositories {
             switch repository.opening {

@@ -10,8 +10,8 @@ extension CommandContext {
     /// Knows the secrets of this process: those of its environment, and those that the configuration names. What cannot
     /// be read is not known.
     var scrubber: SecretScrubber {
-        var known = [inheritedPassword].compactMap { $0 }
-        for name in ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE"] {
+        var known = [inheritedPassword, inheritedVaultPassword].compactMap { $0 }
+        for name in ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"] {
             if let path = variables[name] { known += Self.secrets(inFile: path) }
         }
         let configuration = try? configuration()
@@ -22,6 +22,7 @@ extension CommandContext {
             case .password(let reference): known += secrets(reference)
             }
         }
+        for source in configuration?.sources ?? [] { known += source.vaultPassword.map { secrets($0) } ?? [] }
         for notifier in configuration?.notifiers ?? [] {
             if case .webhook(_, let reference?) = notifier.way { known += secrets(reference) }
         }

@@ -121,6 +121,12 @@ private struct Examination {
         return sections + [ExaminedThing(kind: .programs, name: "programs", findings: tools)]
     }
 
+    private func options(_ vaultPassword: SecretReference?) -> WorkloadOptions {
+        var options = WorkloadOptions()
+        options.vaultLogin = context.vaultLogin(vaultPassword)
+        return options
+    }
+
     private func subject(
         _ name: String, _ configuration: Configuration?, _ named: RepositoryPlace?
     ) throws(HoldfastError) -> Subject {
@@ -130,7 +136,7 @@ private struct Examination {
             }
             var place = named
             if place == nil, configuration?.defaultRepository != nil { place = try context.place() }
-            return Subject(name: name, workloads: [try argument.workload(WorkloadOptions())], place: place)
+            return Subject(name: name, workloads: [try argument.workload(options(nil))], place: place)
         }
         guard let configuration else {
             throw HoldfastError(
@@ -143,7 +149,8 @@ private struct Examination {
             place = try context.place(of: repository, in: configuration)
         }
         var subject = Subject(
-            name: name, workloads: try ConfiguredBackup.workloads(of: source, WorkloadOptions()), place: place,
+            name: name, workloads: try ConfiguredBackup.workloads(of: source, options(source.vaultPassword)),
+            place: place,
             source: name)
         if case .command(let command) = source.origin {
             subject.isCommand = true

@@ -4,6 +4,7 @@ import ArgumentParser
 import Primitives
 import Recovery
 import Repository
+import SecretVaults
 import Workloads
 
 struct DumpVerb: ParsableCommand {
@@ -35,6 +36,8 @@ struct DumpVerb: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("For a directory: tar or zip.", valueName: "format"))
     var archive: ArchiveFormat?
 
+    @OptionGroup var reveal: RevealOptions
+
     @Option(name: .shortAndLong, help: ArgumentHelp("Write into this file, replacing it.", valueName: "file"))
     var output: String?
 
@@ -50,6 +53,10 @@ struct DumpVerb: ParsableCommand {
             try repository.keyring.requireReadingData()
             let found = try repository.snapshot(selector).snapshot
             let index = try repository.loadIndex(for: .reading).index
+            if let value = try secret(repository, found, index, parts) {
+                try RevealOptions.write(value)
+                return .success
+            }
             let sink = try DumpSink(path: output.map { Host.absolutePath($0) })
             // On standard output a terminal's progress would mix with the data's own.
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
@@ -66,6 +73,24 @@ struct DumpVerb: ParsableCommand {
                     snapshot: found.id.description, path: PathText(joinedPath(parts)), summary: summary))
             return .success
         }
+    }
+
+    /// The value at `parts` of a snapshot of a vault, when it is to be revealed.
+    private func secret(
+        _ repository: Repository, _ snapshot: Snapshot, _ index: Index, _ parts: [[UInt8]]
+    ) throws(HoldfastError) -> SecretValue? {
+        guard reveal.reveal else { return nil }
+        guard output == nil, archive == nil else {
+            throw HoldfastError(
+                .usage, "a revealed secret goes to standard output alone", hint: "Leave --output and --archive out.")
+        }
+        let view = try SnapshotView(snapshot, tree: try repository.makeTree(index))
+        guard case .entry(_, let entry) = try view.node(at: parts), let content = entry.content, content.rule == .secret
+        else {
+            throw HoldfastError(
+                .usage, "\(path) is no version of a secret with a value", hint: "Leave --reveal out for a file.")
+        }
+        return try SecretReader(repository, index: index).value(content)
     }
 
     private func write(_ dump: Dump, _ parts: [[UInt8]], _ sink: DumpSink) throws(HoldfastError) -> Dump.Summary {

@@ -103,6 +103,8 @@ struct RestoreVerb: ParsableCommand {
     @Flag(name: .long, help: "Let all that is restored belong to the caller, also as root.")
     var noOwnership = false
 
+    @OptionGroup(title: "Vault Options") var secrets: SecretOptions
+
     @OptionGroup(title: "Incident Options") var incident: IncidentOptions
 
     func validate() throws {
@@ -137,6 +139,7 @@ struct RestoreVerb: ParsableCommand {
             (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
         }
         defer { session.close() }
+        workload.vaultLogin = context.vaultLogin()
         workload.command = try takers(for: to, of: session.snapshot, context)
         if dryRun {
             let plan = try context.withProgress { (progress) throws(HoldfastError) in
@@ -173,6 +176,7 @@ struct RestoreVerb: ParsableCommand {
         workload.tablespaces = try tablespaces(of: to)
         try dump.apply(to: &workload, target: to.workload)
         workload.restoresOwners = !noOwnership
+        try secrets.apply(to: &workload, target: to.workload)
         return workload
     }
 

@@ -106,6 +106,10 @@ enum ConfigurationSchema {
         name: "retention", type: .section(retentionSection),
         doc: "What `holdfast forget` without rules keeps. Taken whole: the rules of `defaults` do not add to it.",
         absence: "such a forget leaves the source alone", example: "{daily: 7, weekly: 5, monthly: 12}")
+    static let vaultPassword = Key(
+        name: "vaultPassword", type: .text(.secret),
+        doc: "What opens the vault of a source with the URL `vault:embedded:PATH`.",
+        absence: "the environment, else a prompt", example: "'file:/etc/holdfast/vault-password'")
     static let opensWith = Key(
         name: "opensWith", type: .list(of: .secret, minimum: 0),
         doc: "The secrets that open the restored data. Snapshots keep the references, never the secrets.",
@@ -152,7 +156,8 @@ enum ConfigurationSchema {
 
     static let source = Section(
         name: "Source", doc: "One source. One run of `holdfast backup NAME` makes one snapshot of it.",
-        keys: [url, command, opensWith] + shared + [unpack, minSize], rules: [.exactlyOne(["url", "command"])])
+        keys: [url, command, vaultPassword, opensWith] + shared + [unpack, minSize],
+        rules: [.exactlyOne(["url", "command"])])
 
     static let defaultsSection = Section(
         name: "Defaults",

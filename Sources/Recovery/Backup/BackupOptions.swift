@@ -3,6 +3,7 @@
 import Compression
 import Primitives
 import Repository
+import SecretVaults
 import Workloads
 
 /// How to back up.
@@ -34,6 +35,8 @@ package struct BackupOptions: Sendable {
     /// Worker threads; the reader has one of its own.
     package var threads = 2
     package var readLimit: ByteCount?
+    /// What opens vaults.
+    package var vaultLogin = VaultLogin.none
     /// Decode each chunk before it goes into a pack, and compare.
     package var verifies = true
 
@@ -51,6 +54,7 @@ package struct BackupOptions: Sendable {
         workload.oneFileSystem = oneFileSystem
         workload.unpack = unpack
         workload.minimumSize = minimumSize
+        workload.vaultLogin = vaultLogin
         return workload
     }
 }

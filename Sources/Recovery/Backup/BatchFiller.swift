@@ -93,6 +93,12 @@ final class BatchFiller {
         }
     }
 
+    /// Makes one chunk of all that was read of the open file, which fits a batch.
+    func cutWhole(_ rule: CutRule, isFinal: Bool) throws(HoldfastError) {
+        guard isFinal, job.used > tail else { return }
+        try cut(job.used - tail, rule, parent: .zeros)
+    }
+
     private func cut(_ length: Int, _ rule: CutRule, parent: ChunkID) throws(HoldfastError) {
         job.pieces.append(ContentJob.Piece(offset: tail, length: length, rule: rule, parent: parent))
         job.events.append(.piece(job.pieces.count - 1))

@@ -18,6 +18,7 @@ final class ChunkStage {
     private let session: WriterSession
     private let dataHash: KeyedHash
     private let metaHash: KeyedHash
+    private let secretHash: KeyedHash
     private let encoder: ChunkEncoder
     private let decoder: ChunkDecoder
     private let reader: ChunkReader
@@ -33,6 +34,7 @@ final class ChunkStage {
         let keyring = session.repository.keyring
         dataHash = KeyedHash(key: try keyring.key(.dataID))
         metaHash = KeyedHash(key: try keyring.key(.metaID))
+        secretHash = KeyedHash(key: try keyring.key(.secretID))
         encoder = try ChunkEncoder(setting)
         decoder = try ChunkDecoder()
         reader = try ChunkReader(index: session.index, packs: session.packReader, keyring: keyring)
@@ -53,7 +55,11 @@ final class ChunkStage {
         let places = job.pieces.indices.filter { place in
             !isAllZero(RawSpan(_unsafeBytes: job.bytes(job.pieces[place])))
         }
-        identify(places, of: job)
+        identify(places.filter { job.pieces[$0].rule != .secret }, of: job)
+        for place in places where job.pieces[place].rule == .secret {
+            let bytes = RawSpan(_unsafeBytes: job.bytes(job.pieces[place]))
+            job.pieces[place].id = ChunkID(secretHash.digest(bytes))
+        }
         let verdicts = try session.resolve(places.map { job.pieces[$0].id })
         for (number, place) in places.enumerated() {
             guard verdicts[number] == .wanted else {
@@ -62,6 +68,13 @@ final class ChunkStage {
             }
             let piece = job.pieces[place]
             let bytes = job.bytes(piece)
+            if piece.rule == .secret {
+                // As it is: a compressed length would tell about the secret.
+                try session.append(.secret, id: piece.id, codec: .stored, raw: bytes.count, bytes)
+                job.tally.chunksNew += 1
+                job.tally.bytesNew += UInt64(bytes.count)
+                continue
+            }
             let isDelta =
                 piece.rule == .pages ? try storeDelta(piece.id, bytes, .delta, parent: piece.parent, .data) : false
             if !isDelta { try storeWhole(piece.id, bytes, piece.rule == .pages ? .page : .data) }

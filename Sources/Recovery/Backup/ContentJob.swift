@@ -1,5 +1,6 @@
 // A batch of plain bytes on its way through the pipeline, with the events of the tree that it belongs to.
 
+import CLinux
 import Primitives
 import Repository
 
@@ -55,7 +56,10 @@ final class ContentJob: @unchecked Sendable {
 
     init() { buffer = .allocate(byteCount: Self.capacity, alignment: 64) }
 
-    deinit { buffer.deallocate() }
+    deinit {
+        reset()
+        buffer.deallocate()
+    }
 
     var free: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: buffer[used...]) }
 
@@ -64,6 +68,8 @@ final class ContentJob: @unchecked Sendable {
     }
 
     func reset() {
+        // What was secret does not wait in a buffer for the bytes after it.
+        if pieces.contains(where: { $0.rule == .secret }), let base = buffer.baseAddress { holdfast_zero(base, used) }
         used = 0
         pieces.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)

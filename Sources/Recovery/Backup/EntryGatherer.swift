@@ -64,6 +64,8 @@ final class EntryGatherer: EntrySink {
     }
 
     private var isRootOpen = false
+    /// Rounds over a vault come to the same failures.
+    private var failedSecrets: Set<[UInt8]> = []
 
     func endRoot() throws(HoldfastError) {
         precondition(file == nil, "a root ends after its files")
@@ -102,7 +104,8 @@ final class EntryGatherer: EntrySink {
     func add(_ parts: [[UInt8]], _ metadata: EntryMetadata, link: [[UInt8]]?) throws(HoldfastError) {
         try check(parts)
         if let members {
-            return try members.add(parts, metadata, content: nil, link: link)
+            return try members.add(
+                parts, metadata, content: nil, link: link, isLinkable: metadata.kind != .directory)
         }
         precondition(link == nil, "links go with unordered roots")
         guard let name = parts.last else { return }
@@ -117,7 +120,7 @@ final class EntryGatherer: EntrySink {
         }
     }
 
-    private func check(_ parts: [[UInt8]]) throws(HoldfastError) {
+    fileprivate func check(_ parts: [[UInt8]]) throws(HoldfastError) {
         guard parts.allSatisfy(isSafeName) else {
             throw HoldfastError(
                 .unsafePath, "the source holds a member whose path leads elsewhere",
@@ -170,6 +173,7 @@ final class EntryGatherer: EntrySink {
         switch file.rule {
         case .pages: try filler.cutBlocks(isFinal: isFinal) { () throws(HoldfastError) in file.places.next() }
         case .content: try filler.cutContent(isFinal: isFinal)
+        case .secret: try filler.cutWhole(.secret, isFinal: isFinal)
         }
     }
 
@@ -186,17 +190,59 @@ final class EntryGatherer: EntrySink {
 
     func endFile(_ metadata: EntryMetadata) throws(HoldfastError) {
         try cut(isFinal: true)
-        guard let parts = file?.parts else { return }
-        file = nil
+        guard let file else { return }
+        let parts = file.parts
+        self.file = nil
         var metadata = metadata
         metadata.kind = .file
         if let name = parts.last { metadata.name = name }
         if let members {
             try filler.add(.endDetached(nextKey))
-            try members.add(parts, metadata, content: nextKey, link: nil)
+            try members.add(
+                parts, metadata, content: .toCome(nextKey), link: nil, isLinkable: file.rule != .secret)
             nextKey += 1
         } else {
             try filler.add(.endFile(metadata))
         }
+    }
+}
+
+// MARK: Secrets
+
+extension EntryGatherer: SecretSink {
+
+    func holdsSecret(_ parts: [[UInt8]]) -> Bool { held(parts) != nil }
+
+    private func held(_ parts: [[UInt8]]) -> Content? {
+        guard let content = known.entry(at: parts)?.content, content.rule == .secret,
+            case .inline(let pieces) = content.location, session.relyOnAll(pieces.lazy.map(\.id))
+        else { return nil }
+        return content
+    }
+
+    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) throws(HoldfastError) {
+        guard let members else { preconditionFailure("secrets are in a root without order") }
+        var metadata = metadata
+        metadata.kind = .file
+        if let item {
+            try beginFile(parts, .secret)
+            try item.withBytes { (bytes) throws(HoldfastError) in try write(bytes) }
+            return try endFile(metadata)
+        }
+        try check(parts)
+        // Nothing, where there is no value: a file without a content would be one that is missing.
+        let none = Content(rule: .content, blockShift: 0, size: 0, location: .inline([]))
+        try members.add(parts, metadata, content: .known(held(parts) ?? none), link: nil, isLinkable: false)
+    }
+
+    func discardSecret(_ parts: [[UInt8]]) throws(HoldfastError) {
+        try check(parts)
+        members?.remove(parts)
+    }
+
+    func failSecret(_ parts: [[UInt8]], _ error: HoldfastError) {
+        let path = joinedPath(parts)
+        failures.root = paths.last ?? []
+        if failedSecrets.insert(path).inserted { failures.add(path, error) }
     }
 }

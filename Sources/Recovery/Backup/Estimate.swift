@@ -120,3 +120,16 @@ final class Estimate: EntrySink {
         }
     }
 }
+
+extension Estimate: SecretSink {
+    func holdsSecret(_ parts: [[UInt8]]) -> Bool { false }
+
+    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) {
+        counts.files += 1
+        counts.bytes += UInt64(item?.count ?? 0)
+    }
+
+    func discardSecret(_ parts: [[UInt8]]) {}
+
+    func failSecret(_ parts: [[UInt8]], _ error: HoldfastError) { failures.add(joinedPath(parts), error) }
+}

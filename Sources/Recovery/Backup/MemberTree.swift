@@ -6,9 +6,17 @@ import Workloads
 
 /// The entries of a root without order, without their content.
 final class MemberTree {
+    /// Where the content of a file is.
+    enum Place {
+        /// In the batches, under this key.
+        case toCome(Int)
+        /// In the repository.
+        case known(Content)
+    }
+
     private final class Node {
         var metadata: EntryMetadata
-        var content: Int?
+        var content: Place?
         var children: [[UInt8]: Node] = [:]
 
         init(_ metadata: EntryMetadata) { self.metadata = metadata }
@@ -25,7 +33,7 @@ final class MemberTree {
 
     /// Adds a member; the last of several with one name wins, as with tar.
     func add(
-        _ parts: [[UInt8]], _ metadata: EntryMetadata, content: Int?, link: [[UInt8]]?
+        _ parts: [[UInt8]], _ metadata: EntryMetadata, content: Place?, link: [[UInt8]]?, isLinkable: Bool = true
     ) throws(HoldfastError) {
         guard let name = parts.last else {
             // The root itself: its metadata are those of the snapshot's root.
@@ -37,8 +45,10 @@ final class MemberTree {
         let node = Node(metadata)
         node.metadata.name = name
         node.content = content
-        node.metadata.inode = nextInode
-        nextInode += 1
+        if isLinkable {
+            node.metadata.inode = nextInode
+            nextInode += 1
+        }
         if let link {
             guard let linked = find(link), linked.metadata.kind == .file else {
                 throw HoldfastError(
@@ -56,6 +66,17 @@ final class MemberTree {
         } else {
             parent.children[name] = node
         }
+    }
+
+    /// Removes what is at `parts`, and what in it is no directory: another secret may stand below.
+    func remove(_ parts: [[UInt8]]) {
+        guard let node = find(parts) else { return }
+        node.children = node.children.filter { $0.value.metadata.kind == .directory }
+        guard node.children.isEmpty, let name = parts.last else {
+            node.metadata.attributes = []
+            return
+        }
+        find(Array(parts.dropLast()))?.children[name] = nil
     }
 
     private func find(_ parts: [[UInt8]]) -> Node? {
@@ -91,7 +112,12 @@ final class MemberTree {
     private func emit(_ node: Node, to filler: BatchFiller, _ contents: [Int: Content]) throws(HoldfastError) {
         guard node.metadata.kind == .directory else {
             var metadata = node.metadata
-            let content = node.content.flatMap { contents[$0] }
+            let content: Content? =
+                switch node.content {
+                case .toCome(let key): contents[key]
+                case .known(let known): known
+                case nil: nil
+                }
             metadata.size = content?.size ?? 0
             try filler.add(.entry(Entry(metadata, content: content)))
             return

@@ -204,6 +204,7 @@ final class TreeScanner {
             switch rule {
             case .pages: try filler.cutBlocks(isFinal: isFinal) { () throws(HoldfastError) in places.next() }
             case .content: try filler.cutContent(isFinal: isFinal)
+            case .secret: preconditionFailure("files of a tree are no secrets")
             }
         }
     }

@@ -68,6 +68,7 @@ package final class ContentReader {
     package func read(
         _ content: Content, _ sink: (UnsafeRawBufferPointer) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
+        try content.requireNoSecret()
         var pieces = PieceWalk(content, tree: tree)
         var slots: [Slot] = []
         var size = 0

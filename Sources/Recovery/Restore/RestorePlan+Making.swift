@@ -50,6 +50,7 @@ extension RestorePlan {
                     break
                 }
                 plan.bytes.addClamped(content.size)
+                if content.rule == .secret { plan.secrets += 1 }
                 comparison?.open(entry.metadata)
                 var pieces = PieceWalk(content, tree: tree)
                 while let piece = try pieces.next() {

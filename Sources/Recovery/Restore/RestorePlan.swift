@@ -17,6 +17,8 @@ package struct RestorePlan: Sendable {
 
     package var files: UInt64 = 0
     package var directories: UInt64 = 0
+    /// Values of secrets, which go into vaults alone.
+    package var secrets: UInt64 = 0
     /// Symbolic links, fifos, device nodes and sockets.
     package var others: UInt64 = 0
     /// Bytes of content, holes counted.

@@ -23,6 +23,7 @@ extension RestoreSession {
         var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
             if let receiver = stage.receiver { result.add(try stream(record, to: receiver, progress)) }
+            if let secrets = stage.secrets { result.add(try restore(secrets: secrets, progress)) }
             for part in stage.parts {
                 var first = filter
                 if !part.last.isEmpty { first = try PathFilter(include: [], exclude: part.last.map { Array($0.utf8) }) }
@@ -108,6 +109,10 @@ extension RestoreSession {
         let stage = try stage(in: workload, filter, context)
         // A receiver takes all, whatever it holds.
         if stage.receiver != nil { return try plan(filter: filter) }
+        if let secrets = stage.secrets {
+            _ = try restore(secrets: secrets, isDryRun: true, Progress())
+            return try plan(filter: filter)
+        }
         if !stage.streams.isEmpty { return try plan(filter: try Self.filter(for: stage.streams)) }
         let record = try snapshot.readableRecord()
         var whole: RestorePlan?
@@ -145,6 +150,7 @@ extension RestoreSession {
     ) throws(HoldfastError) -> RestoreResult {
         let plan = try RestorePlan.make(
             repository, snapshot: snapshot, index: index, layout: try layout(of: part, record), filter: filter)
+        guard plan.secrets == 0 else { throw Content.secretRefusal }
         var options = options
         options.expectedFiles = plan.files
         let writer = try TreeWriter(target: part.directory, options: options)

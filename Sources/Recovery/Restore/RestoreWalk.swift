@@ -148,6 +148,7 @@ final class RestoreWalk {
                 .corruptObject, "a file of the snapshot has no content", hint: "Run `holdfast check`.")
             return context.tally.damaged(DamagedPath(path: joinedPath(parts), parts: [], error: error))
         }
+        try content.requireNoSecret()
         var metadata = entry.metadata
         metadata.size = content.size
         let job = FileJob(parts, metadata)

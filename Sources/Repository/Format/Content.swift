@@ -8,6 +8,8 @@ package enum CutRule: UInt8, Sendable {
     case content = 1
     /// Fixed blocks aligned to the file; the last may be short.
     case pages = 2
+    /// One chunk of class secret, never cut; see ``SecretItem``.
+    case secret = 3
 }
 
 /// A chunk or a hole in a file, with its length.
@@ -98,8 +100,11 @@ package struct Content: Sendable, Hashable {
                 pieces.append(piece)
             }
             guard total == size else { throw reader.corrupt("a file's pieces do not add up to its size") }
+            guard rule != .secret || pieces.count == 1 && pieces[0].id != .zeros else {
+                throw reader.corrupt("a secret is not one chunk")
+            }
             location = .inline(pieces)
-        case 1:
+        case 1 where rule != .secret:
             let level = try reader.u8()
             guard level <= ContentNode.maximumLevel else { throw reader.corrupt("a tree is too high") }
             location = .tree(NodeReference(id: ChunkID(try reader.bytes32()), level: level))

@@ -1,0 +1,74 @@
+// Where the password of an embedded vault comes from.
+
+import Configuration
+import Primitives
+import SecretVaults
+import Synchronization
+
+extension CommandContext {
+    static let vaultPasswordVariables = [
+        "HOLDFAST_VAULT_PASSWORD_FILE", "HOLDFAST_VAULT_PASSWORD_COMMAND", "HOLDFAST_VAULT_PASSWORD",
+    ]
+
+    /// What opens vaults; asked for once, when one is opened.
+    ///
+    /// - Parameter reference: What the configuration says of the source.
+    func vaultLogin(_ reference: SecretReference? = nil) -> VaultLogin {
+        let known = Mutex<SecretBytes?>.Shared()
+        let context = self
+        return VaultLogin(
+            password: { () throws(HoldfastError) in
+                if let password = known.mutex.withLock({ $0 }) { return password }
+                let password = try context.vaultPassword(reference, confirming: false)
+                known.mutex.withLock { $0 = password }
+                return password
+            }, variable: { context.variables[$0] })
+    }
+
+    /// - Parameter confirming: Ask twice on a terminal, for a password that is new.
+    /// - Throws: `.usage` when there is no source, or more than one; `.configuration` when the one named gives nothing.
+    func vaultPassword(_ reference: SecretReference? = nil, confirming: Bool) throws(HoldfastError) -> SecretBytes {
+        let names = Self.vaultPasswordVariables
+        let given = names.filter { $0 == names[2] ? inheritedVaultPassword != nil : variables[$0] != nil }
+        guard given.count <= 1 else {
+            throw HoldfastError(
+                .usage, "\(given.joined(separator: " and ")) are both set", hint: "Unset all but one.")
+        }
+        let source = SecretSource(self)
+        if let path = variables[names[0]] { return try source.password(fromFile: path).secret }
+        if let command = variables[names[1]] { return try source.password(fromCommand: command, of: names[1]).secret }
+        if let inheritedVaultPassword { return inheritedVaultPassword }
+        switch reference {
+        case .file(let path): return try source.password(fromFile: path).secret
+        case .environment(let name):
+            guard let secret = variables.secret(name) else {
+                throw HoldfastError(
+                    .configuration, "the variable \(name), which should hold the password of the vault, is not set",
+                    hint: "Set it for holdfast alone, or let the configuration name a file.")
+            }
+            return secret
+        case nil: break
+        }
+        guard let typed = try source.ask("password of the vault: ") else {
+            throw HoldfastError(
+                .usage, "there is no password of the vault, and no terminal to ask for it",
+                hint: "Set \(names[0]), \(names[1]) or \(names[2]), or `vaultPassword` of the source.")
+        }
+        guard typed.count > 0 else {
+            throw HoldfastError(.usage, "the password is empty", hint: "Choose a password of at least one letter.")
+        }
+        if confirming {
+            guard let again = try source.ask("the same again: "), typed.equals(again) else {
+                throw HoldfastError(.usage, "the two passwords differ", hint: "Run the command again.")
+            }
+        }
+        return typed
+    }
+}
+
+extension Mutex where Value == SecretBytes? {
+    /// A mutex that closures share.
+    fileprivate final class Shared: Sendable {
+        let mutex = Mutex<SecretBytes?>(nil)
+    }
+}

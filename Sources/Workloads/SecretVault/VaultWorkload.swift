@@ -1,0 +1,152 @@
+// vault: all versions of all secrets of a vault, as a source and as a target.
+
+import Primitives
+import Repository
+import SecretVaults
+
+/// A vault of secrets.
+package struct VaultWorkload: Workload {
+    package static let kind = "vault"
+
+    package static var capabilities: WorkloadCapabilities {
+        var capabilities = WorkloadCapabilities()
+        capabilities.canBeRestoredTo = true
+        return capabilities
+    }
+
+    let address: VaultAddress
+    let login: VaultLogin
+    let selection: SecretSelection
+
+    /// - Parameter rest: What stands behind `vault:`; nil for what can't be meant.
+    package init?(rest: String, options: WorkloadOptions = WorkloadOptions()) {
+        guard let address = VaultAddress(rest) else { return nil }
+        self.address = address
+        login = options.vaultLogin
+        selection = options.secrets
+    }
+
+    package var identity: WorkloadIdentity { WorkloadIdentity(kind: Self.kind, url: "vault:\(address.text)") }
+
+    package var capabilities: WorkloadCapabilities { Self.capabilities }
+
+    private func open(_ context: WorkloadContext) throws(HoldfastError) -> any SecretVault {
+        try address.open(login, clock: context.clock, entropy: context.entropy)
+    }
+
+    package func preflight(_ context: WorkloadContext) throws(HoldfastError) -> [WorkloadFinding] {
+        let found: VaultPreflight
+        do throws(HoldfastError) {
+            found = try open(context).preflight([.list, .describe, .read], under: "")
+        } catch {
+            guard error.code != .interrupted else { throw error }
+            return [WorkloadFinding(.error, "vault", error.message, hint: error.hint, code: error.code)]
+        }
+        let who = [found.server, found.identity.map { "as \($0)" }].compactMap { $0 }.joined(separator: ", ")
+        var findings = [WorkloadFinding(.good, "vault", "\(address.text) answers: \(who)")]
+        // The rest is taken without it, and the snapshot is partial.
+        for missing in found.missing {
+            findings.append(
+                WorkloadFinding(
+                    .warning, "rights", "the login may not \(missing.right.rawValue) \(missing.path)",
+                    hint: "Give its policy this right; docs/VAULTS.md has the whole policy."))
+        }
+        for note in found.notes { findings.append(WorkloadFinding(.warning, "vault", note)) }
+        return findings
+    }
+
+    package func read(into sink: any EntrySink, _ context: WorkloadContext) throws(HoldfastError) -> ReadOutcome {
+        guard let sink = sink as? any SecretSink else {
+            throw HoldfastError(
+                .usage, "secrets go into snapshots alone", hint: "Back the vault up with `holdfast backup`.")
+        }
+        let vault = try open(context)
+        let found = try vault.preflight([.list, .describe, .read], under: "")
+        var root = EntryMetadata(name: [], kind: .directory)
+        root.mode = 0o700
+        try sink.beginRoot(Array(address.text.utf8), root, order: .unordered)
+        var reading = VaultReading(vault, into: sink, under: "", context)
+        let instant = try reading.run(defaults: found.defaults)
+        try sink.endRoot()
+        return outcome(reading, vault.capabilities, found, instant)
+    }
+
+    private func outcome(
+        _ reading: VaultReading, _ capabilities: VaultCapabilities, _ found: VaultPreflight, _ instant: Timestamp?
+    ) -> ReadOutcome {
+        var outcome = ReadOutcome()
+        outcome.consistentAsOf = instant
+        outcome.facts = [
+            "vault.kind": capabilities.kind.rawValue, "vault.secrets": "\(reading.secrets)",
+            "vault.versions": "\(reading.versions)", "vault.valuesRead": "\(reading.read)",
+            "vault.atOneInstant": instant == nil ? "no" : "yes",
+        ]
+        outcome.facts["vault.server"] = found.server
+        if instant == nil {
+            outcome.findings.append(
+                WorkloadFinding(
+                    .warning, "instant",
+                    "the vault changed during each of \(VaultReading.rounds + 1) looks at it: its "
+                        + "secrets are not as of one instant", hint: "Back it up when it is quieter."))
+        }
+        if !reading.full.isEmpty {
+            let names = reading.full.prefix(10).map(\.text).joined(separator: ", ")
+            outcome.findings.append(
+                WorkloadFinding(
+                    .warning, "versions",
+                    "\(reading.full.count) secrets have as many versions as they may, so that the next one pushes out "
+                        + "a version that this snapshot has: \(names)",
+                    hint: "Raise their limit of versions, if older versions open data that may have to be restored."))
+        }
+        return outcome
+    }
+
+    // MARK: Restoring
+
+    package func prepareRestore(
+        of record: SnapshotRecord, _ context: WorkloadContext
+    ) throws(HoldfastError) -> RestoreStage {
+        guard record.workload == Self.kind else {
+            throw HoldfastError(
+                .usage, "the snapshot is of \(record.workload):, which is no vault",
+                hint: "Choose a snapshot of a vault; `holdfast snapshots` lists them.")
+        }
+        let vault = try open(context)
+        let found = try vault.preflight([.list, .describe, .read, .write, .change], under: "")
+        if let missing = found.missing.first {
+            throw HoldfastError(
+                .vaultAccessDenied, "the login may not \(missing.right.rawValue) \(missing.path)",
+                hint: "Restore with a login that may; docs/VAULTS.md has the policy.")
+        }
+        return RestoreStage(secrets: VaultRestore(vault, selection, context))
+    }
+
+    package func finishRestore(
+        _ stage: RestoreStage, of record: SnapshotRecord, isComplete: Bool, _ context: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        (stage.secrets as? VaultRestore)?.findings() ?? []
+    }
+}
+
+/// Which secrets of a snapshot are restored, and over what.
+package struct SecretSelection: Sendable, Hashable {
+    /// What becomes of a secret whose versions in the target are not those of the snapshot.
+    package enum Newer: String, Sendable, Hashable, CaseIterable {
+        /// Nothing is restored at all.
+        case refuse
+        /// The secret stays as it is.
+        case keep
+        /// The snapshot's current value is put on top, as a new version.
+        case append
+    }
+
+    /// Empty for all of them.
+    package var names: [SecretName] = []
+    /// This version alone, of the one secret that is named; it becomes the current one.
+    package var version: SecretVersionID?
+    package var newer = Newer.refuse
+
+    package init() {}
+
+    func contains(_ name: SecretName) -> Bool { names.isEmpty || names.contains(name) }
+}

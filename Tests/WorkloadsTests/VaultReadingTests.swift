@@ -1,0 +1,256 @@
+// Reading a vault that changes while it is read, and what is stored of secrets.
+
+import Primitives
+import Repository
+import SecretVaults
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Workloads
+
+/// What a vault pushed, by path.
+private final class Pushed: SecretSink {
+    var entries: [String: EntryMetadata] = [:]
+    var items: [String: SecretBytes] = [:]
+    var failures: [String] = []
+
+    func beginRoot(_ path: [UInt8], _ metadata: EntryMetadata, order: EntryOrder) {}
+    func add(_ parts: [[UInt8]], _ metadata: EntryMetadata, link: [[UInt8]]?) { entries[Self.path(parts)] = metadata }
+    func beginFile(_ parts: [[UInt8]], _ rule: CutRule) {}
+    func fill(
+        atMost limit: Int, _ read: (UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int
+    ) throws(HoldfastError) -> Int { 0 }
+    func hole(_ length: UInt64) {}
+    func boundary() {}
+    func endFile(_ metadata: EntryMetadata) {}
+    func endRoot() {}
+    func tree(at path: [UInt8], _ options: TreeReaderOptions) {}
+
+    func holdsSecret(_ parts: [[UInt8]]) -> Bool { false }
+    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) {
+        entries[Self.path(parts)] = metadata
+        items[Self.path(parts)] = item
+    }
+    func discardSecret(_ parts: [[UInt8]]) {
+        let path = Self.path(parts)
+        for key in entries.keys where key == path || key.hasPrefix(path + "/@") {
+            entries[key] = nil
+            items[key] = nil
+        }
+    }
+    func failSecret(_ parts: [[UInt8]], _ error: HoldfastError) { failures.append(Self.path(parts)) }
+
+    static func path(_ parts: [[UInt8]]) -> String {
+        String(decoding: Array(parts.joined(separator: [0x2F])), as: UTF8.self)
+    }
+}
+
+/// A real vault in which something happens before its pages are listed, or a value is read.
+private final class Restless: SecretInventory {
+    let vault: EmbeddedVault
+    let beforeList: @Sendable (Int) throws -> Void
+    let beforeRead: @Sendable (SecretName) throws(HoldfastError) -> Void
+    private let lists = Mutex(0)
+
+    init(
+        _ vault: EmbeddedVault, beforeList: @escaping @Sendable (Int) throws -> Void,
+        beforeRead: @escaping @Sendable (SecretName) throws(HoldfastError) -> Void = { (_) throws(HoldfastError) in }
+    ) {
+        self.vault = vault
+        self.beforeList = beforeList
+        self.beforeRead = beforeRead
+    }
+
+    var capabilities: VaultCapabilities { vault.capabilities }
+    var location: String { vault.location }
+
+    func preflight(_ rights: Set<VaultRight>, under prefix: String) throws(HoldfastError) -> VaultPreflight {
+        try vault.preflight(rights, under: prefix)
+    }
+
+    func list(
+        under prefix: String, after mark: VaultPageMark?, limit: Int
+    ) throws(HoldfastError) -> SecretPage {
+        if mark == nil {
+            let number = lists.withLock { value in
+                value += 1
+                return value
+            }
+            try? beforeList(number)
+        }
+        return try vault.list(under: prefix, after: mark, limit: limit)
+    }
+
+    func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord { try vault.describe(name) }
+
+    func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
+        try beforeRead(name)
+        return try vault.read(name, version)
+    }
+}
+
+@Suite("Reading a vault")
+struct VaultReadingTests {
+    private let directory = TemporaryDirectory()
+    private let clock = HandClock()
+    private let vault: EmbeddedVault
+    private let context: WorkloadContext
+
+    init() throws {
+        vault = try EmbeddedVault.create(
+            at: directory.path + "/vault", password: TestRepository.secret("p"),
+            cost: PasswordCost(logN: 10, p: 1), clock: clock, entropy: SystemEntropy())
+        context = WorkloadContext(clock: clock, entropy: SystemEntropy(), cancellation: Cancellation())
+    }
+
+    private static func put(_ vault: EmbeddedVault, _ name: String, _ value: String) throws {
+        _ = try vault.put(
+            SecretPut(
+                try SecretName(name), SecretValue(.text, TestRepository.secret(value)), expected: .anything))
+    }
+
+    @Test("that changes between two looks is read until two looks agree, and what went is not in it")
+    func restless() throws {
+        for name in ["a", "b", "gone"] { try Self.put(vault, name, "1") }
+        let (vault, clock) = (vault, clock)
+        let restless = Restless(vault) { number in
+            clock.advance(by: .seconds(1))
+            switch number {
+            case 2:
+                try Self.put(vault, "a", "2")
+                try vault.change(try SecretName("gone"), .remove(.permanent))
+            case 3: try Self.put(vault, "new", "1")
+            default: break
+            }
+        }
+        let sink = Pushed()
+        var reading = VaultReading(restless, into: sink, under: "", context)
+        let began = clock.now()
+        let instant = try #require(try reading.run(defaults: SecretLimits()))
+        // The first look, two that found changes, and the one that found none.
+        #expect(instant == began + .seconds(3))
+        #expect(sink.items.keys.sorted() == ["a/@1", "a/@2", "b/@1", "new/@1"])
+        #expect(sink.entries["gone"] == nil && reading.secrets == 3)
+    }
+
+    @Test("that never holds still says so, and has each secret whole")
+    func neverStill() throws {
+        try Self.put(vault, "a", "1")
+        let vault = vault
+        let restless = Restless(vault) { number in try Self.put(vault, "a", "\(number)") }
+        let sink = Pushed()
+        var reading = VaultReading(restless, into: sink, under: "", context)
+        #expect(try reading.run(defaults: SecretLimits()) == nil)
+        #expect(sink.items.count == VaultReading.rounds + 2)
+    }
+
+    @Test("that destroys a version between list and read has it as destroyed")
+    func destroyed() throws {
+        try Self.put(vault, "a", "1")
+        try Self.put(vault, "a", "2")
+        let (vault, shared) = (vault, SharedFlag())
+        let restless = Restless(
+            vault, beforeList: { _ in },
+            beforeRead: { (name) throws(HoldfastError) in
+                if shared.set() { try vault.change(name, .state(.destroy, of: try SecretVersionID("1"))) }
+            })
+        let sink = Pushed()
+        var reading = VaultReading(restless, into: sink, under: "", context)
+        #expect(try reading.run(defaults: SecretLimits()) != nil)
+        let facts = try #require(sink.entries["a/@1"].flatMap { try VaultLayout.version(of: $0) })
+        #expect(facts.state != .live && sink.items["a/@1"] == nil && sink.items["a/@2"] != nil)
+        #expect(sink.failures.isEmpty)
+    }
+
+    @Test("that may not be read in one place has the rest, and that a store is out of reach ends it")
+    func refused() throws {
+        for name in ["a", "b"] { try Self.put(vault, name, "1") }
+        func read(_ code: ErrorCode) throws -> Pushed {
+            let restless = Restless(
+                vault, beforeList: { _ in },
+                beforeRead: { (name) throws(HoldfastError) in
+                    if name.text == "a" { throw HoldfastError(code, "no", hint: "") }
+                })
+            let sink = Pushed()
+            var reading = VaultReading(restless, into: sink, under: "", context)
+            _ = try reading.run(defaults: SecretLimits())
+            return sink
+        }
+        let sink = try read(.vaultAccessDenied)
+        #expect(sink.failures.contains("a/@1") && sink.items.keys.sorted() == ["b/@1"])
+        #expect(throws: HoldfastError.self) { try read(.vaultUnavailable) }
+    }
+
+    @Test("whose next version would push one out is told")
+    func full() throws {
+        try Self.put(vault, "a", "1")
+        try Self.put(vault, "b", "1")
+        var limits = SecretAttributes()
+        limits.limits.maximumVersions = 1
+        try vault.change(try SecretName("a"), .attributes(limits))
+        var reading = VaultReading(vault, into: Pushed(), under: "", context)
+        _ = try reading.run(defaults: SecretLimits())
+        #expect(reading.full.map(\.text) == ["a"])
+    }
+
+    @Test("gives different names different paths, all of which can be written")
+    func paths() throws {
+        let names = [
+            "a", "a/b", "a//b", "/a", "a/", ".", "..", "a/..", "@1", "a/@1", "%401", "100%", "é", "e\u{301}",
+            String(repeating: "x", count: 300), String(repeating: "x", count: 301), " ", "a b", "a%2Fb",
+        ]
+        var seen: [[[UInt8]]: String] = [:]
+        for name in names {
+            let parts = VaultLayout.parts(of: try SecretName(name))
+            #expect(parts.allSatisfy { isSafeName($0) }, "\(name)")
+            #expect(parts.allSatisfy { $0.first != UInt8(ascii: "@") }, "\(name)")
+            #expect(seen.updateValue(name, forKey: parts) == nil, "\(name)")
+        }
+        let version = VaultLayout.parts(of: try SecretName("a"), try SecretVersionID("../x"))
+        #expect(version.count == 2 && version.allSatisfy { isSafeName($0) })
+    }
+
+    @Test("keeps all that is known of a secret")
+    func facts() throws {
+        var record = SecretRecord(name: try SecretName("größe"))
+        record.attributes = SecretAttributes(
+            description: "what", tags: SecretTags([("k", String(repeating: "v", count: 1000)), ("é", "e")]),
+            limits: SecretLimits(maximumVersions: 5, requiresComparison: true, deletesAfter: .seconds(60)))
+        record.created = Timestamp(seconds: 5, nanoseconds: 7)
+        record.changed = Timestamp(seconds: 6)
+        record.removal = SecretRemoval(at: nil, purge: Timestamp(seconds: 9))
+        record.current = try SecretVersionID("v")
+        record.prunedThrough = 3
+        for number in 0..<64 { record.extras["x\(number)"] = String(repeating: "y", count: 1024) }
+        #expect(try VaultLayout.record(of: VaultLayout.metadata(of: record)) == record)
+        #expect(VaultLayout.metadata(of: record).attributes.allSatisfy { $0.value.count <= 64 << 10 })
+        for state: SecretVersionState in [
+            .live, .disabled, .softDeleted(at: nil), .destroyed(at: Timestamp(seconds: 4)),
+        ] {
+            var version = SecretVersion(
+                id: try SecretVersionID("v"), order: 9, created: Timestamp(seconds: 1), state: state)
+            version.changed = Timestamp(seconds: 2)
+            version.deletionDue = Timestamp(seconds: 3)
+            version.labels = [try StagingLabel("current"), try StagingLabel("mine")]
+            version.attributes = SecretVersionAttributes(
+                notBefore: Timestamp(seconds: 4), expires: Timestamp(seconds: 5), contentType: "text/plain",
+                tags: SecretTags([("a", "b")]))
+            version.extras["z"] = "1"
+            #expect(try VaultLayout.version(of: VaultLayout.metadata(of: version)) == version)
+        }
+        #expect(try VaultLayout.record(of: EntryMetadata(name: [], kind: .directory)) == nil)
+    }
+}
+
+/// True once.
+private final class SharedFlag: Sendable {
+    private let flag = Mutex(false)
+
+    func set() -> Bool {
+        flag.withLock { value in
+            defer { value = true }
+            return !value
+        }
+    }
+}
