@@ -121,14 +121,24 @@ package protocol RunStore: RunStandings {
     /// Finds runs whose leases ran out, at most 1,000, and marks them: each waits to be started once more, or has ended
     /// as ``RunOutcome/died`` when it was already.
     ///
-    /// - Parameter holder: Those of this holder count as run out at once; their process is known to be gone.
-    func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun]
+    /// - Parameters:
+    ///   - holder: Those of this holder count as run out at once; their process is known to be gone.
+    ///   - tokens: Fencing tokens of claims that are left as they are.
+    func buryDead(
+        gone holder: RunHolder?, sparing tokens: Set<Int64>, at now: Timestamp
+    ) throws(HoldfastError) -> [DeadRun]
 
     /// What is remembered of these jobs; those seen for the first time begin at `now`.
     ///
     /// A ``JobMemory/through`` that lies further ahead of `now` than ``RunMemoryLimits/ahead`` was written under a
     /// wrong clock. It is set back to `now`, unless `now` itself is before ``RunMemoryLimits/oldestClock``.
     func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory]
+}
+
+extension RunStore {
+    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+        try buryDead(gone: holder, sparing: [], at: now)
+    }
 }
 
 /// Tells what was.

@@ -266,7 +266,9 @@ extension SQLiteRunStore {
             ])
     }
 
-    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+    package func buryDead(
+        gone holder: RunHolder?, sparing tokens: Set<Int64>, at now: Timestamp
+    ) throws(HoldfastError) -> [DeadRun] {
         let (uptime, boot) = (self.uptime, clock.boot)
         return try write { database in
             let rows = try Row.fetchAll(
@@ -275,8 +277,8 @@ extension SQLiteRunStore {
                     SELECT * FROM runs WHERE state = 'running'
                         AND (boot <> ? OR lease <= ? OR (host = ? AND process = ?)) LIMIT ?
                     """,
-                arguments: [boot, uptime, holder?.host, holder?.process, Self.maximumBuried])
-            return try rows.map { row in
+                arguments: [boot, uptime, holder?.host, holder?.process, Self.maximumBuried + tokens.count])
+            return try rows.filter { !tokens.contains($0["fence"]) }.prefix(Self.maximumBuried).map { row in
                 let key = Self.key(row)
                 let isRestarted = (row["restarts"] as Int) < Self.maximumRestarts
                 var completion = RunCompletion(

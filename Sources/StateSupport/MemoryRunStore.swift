@@ -256,11 +256,14 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         }
     }
 
-    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+    package func buryDead(
+        gone holder: RunHolder?, sparing tokens: Set<Int64>, at now: Timestamp
+    ) throws(HoldfastError) -> [DeadRun] {
         try write { (state) throws(HoldfastError) in
             var dead: [DeadRun] = []
             for key in state.lines.keys.sorted() {
                 guard let line = state.lines[key], line.record.state == .running,
+                    !tokens.contains(line.record.fence),
                     line.boot != clock.boot || line.lease <= clock.uptime() || line.holder == holder
                 else { continue }
                 let isRestarted = line.restarts < SQLiteRunStore.maximumRestarts

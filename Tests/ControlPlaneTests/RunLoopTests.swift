@@ -112,6 +112,29 @@ struct RunLoopTests {
             atPath: stage.spool.directory + "/5.end.json", withIntermediateDirectories: true)
         try stage.run(for: .seconds(130))
         #expect(try stage.states == [.ended(.succeeded), .ended(.succeeded)])
+    @Test("starts no run again whose end is there and cannot be read now, and tells of it")
+    func unreadableOwnEnd() throws {
+        let stage = LoopStage([everyJob("a", 3600)], at: start) { (stage, key, process) throws(HoldfastError) in
+            let claim = try stage.begin(key, process)
+            try stage.spool.put(claim, RunCompletion(.succeeded), at: stage.clock.now())
+            stage.hideEnd(claim.fence)
+            process.finish(.exited(0))
+        }
+        let told = Mutex<[String]>([])
+        try stage.run(for: .seconds(5000)) { stage, age in
+            guard age >= .seconds(4500) else { return }
+            if told.withLock({ $0.isEmpty }) {
+                let firing = (try? stage.store.alerts(all: false)) ?? []
+                told.withLock { $0 = firing.map(\.key) }
+            }
+            stage.showEnd(1)
+        }
+        #expect(stage.launched.count == 1)
+        #expect(try stage.states == [.ended(.succeeded)])
+        #expect(told.withLock { $0 } == ["outcome/1"])
+        #expect(try stage.store.alerts(all: false).isEmpty)
+    }
+
     }
 
     @Test("tries a run again that could not begin while the state was locked, and tells of it")

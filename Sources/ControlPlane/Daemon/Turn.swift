@@ -174,8 +174,9 @@ struct Turn: Sendable {
     private mutating func take(_ key: RunKey, _ launched: Launched) throws(HoldfastError) {
         let holder = RunHolder(host: around.host, process: launched.process.number)
         // Before anything is buried: what it could not write into the store it has put beside it.
-        _ = try around.spool.absorb(into: around.store)
-        note(try around.store.buryDead(gone: holder, at: now))
+        if let hidden = try burial.takeIn() {
+            note(try around.store.buryDead(gone: holder, sparing: hidden, at: now))
+        }
         around.endOrphans()
         let known = try around.store.run(key)
         revision = nil
@@ -238,8 +239,10 @@ struct Turn: Sendable {
     mutating func bury() throws(HoldfastError) {
         // What this process started is looked at when it ends.
         let own = Set(running.keys).union(ended.map(\.key))
-        note(try Burial(around.store, around.spool, host: around.host, clock: around.clock).run(sparing: own))
+        note(try burial.run(sparing: own))
     }
+
+    private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }
 
     private func note(_ dead: [DeadRun]) {
         for run in dead {
