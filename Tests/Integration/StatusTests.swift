@@ -126,4 +126,57 @@ struct StatusTests {
         #expect(try jobs("schedule", "run", "whole").status == 0)
         #expect(try look(jobs).status == 0)
     }
+    @Test("is not green in a state that another verb made, nor while a job was never run in it")
+    func otherStates() throws {
+        let jobs = try proven()
+        #expect(try look(jobs).status == 0)
+        let place = ["--state-dir", jobs.run.directory.path + "/new"]
+        var run = jobs.run
+        run.password = nil
+        for words in [
+            ["schedule", "history"], ["schedule", "resume", "nightly"], ["schedule", "skip", "nightly"],
+            ["schedule", "pause", "nightly", "--reason", "r", "--until", "1d"],
+        ] {
+            let result = try run.start(words + place, naming: false).finish()
+            #expect(result.errors.contains("/new/runs.sqlite"), "\(words): \(result.errors)")
+            #expect(!FileManager.default.fileExists(atPath: place[1] + "/runs.sqlite"), "\(words)")
+        }
+        // A run of one job tells nothing of the others.
+        try jobs.script("other", "true")
+        #expect(try run.start(["schedule", "run", "other"] + place, naming: false).finish().status == 0)
+        let seen = try run.start(["status", "--json"] + place, naming: false).finish()
+        #expect(seen.status == 3, "\(seen.output)")
+        let unknown = try seen.json()["unknown"] as? [String: Any]
+        #expect((unknown?["message"] as? String)?.contains("nightly") == true, "\(seen.output)")
+        #expect(try run.start(["schedule", "run", "nightly"] + place, naming: false).finish().status == 0)
+        #expect(try run.start(["status"] + place, naming: false).finish().status == 0)
+    }
+
+    @Test("knows damage of before places were remembered by the job's file, and of any place without one")
+    func olderDamage() throws {
+        let jobs = try proven()
+        let far = jobs.run.directory.path + "/far"
+        try TestRepository.create(at: far, password: "integration")
+        let path = jobs.run.directory.path + "/holdfast.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        _ = try jobs.run.file(
+            "holdfast.yaml",
+            text.replacing(
+                "sources:",
+                with: "  far: {location: \(far), password: file:\(jobs.run.directory.path)/password}\n"
+                    + "defaults: {repository: main}\nsources:"))
+        try jobs.run.sqlite(
+            state(jobs), "INSERT INTO checks VALUES ('', 'deep', 'everything', 'check-failed', 1, 1, 1000);")
+        #expect(try look(jobs).status == 4)
+        try jobs.job("deep", "check: {}\nrepository: far\nwhen: {every: 1d}\nenabled: false")
+        #expect(try look(jobs).status == 0)
+        try jobs.job("deep", "check: {}\nrepository: main\nwhen: {every: 1d}\nenabled: false")
+        #expect(try look(jobs).status == 4)
+        // A file that is wrong hides nothing of it.
+        try jobs.job("other", "when: nonsense")
+        let seen = try look(jobs)
+        #expect(seen.status == 4 && seen.source["recoverable"] as? String == "no")
+        #expect((seen.json["unknown"] as? [String: Any])?["code"] as? String == "configuration")
+    }
+
 }
