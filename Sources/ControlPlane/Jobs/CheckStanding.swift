@@ -28,7 +28,10 @@ package struct CheckStanding: Sendable, Hashable {
     /// - Parameter repository: What else was checked says nothing; nil when it is not known which it is, and then
     ///   damage of any may be its own.
     package init(_ all: [CheckRecord], of repository: String?) {
-        let checks = all.filter { JobReach.mayBeOne($0.note.repository, repository) }
+        let checks = all.filter { check in
+            guard let repository, let place = check.note.repository else { return true }
+            return place == repository
+        }
         newest = checks.max { $0.noted < $1.noted }
         damage =
             checks.filter { bad in

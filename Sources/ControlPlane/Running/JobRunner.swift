@@ -85,7 +85,7 @@ package struct JobRunner: Sendable {
         }
         var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
         if case .check(let budget) = job.action {
-            completion.check = CheckNote(budget.extent, repository: job.reach?.repositories.first ?? nil)
+            completion.check = CheckNote(budget.extent, repository: (job.reach?.repositories.first ?? nil)?.path)
         }
         // Until its end is written the run is ours, and is renewed.
         let failure = lost.withLock { $0 } ?? write(completion, of: claim)
