@@ -187,7 +187,7 @@ package enum HistoryLimits {
     package static let age = Duration.seconds(400 * 86_400)
     /// Of each job; the newest.
     package static let lines = 10_000
-    /// Of one job after another the history is looked through, at every so many claims and records of any.
+    /// Of one job after another the history is looked through, at every so many fencing tokens.
     static let interval: Int64 = 64
 }
 

@@ -14,8 +14,7 @@ extension SQLiteRunStore {
             let known = try Self.takeable(key, trigger, now, database)
             try refuseSecond(key, uptime, database)
             try Self.know(job, now, database)
-            let fence = try Self.nextFence(database)
-            try Self.thinOut(fence, now, database)
+            let fence = try Self.nextFence(now, database)
             let attempt = ((known?["attempt"] as Int?) ?? 0) + 1
             try database.execute(
                 sql: """
@@ -95,7 +94,7 @@ extension SQLiteRunStore {
             let job = key.job.description
             let known = try Self.takeable(key, trigger, now, database)
             try Self.know(job, now, database)
-            let fence = try Self.nextFence(database)
+            let fence = try Self.nextFence(now, database)
             try database.execute(
                 sql: """
                     INSERT INTO runs (job, scheduled, cause, state, attempt, fence, host, process, boot, lease, began,
@@ -187,7 +186,7 @@ extension SQLiteRunStore {
             sql: "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)",
             arguments: [
                 check.repository ?? "", claim.key.job.description, check.extent.rawValue, outcome.rawValue,
-                claim.fence, try nextFence(database), now.nanoseconds,
+                claim.fence, try nextFence(now, database), now.nanoseconds,
             ])
     }
 
@@ -226,7 +225,8 @@ extension SQLiteRunStore {
         let boot = clock.boot
         try write { database in
             try Self.know(job.description, now, database)
-            try Self.thinOut(try Self.nextFence(database), now, database)
+            // None is given to anybody: it counts towards the next look at the history.
+            _ = try Self.nextFence(now, database)
             for nonRun in nonRuns {
                 guard trigger == .schedule else {
                     try Self.refuse(nonRun, job.description, now, database)
@@ -290,7 +290,7 @@ extension SQLiteRunStore {
                 // A fence of nobody: the dead one may yet come back and must be told.
                 try database.execute(
                     sql: "UPDATE runs SET restarts = restarts + 1, fence = ? WHERE job = ? AND scheduled = ?",
-                    arguments: [try Self.nextFence(database), key.job.description, key.scheduled.seconds])
+                    arguments: [try Self.nextFence(now, database), key.job.description, key.scheduled.seconds])
                 return DeadRun(
                     key: key, attempt: row["attempt"], fence: row["fence"],
                     holder: RunHolder(host: row["host"], process: row["process"]),
@@ -313,9 +313,13 @@ extension SQLiteRunStore {
             sql: "UPDATE jobs SET through = max(through, ?) WHERE job = ?", arguments: [through, job])
     }
 
-    private static func nextFence(_ database: Database) throws -> Int64 {
+    /// A new token. With every ``HistoryLimits/interval``th one, whoever takes it and for what, one job after another
+    /// has its history thinned out.
+    private static func nextFence(_ now: Timestamp, _ database: Database) throws -> Int64 {
         try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
-        return try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+        let fence = try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+        try thinOut(fence, now, database)
+        return fence
     }
 
     /// Sets back memories that lie further ahead than can be. Says whether there were any.

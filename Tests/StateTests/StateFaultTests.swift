@@ -121,6 +121,43 @@ struct StateFaultTests {
         #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
     }
 
+    @Test("thins out the history also where all that runs are checks, whose ends take tokens as well")
+    func thinnedByChecks() throws {
+        func run(
+            _ job: String, _ hour: Int64, _ extent: CheckExtent?, in store: SQLiteRunStore, at now: Timestamp
+        ) throws {
+            let key = RunKey(job: JobName(job), scheduled: key(hour).scheduled)
+            let claim = try store.begin(key, .schedule, holder: holder, lease: .seconds(30), at: now)
+            var completion = RunCompletion(.succeeded)
+            completion.check = extent.map { CheckNote($0, repository: "/main") }
+            try store.complete(claim, completion, at: now)
+        }
+        let later = noon + HistoryLimits.age + .seconds(60)
+        let alone = try open()
+        for hour in Int64(0)..<40 { try run("check", hour, .structure, in: alone, at: noon) }
+        for hour in Int64(100)..<200 { try run("check", hour, .structure, in: alone, at: later) }
+        #expect(try alone.history(HistoryQuery(until: later, limit: 1000)).isEmpty)
+
+        // Three tokens a night, and the turns of three jobs.
+        let several = try SQLiteRunStore(
+            path: directory.path + "/several/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
+        for hour in Int64(0)..<5 {
+            try run("backup", hour, nil, in: several, at: noon)
+            try run("check", hour, .structure, in: several, at: noon)
+        }
+        for hour in Int64(0)..<5 {
+            let instant = key(hour).scheduled
+            let nonRun = NonRun(first: instant, last: instant, count: 1, reason: .paused)
+            try several.record([nonRun], of: JobName("gone"), .schedule, at: noon)
+        }
+        for hour in Int64(100)..<400 {
+            try run("backup", hour, nil, in: several, at: later)
+            try run("check", hour, .structure, in: several, at: later)
+        }
+        let old = try several.history(HistoryQuery(until: later, limit: 1000))
+        #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
+    }
+
     @Test("has a name that no other one has, and keeps it")
     func identity() throws {
         let first = try open().identity
