@@ -28,10 +28,12 @@ package final class SQLiteRunStore: RunStore, RunHistory {
     /// Opens the database at `path`, and makes it and its directory when they are not there.
     ///
     /// - Parameters:
+    ///   - entropy: For what tells this state from others.
     ///   - patience: How long a lock of another process is waited for.
     ///   - maximumPages: The database grows no further than to so many pages of 4 KiB; beyond is `.noSpace`.
     package init(
-        path: String, clock: RunStoreClock, patience: Duration = .seconds(10), maximumPages: Int = 1 << 22
+        path: String, clock: RunStoreClock, entropy: any Entropy = SystemEntropy(),
+        patience: Duration = .seconds(10), maximumPages: Int = 1 << 22
     ) throws(HoldfastError) {
         self.path = path
         self.clock = clock
@@ -47,22 +49,60 @@ package final class SQLiteRunStore: RunStore, RunHistory {
         }
         do {
             database = try DatabaseQueue(path: path, configuration: configuration)
-            try StateSchema.migrator.migrate(database)
-            let known = try database.read { try StateSchema.migrator.hasBeenSuperseded($0) }
-            identity =
-                try database.read {
-                    try Int64.fetchOne($0, sql: "SELECT value FROM counters WHERE name = 'identity'")
-                } ?? 0
-            guard !known else {
+            try Self.migrate(database)
+            guard try database.read({ try !StateSchema.migrator.hasBeenSuperseded($0) }) else {
                 throw HoldfastError(
                     .unsupportedFormat, "the state database \(path) is of a newer holdfast",
                     hint: "Use the version that wrote it, or a newer one.")
             }
+            identity = try Self.identity(in: database, path, entropy)
         } catch {
             throw Self.failure(error, path)
         }
         // What is in it is the user's alone: outputs of runs may tell of much.
         for ending in ["", "-wal", "-shm"] { chmod(path + ending, 0o600) }
+    }
+
+    /// Brings the tables up to date. Who does so at the same moment has made a step that was still to be made here:
+    /// then what is left is looked at anew, once for each step at most.
+    private static func migrate(_ database: DatabaseQueue) throws {
+        for _ in StateSchema.migrator.migrations {
+            do { return try StateSchema.migrator.migrate(database) } catch {}
+        }
+        try StateSchema.migrator.migrate(database)
+    }
+
+    /// The number of this state. A copy of one, which is another file, gets a number of its own: its runs are others.
+    private static func identity(
+        in database: DatabaseQueue, _ path: String, _ entropy: any Entropy
+    ) throws -> Int64 {
+        var file = stat()
+        guard stat(path, &file) == 0 else { throw HoldfastError.systemCall("stat", errno, on: path) }
+        let place = [Int64(bitPattern: UInt64(file.st_dev)), Int64(bitPattern: UInt64(file.st_ino))]
+        let sql = "SELECT value FROM counters WHERE name = ?"
+        func known(_ database: Database) throws -> Int64? {
+            let noted = try ["device", "inode"].map { try Int64.fetchOne(database, sql: sql, arguments: [$0]) }
+            return noted == place ? try Int64.fetchOne(database, sql: sql, arguments: ["identity"]) : nil
+        }
+        if let identity = try database.read({ try known($0) }) { return identity }
+        let random = try entropy.bytes(8)
+        let fresh = random.reduce(Int64(0)) { $0 << 8 | Int64($1) }
+        var identity = fresh
+        try database.writeWithoutTransaction { database in
+            try database.inTransaction(.immediate) {
+                // Another may have settled it in the meantime.
+                if let own = try known(database) {
+                    identity = own
+                    return .commit
+                }
+                for (name, value) in zip(["identity", "device", "inode"], [fresh] + place) {
+                    try database.execute(
+                        sql: "INSERT OR REPLACE INTO counters VALUES (?, ?)", arguments: [name, value])
+                }
+                return .commit
+            }
+        }
+        return identity
     }
 
     /// This machine's clock for leases.

@@ -29,7 +29,7 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         var alerts: [String: AlertRecord] = [:]
         var checks: [CheckRecord] = []
         /// What each notifier told last of each alert, and since when there is that notifier.
-        var told: [String: [String: Timestamp]] = [:]
+        var told: [String: [String: AlertRecord]] = [:]
         var notifiers: [String: Timestamp] = [:]
         var fence: Int64 = 0
         var revision: Int64 = 0
@@ -386,14 +386,16 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             let since = state.notifiers[notifier] ?? now
             state.notifiers[notifier] = since
             let untold = state.alerts.values.filter { alert in
-                alert.severity >= severity && (alert.state == .firing || alert.changed >= since)
-                    && state.told[notifier]?[alert.key] != alert.changed
+                let told = state.told[notifier]?[alert.key]
+                let isOver = alert.state == .resolved && told?.state == .firing
+                return (alert.severity >= severity || isOver) && (alert.state == .firing || alert.changed >= since)
+                    && told?.changed != alert.changed
             }
             return Array(untold.sorted { ($0.changed, $0.key) < ($1.changed, $1.key) }.prefix(100))
         }
     }
 
     package func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError) {
-        try write { (state) throws(HoldfastError) in state.told[notifier, default: [:]][alert.key] = alert.changed }
+        try write { (state) throws(HoldfastError) in state.told[notifier, default: [:]][alert.key] = alert }
     }
 }

@@ -5,6 +5,7 @@ import Glibc
 import Primitives
 import Scheduling
 import State
+import Synchronization
 import TestSupport
 import Testing
 
@@ -158,6 +159,54 @@ struct StateFaultTests {
         #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
     }
 
+    @Test("of an older version is opened by two at once")
+    func migratedAtOnce() throws {
+        _ = try open()
+        try sqlite(
+            """
+            DROP TABLE checks; DELETE FROM counters WHERE name = 'identity';
+            DELETE FROM grdb_migrations WHERE identifier = 'checks';
+            """)
+        // The other one is in the middle of the step.
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["sqlite3", path]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        let step = """
+            BEGIN IMMEDIATE;
+            CREATE TABLE checks (repository TEXT NOT NULL, job TEXT NOT NULL, extent TEXT NOT NULL,
+                outcome TEXT NOT NULL, began INTEGER NOT NULL, noted INTEGER NOT NULL, ended INTEGER NOT NULL,
+                PRIMARY KEY (repository, job, extent, outcome)) WITHOUT ROWID;
+            INSERT INTO counters VALUES ('identity', 7);
+            INSERT INTO grdb_migrations VALUES ('checks');
+            SELECT 'held';
+
+            """
+        try input.fileHandleForWriting.write(contentsOf: Data(step.utf8))
+        #expect(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self) == "held\n")
+        let path = path
+        let failed = Mutex<[String]>([])
+        let opening = try #require(
+            JoinableThread {
+                do {
+                    _ = try SQLiteRunStore(
+                        path: path, clock: RunStoreClock(boot: "one") { .zero }, patience: .seconds(30))
+                } catch {
+                    failed.withLock { $0.append("\(error)") }
+                }
+            })
+        // Until it has seen that the step is to be made; were it slower it would see that it was.
+        SystemClock().sleep(for: .milliseconds(500), unless: Cancellation())
+        try input.fileHandleForWriting.write(contentsOf: Data("COMMIT;\n".utf8))
+        try input.fileHandleForWriting.close()
+        process.waitUntilExit()
+        opening.join()
+        #expect(failed.withLock { $0 } == [])
+    }
+
     @Test("has a name that no other one has, and keeps it")
     func identity() throws {
         let first = try open().identity
@@ -165,6 +214,16 @@ struct StateFaultTests {
         let other = try SQLiteRunStore(
             path: directory.path + "/other/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
         #expect(other.identity != first)
+        // Nor has a copy of it, as in an image of a machine.
+        try FileManager.default.createDirectory(
+            atPath: directory.path + "/copy", withIntermediateDirectories: true)
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory.path + "/state") {
+            try FileManager.default.copyItem(
+                atPath: directory.path + "/state/" + name, toPath: directory.path + "/copy/" + name)
+        }
+        let copy = try SQLiteRunStore(
+            path: directory.path + "/copy/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
+        #expect(copy.identity != first)
     }
 
     @Test("of before checks were remembered knows the damage that no later run of the job has shown to be gone")

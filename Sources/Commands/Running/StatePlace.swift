@@ -4,6 +4,7 @@ import ControlPlane
 import FoundationEssentials
 import Glibc
 import Primitives
+import Repository
 import Scheduling
 import State
 
@@ -25,7 +26,8 @@ extension CommandContext {
 
     /// Opens the run store, and makes it when there is none.
     func openRunStore() throws(HoldfastError) -> SQLiteRunStore {
-        try SQLiteRunStore(path: try runStorePath(), clock: SQLiteRunStore.systemClock(clock))
+        try SQLiteRunStore(
+            path: try runStorePath(), clock: SQLiteRunStore.systemClock(clock), entropy: environment.entropy)
     }
 
     /// Opens the run store that is there. A verb that looks, or that orders something of jobs which others run, makes
