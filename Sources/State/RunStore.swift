@@ -147,6 +147,17 @@ package protocol RunHistory: Sendable {
     func history(_ query: HistoryQuery) throws(HoldfastError) -> [RunRecord]
 }
 
+/// Keeps what checks found that are no runs of jobs.
+package protocol CheckLedger: Sendable {
+    /// A fencing token for a check that begins now.
+    func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64
+
+    /// Writes how the check ended that began with this token.
+    func endCheck(
+        _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
+    ) throws(HoldfastError)
+}
+
 /// Keeps what operators ordered of jobs.
 package protocol OrderStore: Sendable {
     /// Puts the job on hold, or takes the hold away when `order` is nil. Says whether there was one before.

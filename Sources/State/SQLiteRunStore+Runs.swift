@@ -169,7 +169,9 @@ extension SQLiteRunStore {
                 return
             }
             try Self.end(claim.key, completion, began: claim.began, at: now, database)
-            if let check { try Self.note(check, completion.outcome, claim, now, database) }
+            if let check {
+                try Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, database)
+            }
             try database.execute(
                 sql: "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
                 arguments: [
@@ -180,14 +182,28 @@ extension SQLiteRunStore {
     }
 
     private static func note(
-        _ check: CheckNote, _ outcome: RunOutcome, _ claim: RunClaim, _ now: Timestamp, _ database: Database
+        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, _ now: Timestamp,
+        _ database: Database
     ) throws {
         try database.execute(
-            sql: "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)",
+            sql: """
+                INSERT OR REPLACE INTO checks (repository, job, extent, memory, outcome, began, noted, ended)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                """,
             arguments: [
-                check.repository ?? "", claim.key.job.description, check.extent.rawValue, outcome.rawValue,
-                claim.fence, try nextFence(now, database), now.nanoseconds,
+                check.repository ?? "", job.description, check.extent.rawValue, check.memory ?? "", outcome.rawValue,
+                began, try nextFence(now, database), now.nanoseconds,
             ])
+    }
+
+    package func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64 {
+        try write { try Self.nextFence(now, $0) }
+    }
+
+    package func endCheck(
+        _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
+    ) throws(HoldfastError) {
+        try write { try Self.note(check, outcome, of: CheckRecord.byHand, began: token, now, $0) }
     }
 
     /// Writes the end of an attempt, and of the run when it is the last.

@@ -10,7 +10,7 @@ import Scheduling
 ///
 /// Write-ahead log with `synchronous=FULL`: a transaction that returned is on stable storage. SQLite's own file locks
 /// keep processes apart; a lock that is held for longer than ``patience`` is `.busy`.
-package final class SQLiteRunStore: RunStore, RunHistory {
+package final class SQLiteRunStore: RunStore, RunHistory, CheckLedger {
     package static let fileName = "runs.sqlite"
     /// A run that died is started again so many times.
     package static let maximumRestarts = 1

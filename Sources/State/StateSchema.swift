@@ -15,8 +15,28 @@ enum StateSchema {
         migrator.registerMigration("tellings") { database in try database.execute(sql: tellings) }
         migrator.registerMigration("checks") { database in try database.execute(sql: checks) }
         migrator.registerMigration("told-states") { database in try database.execute(sql: toldStates) }
+        migrator.registerMigration("check-memories") { database in try database.execute(sql: checkMemories) }
         return migrator
     }
+
+    private static let checkMemories = """
+        CREATE TABLE remembered_checks (
+            repository TEXT NOT NULL,
+            job TEXT NOT NULL,
+            extent TEXT NOT NULL,
+            -- Of a check with a budget; empty where there is none.
+            memory TEXT NOT NULL DEFAULT '',
+            outcome TEXT NOT NULL,
+            began INTEGER NOT NULL,
+            noted INTEGER NOT NULL,
+            ended INTEGER NOT NULL,
+            PRIMARY KEY (repository, job, extent, memory, outcome)
+        ) WITHOUT ROWID;
+        INSERT INTO remembered_checks (repository, job, extent, outcome, began, noted, ended)
+            SELECT repository, job, extent, outcome, began, noted, ended FROM checks;
+        DROP TABLE checks;
+        ALTER TABLE remembered_checks RENAME TO checks;
+        """
 
     /// What was told before is taken for a firing: a notifier may hear once more that something is over.
     private static let toldStates = """

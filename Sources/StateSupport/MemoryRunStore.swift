@@ -8,7 +8,7 @@ import Synchronization
 /// Runs, orders and alerts for as long as the process lives. A copy of the reference is the same store.
 ///
 /// The whole state is a value, and every transaction works on a copy of it: one that fails has changed nothing.
-package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore {
+package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStore, AlertStore {
     package let capabilities = RunStoreCapabilities(isDurable: false, servesSeveralHosts: false)
 
     private struct Line {
@@ -108,13 +108,28 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
     package func checks() throws(HoldfastError) -> [CheckRecord] { try read { $0.checks } }
 
     private static func note(
-        _ check: CheckNote, _ outcome: RunOutcome, _ claim: RunClaim, _ now: Timestamp, _ state: inout State
+        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, _ now: Timestamp,
+        _ state: inout State
     ) {
         state.fence += 1
-        state.checks.removeAll { $0.job == claim.key.job && $0.note == check && $0.outcome == outcome }
+        state.checks.removeAll { $0.job == job && $0.note == check && $0.outcome == outcome }
         state.checks.append(
-            CheckRecord(
-                job: claim.key.job, note: check, outcome: outcome, began: claim.fence, noted: state.fence, ended: now))
+            CheckRecord(job: job, note: check, outcome: outcome, began: began, noted: state.fence, ended: now))
+    }
+
+    package func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64 {
+        try write { (state) throws(HoldfastError) in
+            state.fence += 1
+            return state.fence
+        }
+    }
+
+    package func endCheck(
+        _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
+    ) throws(HoldfastError) {
+        try write { (state) throws(HoldfastError) in
+            Self.note(check, outcome, of: CheckRecord.byHand, began: token, now, &state)
+        }
     }
 
     private static func checkFree(
@@ -199,7 +214,9 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             switch line.record.state {
             case .running:
                 Self.end(claim.key, completion, began: claim.began, at: now, &state)
-                if let check = completion.check { Self.note(check, completion.outcome, claim, now, &state) }
+                if let check = completion.check {
+                    Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, &state)
+                }
             case .ended where completion.retryAt == nil && line.outcome == completion.outcome: return
             case .waiting where completion.retryAt != nil && line.outcome == completion.outcome: return
             default: throw Self.lost(claim)

@@ -117,6 +117,31 @@ struct JobRunnerTests {
         #expect(try burial.run().map(\.key) == [key])
     }
 
+    @Test("leaves the alert of damage as it is that a check found and that this one did not look at")
+    func damageStays() throws {
+        let (store, spool, _) = make()
+        let place = JobReach(parts: [], repositories: ["/srv/main"])
+        let found = try store.begin(
+            key, .schedule, holder: RunHolder(host: "stage", process: 1), lease: .seconds(60), at: clock.now())
+        var damage = RunCompletion(.checkFailed)
+        damage.check = CheckNote(.everything, repository: "/srv/main")
+        try store.complete(found, damage, at: clock.now())
+        _ = try store.fire("job/a/failed", .critical, "damage", at: clock.now())
+        let runner = JobRunner(
+            store, JobRunner.Settings(program: "/bin/true", host: "stage", spool: spool),
+            runner: PlayedRunner(output: "{}\n"), clock: clock, cancellation: Cancellation(),
+            logger: Logger(label: "stage") { _ in SwiftLogNoOpLogHandler() })
+        var job = everyJob("a", 60)
+        job.reach = place
+        for (budget, firing) in [(CheckBudget.structure, 1), (.everything, 0)] {
+            clock.advance(by: .seconds(60))
+            job.action = .check(budget)
+            let next = RunKey(job: job.name, scheduled: clock.now())
+            #expect(try runner.run(job, next, .schedule).outcome == .succeeded)
+            #expect(try store.alerts(all: false).count == firing)
+        }
+    }
+
     @Test("says what a check was about")
     func checks() throws {
         let (store, _, runner) = make()

@@ -165,7 +165,7 @@ struct StateFaultTests {
         try sqlite(
             """
             DROP TABLE checks; DELETE FROM counters WHERE name = 'identity';
-            DELETE FROM grdb_migrations WHERE identifier = 'checks';
+            DELETE FROM grdb_migrations WHERE identifier IN ('checks', 'check-memories');
             """)
         // The other one is in the middle of the step.
         let process = Process()
@@ -236,7 +236,7 @@ struct StateFaultTests {
         try sqlite(
             """
             DROP TABLE checks; DELETE FROM counters WHERE name = 'identity';
-            DELETE FROM grdb_migrations WHERE identifier = 'checks';
+            DELETE FROM grdb_migrations WHERE identifier IN ('checks', 'check-memories');
             """)
         let checks = try open().checks()
         #expect(checks.map(\.note) == [CheckNote(.everything, repository: nil)])

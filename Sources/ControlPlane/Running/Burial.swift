@@ -105,6 +105,8 @@ package enum DeadRunAlert {
 package enum RunMark {
     package static let run = "HOLDFAST_RUN"
     package static let fence = "HOLDFAST_FENCE"
+    /// Of a run whose end says what its check found: the check need not say so itself.
+    package static let check = "HOLDFAST_CHECK"
 
     /// Of two states with the same jobs the same run has the same token.
     package static let state = "HOLDFAST_STATE"

@@ -49,7 +49,7 @@ package struct OutcomeSpool: Sendable {
         var code, message: String?
         var output, errors: String
         var retry: Int64?
-        var extent, repository: String?
+        var extent, repository, memory: String?
     }
 
     /// Puts the end of a run into a file of its own.
@@ -61,7 +61,8 @@ package struct OutcomeSpool: Sendable {
             attempt: claim.attempt, began: claim.began.nanoseconds, ended: now.nanoseconds,
             outcome: completion.outcome.rawValue, code: completion.code, message: completion.message,
             output: completion.output, errors: completion.errors, retry: completion.retryAt?.nanoseconds,
-            extent: completion.check?.extent.rawValue, repository: completion.check?.repository)
+            extent: completion.check?.extent.rawValue, repository: completion.check?.repository,
+            memory: completion.check?.memory)
         guard let bytes = try? JSONEncoder().encode(outcome) else {
             throw HoldfastError(.inputOutput, "the end of a run cannot be written as JSON", hint: "Report this.")
         }
@@ -159,7 +160,7 @@ package struct OutcomeSpool: Sendable {
         completion.errors = outcome.errors
         completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
         completion.check = outcome.extent.flatMap { CheckExtent(rawValue: $0) }
-            .map { CheckNote($0, repository: outcome.repository) }
+            .map { CheckNote($0, repository: outcome.repository, memory: outcome.memory) }
         let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
         let claim = RunClaim(
             key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))
