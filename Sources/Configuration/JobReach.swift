@@ -61,7 +61,7 @@ package enum RepositoryIdentity {
         // Of a share that is mounted twice the devices differ, and the numbers of files are the server's. A copy of a
         // repository says that it is the same, and has other numbers.
         let format = path + "/format/1"
-        if let bytes = try? InputFile.read(format, limit: maximumFormat), stat(format, &found) == 0 {
+        if let bytes = try? InputFile.read(format, limit: maximumFormat, waits: false), stat(format, &found) == 0 {
             marks.insert("\(found.st_ino) \(Hex.encode(bytes))")
         }
         return RepositorySite(path: path, marks: marks)

@@ -79,7 +79,7 @@ package protocol RunStandings: Sendable {
 package protocol RunStore: RunStandings {
     var capabilities: RunStoreCapabilities { get }
 
-    /// A random number that tells this state from every other one, whose jobs and tokens may be the same.
+    /// A number that tells this state from every other one, whose jobs and tokens may be the same, and from its copies.
     var identity: Int64 { get }
 
     /// Takes the run for `lease`, with a fencing token larger than every one before.

@@ -22,6 +22,9 @@ package final class SQLiteRunStore: RunStore, RunHistory, CheckLedger {
     let clock: RunStoreClock
     package let path: String
     package let identity: Int64
+    /// A random number of this state, which goes along with copies of it: what is told of its history elsewhere is
+    /// known by it, also after the state was moved.
+    package let origin: Int64
 
     package let capabilities = RunStoreCapabilities(isDurable: true, servesSeveralHosts: false)
 
@@ -55,7 +58,8 @@ package final class SQLiteRunStore: RunStore, RunHistory, CheckLedger {
                     .unsupportedFormat, "the state database \(path) is of a newer holdfast",
                     hint: "Use the version that wrote it, or a newer one.")
             }
-            identity = try Self.identity(in: database, path, entropy)
+            origin = try Self.origin(in: database, entropy)
+            identity = try Self.identity(of: path, origin)
         } catch {
             throw Self.failure(error, path)
         }
@@ -72,37 +76,28 @@ package final class SQLiteRunStore: RunStore, RunHistory, CheckLedger {
         try StateSchema.migrator.migrate(database)
     }
 
-    /// The number of this state. A copy of one, which is another file, gets a number of its own: its runs are others.
-    private static func identity(
-        in database: DatabaseQueue, _ path: String, _ entropy: any Entropy
-    ) throws -> Int64 {
-        var file = stat()
-        guard stat(path, &file) == 0 else { throw HoldfastError.systemCall("stat", errno, on: path) }
-        let place = [Int64(bitPattern: UInt64(file.st_dev)), Int64(bitPattern: UInt64(file.st_ino))]
-        let sql = "SELECT value FROM counters WHERE name = ?"
-        func known(_ database: Database) throws -> Int64? {
-            let noted = try ["device", "inode"].map { try Int64.fetchOne(database, sql: sql, arguments: [$0]) }
-            return noted == place ? try Int64.fetchOne(database, sql: sql, arguments: ["identity"]) : nil
-        }
-        if let identity = try database.read({ try known($0) }) { return identity }
+    /// The number of this state, drawn once.
+    private static func origin(in database: DatabaseQueue, _ entropy: any Entropy) throws -> Int64 {
+        let sql = "SELECT value FROM counters WHERE name = 'identity'"
+        if let known = try database.read({ try Int64.fetchOne($0, sql: sql) }) { return known }
         let random = try entropy.bytes(8)
         let fresh = random.reduce(Int64(0)) { $0 << 8 | Int64($1) }
-        var identity = fresh
-        try database.writeWithoutTransaction { database in
-            try database.inTransaction(.immediate) {
-                // Another may have settled it in the meantime.
-                if let own = try known(database) {
-                    identity = own
-                    return .commit
-                }
-                for (name, value) in zip(["identity", "device", "inode"], [fresh] + place) {
-                    try database.execute(
-                        sql: "INSERT OR REPLACE INTO counters VALUES (?, ?)", arguments: [name, value])
-                }
-                return .commit
-            }
+        return try database.write { database in
+            // Another may have drawn one in the meantime.
+            try database.execute(
+                sql: "INSERT INTO counters VALUES ('identity', ?) ON CONFLICT DO NOTHING", arguments: [fresh])
+            return try Int64.fetchOne(database, sql: sql) ?? fresh
         }
-        return identity
+    }
+
+    /// The number of this file: that of the state, and another one for each copy of it.
+    private static func identity(of path: String, _ origin: Int64) throws(HoldfastError) -> Int64 {
+        var file = stat()
+        guard stat(path, &file) == 0 else { throw HoldfastError.systemCall("stat", errno, on: path) }
+        // Odd factors, so that each number of a device and of a file gives another result.
+        let device = UInt64(file.st_dev) &* 0x9E37_79B9_7F4A_7C15
+        let number = UInt64(file.st_ino) &* 0xC2B2_AE3D_27D4_EB4F
+        return origin ^ Int64(bitPattern: device ^ number)
     }
 
     /// This machine's clock for leases.
