@@ -12,7 +12,9 @@ extension Configuration {
     package func filledIn(_ job: Job, named: String? = nil) -> Job {
         var full = job
         // Two names or spellings of one place are one.
-        func canonical(_ name: String) -> String? { RepositoryIdentity.of(repository(named: name)?.location ?? name) }
+        func canonical(_ name: String) -> RepositorySite? {
+            RepositoryIdentity.of(repository(named: name)?.location ?? name)
+        }
         let own = job.repository ?? named
         let standard = own ?? defaultRepository
         func parts(_ names: [String], _ place: (ConfiguredSource?) -> String?) -> Set<JobReach.Part> {
@@ -33,7 +35,7 @@ extension Configuration {
             found = names.isEmpty ? [] : parts(names) { own ?? drill?.repository ?? $0?.repository ?? standard }
         case .check, .mirror, .ledger, .command: found = []
         }
-        var places: Set<String?> = Set(found.map(\.repository))
+        var places: Set<RepositorySite?> = Set(found.map(\.repository))
         switch job.action {
         case .check, .mirror, .forget, .ledger, .command: if let standard { places.insert(canonical(standard)) }
         case .backup, .drill: break
@@ -45,10 +47,30 @@ extension Configuration {
 
 /// By what two spellings of one repository are known to be one.
 package enum RepositoryIdentity {
+    /// Of the object that says which repository it is; it has some hundred bytes.
+    private static let maximumFormat = ByteCount(64 << 10)
+
+    /// The path, and by what a place that is mounted twice is known to be one.
+    ///
+    /// - Returns: Nil when the place cannot be told: it may be any.
+    package static func of(_ location: String) -> RepositorySite? {
+        guard let path = path(of: location) else { return nil }
+        var found = stat()
+        guard stat(path, &found) == 0 else { return RepositorySite(path: path) }
+        var marks: Set = ["\(found.st_dev):\(found.st_ino)"]
+        // Of a share that is mounted twice the devices differ, and the numbers of files are the server's. A copy of a
+        // repository says that it is the same, and has other numbers.
+        let format = path + "/format/1"
+        if let bytes = try? InputFile.read(format, limit: maximumFormat, waits: false), stat(format, &found) == 0 {
+            marks.insert("\(found.st_ino) \(Hex.encode(bytes))")
+        }
+        return RepositorySite(path: path, marks: marks)
+    }
+
     /// The absolute path without symbolic links. What is not there yet is named by what is above it.
     ///
     /// - Returns: Nil when the place cannot be told: it may be any.
-    package static func of(_ location: String) -> String? {
+    package static func path(of location: String) -> String? {
         guard case .local(let path)? = try? StoreLocation(location) else { return nil }
         if let real = Host.realPath(path) { return real }
         var parts = Host.absolutePath(path).split(separator: "/")

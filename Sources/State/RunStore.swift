@@ -79,7 +79,7 @@ package protocol RunStandings: Sendable {
 package protocol RunStore: RunStandings {
     var capabilities: RunStoreCapabilities { get }
 
-    /// A random number that tells this state from every other one, whose jobs and tokens may be the same.
+    /// A number that tells this state from every other one, whose jobs and tokens may be the same, and from its copies.
     var identity: Int64 { get }
 
     /// Takes the run for `lease`, with a fencing token larger than every one before.
@@ -121,8 +121,12 @@ package protocol RunStore: RunStandings {
     /// Finds runs whose leases ran out, at most 1,000, and marks them: each waits to be started once more, or has ended
     /// as ``RunOutcome/died`` when it was already.
     ///
-    /// - Parameter holder: Those of this holder count as run out at once; their process is known to be gone.
-    func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun]
+    /// - Parameters:
+    ///   - holder: Those of this holder count as run out at once; their process is known to be gone.
+    ///   - tokens: Fencing tokens of claims that are left as they are.
+    func buryDead(
+        gone holder: RunHolder?, sparing tokens: Set<Int64>, at now: Timestamp
+    ) throws(HoldfastError) -> [DeadRun]
 
     /// What is remembered of these jobs; those seen for the first time begin at `now`.
     ///
@@ -131,10 +135,27 @@ package protocol RunStore: RunStandings {
     func memories(of jobs: [JobName], at now: Timestamp) throws(HoldfastError) -> [JobName: JobMemory]
 }
 
+extension RunStore {
+    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+        try buryDead(gone: holder, sparing: [], at: now)
+    }
+}
+
 /// Tells what was.
 package protocol RunHistory: Sendable {
     /// Lines of the history, newest first.
     func history(_ query: HistoryQuery) throws(HoldfastError) -> [RunRecord]
+}
+
+/// Keeps what checks found that are no runs of jobs.
+package protocol CheckLedger: Sendable {
+    /// A fencing token for a check that begins now.
+    func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64
+
+    /// Writes how the check ended that began with this token.
+    func endCheck(
+        _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
+    ) throws(HoldfastError)
 }
 
 /// Keeps what operators ordered of jobs.
@@ -177,7 +198,7 @@ package enum HistoryLimits {
     package static let age = Duration.seconds(400 * 86_400)
     /// Of each job; the newest.
     package static let lines = 10_000
-    /// Of one job after another the history is looked through, at every so many claims and records of any.
+    /// Of one job after another the history is looked through, at every so many fencing tokens.
     static let interval: Int64 = 64
 }
 

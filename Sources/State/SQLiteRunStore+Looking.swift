@@ -77,10 +77,12 @@ extension SQLiteRunStore {
                 guard let extent = CheckExtent(rawValue: row["extent"]),
                     let outcome = RunOutcome(rawValue: row["outcome"])
                 else { return nil }
-                let repository: String = row["repository"]
+                let (repository, memory): (String, String) = (row["repository"], row["memory"])
                 return CheckRecord(
                     job: JobName(row["job"]),
-                    note: CheckNote(extent, repository: repository.isEmpty ? nil : repository), outcome: outcome,
+                    note: CheckNote(
+                        extent, repository: repository.isEmpty ? nil : repository,
+                        memory: memory.isEmpty ? nil : memory), outcome: outcome,
                     began: row["began"], noted: row["noted"], ended: Timestamp(nanoseconds: row["ended"]))
             }
         }

@@ -83,13 +83,18 @@ extension SQLiteRunStore: AlertStore {
             return try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM alerts WHERE told IS NOT changed AND severity IN (\(marks))
+                    SELECT * FROM alerts WHERE told IS NOT changed
+                        AND (severity IN (\(marks))
+                            -- Whom it told that it fires it tells that it is over, though it is a lesser one by now.
+                            OR state = 'resolved' AND EXISTS (
+                                SELECT 1 FROM tellings AS t
+                                WHERE t.key = alerts.key AND t.notifier = ? AND t.state = 'firing'))
                         AND (state = 'firing' OR changed >= ?)
                         AND NOT EXISTS (
                             SELECT 1 FROM tellings AS t
                             WHERE t.key = alerts.key AND t.notifier = ? AND t.changed = alerts.changed)
                     ORDER BY changed, key LIMIT 100
-                    """, arguments: StatementArguments(grave) + [since, notifier]
+                    """, arguments: StatementArguments(grave) + [notifier, since, notifier]
             ).map { Self.alert($0) }
         }
     }
@@ -100,7 +105,8 @@ extension SQLiteRunStore: AlertStore {
         if let since = try read({ try Int64.fetchOne($0, sql: sql, arguments: [notifier]) }) { return since }
         return try write { database in
             try database.execute(
-                sql: "INSERT OR IGNORE INTO tellings VALUES ('', ?, ?)", arguments: [notifier, now.nanoseconds])
+                sql: "INSERT OR IGNORE INTO tellings (key, notifier, changed) VALUES ('', ?, ?)",
+                arguments: [notifier, now.nanoseconds])
             return try Int64.fetchOne(database, sql: sql, arguments: [notifier]) ?? now.nanoseconds
         }
     }
@@ -108,8 +114,8 @@ extension SQLiteRunStore: AlertStore {
     package func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError) {
         try write { database in
             try database.execute(
-                sql: "INSERT OR REPLACE INTO tellings VALUES (?, ?, ?)",
-                arguments: [alert.key, notifier, alert.changed.nanoseconds])
+                sql: "INSERT OR REPLACE INTO tellings (key, notifier, changed, state) VALUES (?, ?, ?, ?)",
+                arguments: [alert.key, notifier, alert.changed.nanoseconds, alert.state.rawValue])
         }
     }
 

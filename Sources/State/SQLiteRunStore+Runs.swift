@@ -14,8 +14,7 @@ extension SQLiteRunStore {
             let known = try Self.takeable(key, trigger, now, database)
             try refuseSecond(key, uptime, database)
             try Self.know(job, now, database)
-            let fence = try Self.nextFence(database)
-            try Self.thinOut(fence, now, database)
+            let fence = try Self.nextFence(now, database)
             let attempt = ((known?["attempt"] as Int?) ?? 0) + 1
             try database.execute(
                 sql: """
@@ -95,7 +94,7 @@ extension SQLiteRunStore {
             let job = key.job.description
             let known = try Self.takeable(key, trigger, now, database)
             try Self.know(job, now, database)
-            let fence = try Self.nextFence(database)
+            let fence = try Self.nextFence(now, database)
             try database.execute(
                 sql: """
                     INSERT INTO runs (job, scheduled, cause, state, attempt, fence, host, process, boot, lease, began,
@@ -170,7 +169,9 @@ extension SQLiteRunStore {
                 return
             }
             try Self.end(claim.key, completion, began: claim.began, at: now, database)
-            if let check { try Self.note(check, completion.outcome, claim, now, database) }
+            if let check {
+                try Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, database)
+            }
             try database.execute(
                 sql: "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
                 arguments: [
@@ -181,14 +182,28 @@ extension SQLiteRunStore {
     }
 
     private static func note(
-        _ check: CheckNote, _ outcome: RunOutcome, _ claim: RunClaim, _ now: Timestamp, _ database: Database
+        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, _ now: Timestamp,
+        _ database: Database
     ) throws {
         try database.execute(
-            sql: "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)",
+            sql: """
+                INSERT OR REPLACE INTO checks (repository, job, extent, memory, outcome, began, noted, ended)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                """,
             arguments: [
-                check.repository ?? "", claim.key.job.description, check.extent.rawValue, outcome.rawValue,
-                claim.fence, try nextFence(database), now.nanoseconds,
+                check.repository ?? "", job.description, check.extent.rawValue, check.memory ?? "", outcome.rawValue,
+                began, try nextFence(now, database), now.nanoseconds,
             ])
+    }
+
+    package func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64 {
+        try write { try Self.nextFence(now, $0) }
+    }
+
+    package func endCheck(
+        _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
+    ) throws(HoldfastError) {
+        try write { try Self.note(check, outcome, of: CheckRecord.byHand, began: token, now, $0) }
     }
 
     /// Writes the end of an attempt, and of the run when it is the last.
@@ -226,7 +241,8 @@ extension SQLiteRunStore {
         let boot = clock.boot
         try write { database in
             try Self.know(job.description, now, database)
-            try Self.thinOut(try Self.nextFence(database), now, database)
+            // None is given to anybody: it counts towards the next look at the history.
+            _ = try Self.nextFence(now, database)
             for nonRun in nonRuns {
                 guard trigger == .schedule else {
                     try Self.refuse(nonRun, job.description, now, database)
@@ -266,7 +282,9 @@ extension SQLiteRunStore {
             ])
     }
 
-    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+    package func buryDead(
+        gone holder: RunHolder?, sparing tokens: Set<Int64>, at now: Timestamp
+    ) throws(HoldfastError) -> [DeadRun] {
         let (uptime, boot) = (self.uptime, clock.boot)
         return try write { database in
             let rows = try Row.fetchAll(
@@ -275,8 +293,8 @@ extension SQLiteRunStore {
                     SELECT * FROM runs WHERE state = 'running'
                         AND (boot <> ? OR lease <= ? OR (host = ? AND process = ?)) LIMIT ?
                     """,
-                arguments: [boot, uptime, holder?.host, holder?.process, Self.maximumBuried])
-            return try rows.map { row in
+                arguments: [boot, uptime, holder?.host, holder?.process, Self.maximumBuried + tokens.count])
+            return try rows.filter { !tokens.contains($0["fence"]) }.prefix(Self.maximumBuried).map { row in
                 let key = Self.key(row)
                 let isRestarted = (row["restarts"] as Int) < Self.maximumRestarts
                 var completion = RunCompletion(
@@ -288,7 +306,7 @@ extension SQLiteRunStore {
                 // A fence of nobody: the dead one may yet come back and must be told.
                 try database.execute(
                     sql: "UPDATE runs SET restarts = restarts + 1, fence = ? WHERE job = ? AND scheduled = ?",
-                    arguments: [try Self.nextFence(database), key.job.description, key.scheduled.seconds])
+                    arguments: [try Self.nextFence(now, database), key.job.description, key.scheduled.seconds])
                 return DeadRun(
                     key: key, attempt: row["attempt"], fence: row["fence"],
                     holder: RunHolder(host: row["host"], process: row["process"]),
@@ -311,9 +329,13 @@ extension SQLiteRunStore {
             sql: "UPDATE jobs SET through = max(through, ?) WHERE job = ?", arguments: [through, job])
     }
 
-    private static func nextFence(_ database: Database) throws -> Int64 {
+    /// A new token. With every ``HistoryLimits/interval``th one, whoever takes it and for what, one job after another
+    /// has its history thinned out.
+    private static func nextFence(_ now: Timestamp, _ database: Database) throws -> Int64 {
         try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
-        return try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+        let fence = try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
+        try thinOut(fence, now, database)
+        return fence
     }
 
     /// Sets back memories that lie further ahead than can be. Says whether there were any.

@@ -10,7 +10,7 @@ import Scheduling
 ///
 /// Write-ahead log with `synchronous=FULL`: a transaction that returned is on stable storage. SQLite's own file locks
 /// keep processes apart; a lock that is held for longer than ``patience`` is `.busy`.
-package final class SQLiteRunStore: RunStore, RunHistory {
+package final class SQLiteRunStore: RunStore, RunHistory, CheckLedger {
     package static let fileName = "runs.sqlite"
     /// A run that died is started again so many times.
     package static let maximumRestarts = 1
@@ -22,16 +22,21 @@ package final class SQLiteRunStore: RunStore, RunHistory {
     let clock: RunStoreClock
     package let path: String
     package let identity: Int64
+    /// A random number of this state, which goes along with copies of it: what is told of its history elsewhere is
+    /// known by it, also after the state was moved.
+    package let origin: Int64
 
     package let capabilities = RunStoreCapabilities(isDurable: true, servesSeveralHosts: false)
 
     /// Opens the database at `path`, and makes it and its directory when they are not there.
     ///
     /// - Parameters:
+    ///   - entropy: For what tells this state from others.
     ///   - patience: How long a lock of another process is waited for.
     ///   - maximumPages: The database grows no further than to so many pages of 4 KiB; beyond is `.noSpace`.
     package init(
-        path: String, clock: RunStoreClock, patience: Duration = .seconds(10), maximumPages: Int = 1 << 22
+        path: String, clock: RunStoreClock, entropy: any Entropy = SystemEntropy(),
+        patience: Duration = .seconds(10), maximumPages: Int = 1 << 22
     ) throws(HoldfastError) {
         self.path = path
         self.clock = clock
@@ -47,22 +52,52 @@ package final class SQLiteRunStore: RunStore, RunHistory {
         }
         do {
             database = try DatabaseQueue(path: path, configuration: configuration)
-            try StateSchema.migrator.migrate(database)
-            let known = try database.read { try StateSchema.migrator.hasBeenSuperseded($0) }
-            identity =
-                try database.read {
-                    try Int64.fetchOne($0, sql: "SELECT value FROM counters WHERE name = 'identity'")
-                } ?? 0
-            guard !known else {
+            try Self.migrate(database)
+            guard try database.read({ try !StateSchema.migrator.hasBeenSuperseded($0) }) else {
                 throw HoldfastError(
                     .unsupportedFormat, "the state database \(path) is of a newer holdfast",
                     hint: "Use the version that wrote it, or a newer one.")
             }
+            origin = try Self.origin(in: database, entropy)
+            identity = try Self.identity(of: path, origin)
         } catch {
             throw Self.failure(error, path)
         }
         // What is in it is the user's alone: outputs of runs may tell of much.
         for ending in ["", "-wal", "-shm"] { chmod(path + ending, 0o600) }
+    }
+
+    /// Brings the tables up to date. Who does so at the same moment has made a step that was still to be made here:
+    /// then what is left is looked at anew, once for each step at most.
+    private static func migrate(_ database: DatabaseQueue) throws {
+        for _ in StateSchema.migrator.migrations {
+            do { return try StateSchema.migrator.migrate(database) } catch {}
+        }
+        try StateSchema.migrator.migrate(database)
+    }
+
+    /// The number of this state, drawn once.
+    private static func origin(in database: DatabaseQueue, _ entropy: any Entropy) throws -> Int64 {
+        let sql = "SELECT value FROM counters WHERE name = 'identity'"
+        if let known = try database.read({ try Int64.fetchOne($0, sql: sql) }) { return known }
+        let random = try entropy.bytes(8)
+        let fresh = random.reduce(Int64(0)) { $0 << 8 | Int64($1) }
+        return try database.write { database in
+            // Another may have drawn one in the meantime.
+            try database.execute(
+                sql: "INSERT INTO counters VALUES ('identity', ?) ON CONFLICT DO NOTHING", arguments: [fresh])
+            return try Int64.fetchOne(database, sql: sql) ?? fresh
+        }
+    }
+
+    /// The number of this file: that of the state, and another one for each copy of it.
+    private static func identity(of path: String, _ origin: Int64) throws(HoldfastError) -> Int64 {
+        var file = stat()
+        guard stat(path, &file) == 0 else { throw HoldfastError.systemCall("stat", errno, on: path) }
+        // Odd factors, so that each number of a device and of a file gives another result.
+        let device = UInt64(file.st_dev) &* 0x9E37_79B9_7F4A_7C15
+        let number = UInt64(file.st_ino) &* 0xC2B2_AE3D_27D4_EB4F
+        return origin ^ Int64(bitPattern: device ^ number)
     }
 
     /// This machine's clock for leases.

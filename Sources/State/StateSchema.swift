@@ -14,8 +14,35 @@ enum StateSchema {
         migrator.registerMigration("2") { database in try database.execute(sql: second) }
         migrator.registerMigration("tellings") { database in try database.execute(sql: tellings) }
         migrator.registerMigration("checks") { database in try database.execute(sql: checks) }
+        migrator.registerMigration("told-states") { database in try database.execute(sql: toldStates) }
+        migrator.registerMigration("check-memories") { database in try database.execute(sql: checkMemories) }
         return migrator
     }
+
+    private static let checkMemories = """
+        CREATE TABLE remembered_checks (
+            repository TEXT NOT NULL,
+            job TEXT NOT NULL,
+            extent TEXT NOT NULL,
+            -- Of a check with a budget; empty where there is none.
+            memory TEXT NOT NULL DEFAULT '',
+            outcome TEXT NOT NULL,
+            began INTEGER NOT NULL,
+            noted INTEGER NOT NULL,
+            ended INTEGER NOT NULL,
+            PRIMARY KEY (repository, job, extent, memory, outcome)
+        ) WITHOUT ROWID;
+        INSERT INTO remembered_checks (repository, job, extent, outcome, began, noted, ended)
+            SELECT repository, job, extent, outcome, began, noted, ended FROM checks;
+        DROP TABLE checks;
+        ALTER TABLE remembered_checks RENAME TO checks;
+        """
+
+    /// What was told before is taken for a firing: a notifier may hear once more that something is over.
+    private static let toldStates = """
+        -- How the alert stood when it was told of.
+        ALTER TABLE tellings ADD COLUMN state TEXT NOT NULL DEFAULT 'firing';
+        """
 
     /// `told` of an alert counts for those that were told before each notifier was asked for itself.
     private static let tellings = """
@@ -48,8 +75,6 @@ enum StateSchema {
                 SELECT 1 FROM runs AS good
                 WHERE good.job = bad.job AND good.outcome = 'succeeded' AND good.fence > bad.fence)
             GROUP BY job;
-        -- What tells this state from every other one, also of the same jobs and tokens.
-        INSERT INTO counters VALUES ('identity', random());
         """
 
     private static let first = """

@@ -8,7 +8,7 @@ import Synchronization
 /// Runs, orders and alerts for as long as the process lives. A copy of the reference is the same store.
 ///
 /// The whole state is a value, and every transaction works on a copy of it: one that fails has changed nothing.
-package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore {
+package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStore, AlertStore {
     package let capabilities = RunStoreCapabilities(isDurable: false, servesSeveralHosts: false)
 
     private struct Line {
@@ -29,7 +29,7 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         var alerts: [String: AlertRecord] = [:]
         var checks: [CheckRecord] = []
         /// What each notifier told last of each alert, and since when there is that notifier.
-        var told: [String: [String: Timestamp]] = [:]
+        var told: [String: [String: AlertRecord]] = [:]
         var notifiers: [String: Timestamp] = [:]
         var fence: Int64 = 0
         var revision: Int64 = 0
@@ -108,13 +108,28 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
     package func checks() throws(HoldfastError) -> [CheckRecord] { try read { $0.checks } }
 
     private static func note(
-        _ check: CheckNote, _ outcome: RunOutcome, _ claim: RunClaim, _ now: Timestamp, _ state: inout State
+        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, _ now: Timestamp,
+        _ state: inout State
     ) {
         state.fence += 1
-        state.checks.removeAll { $0.job == claim.key.job && $0.note == check && $0.outcome == outcome }
+        state.checks.removeAll { $0.job == job && $0.note == check && $0.outcome == outcome }
         state.checks.append(
-            CheckRecord(
-                job: claim.key.job, note: check, outcome: outcome, began: claim.fence, noted: state.fence, ended: now))
+            CheckRecord(job: job, note: check, outcome: outcome, began: began, noted: state.fence, ended: now))
+    }
+
+    package func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64 {
+        try write { (state) throws(HoldfastError) in
+            state.fence += 1
+            return state.fence
+        }
+    }
+
+    package func endCheck(
+        _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
+    ) throws(HoldfastError) {
+        try write { (state) throws(HoldfastError) in
+            Self.note(check, outcome, of: CheckRecord.byHand, began: token, now, &state)
+        }
     }
 
     private static func checkFree(
@@ -199,7 +214,9 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             switch line.record.state {
             case .running:
                 Self.end(claim.key, completion, began: claim.began, at: now, &state)
-                if let check = completion.check { Self.note(check, completion.outcome, claim, now, &state) }
+                if let check = completion.check {
+                    Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, &state)
+                }
             case .ended where completion.retryAt == nil && line.outcome == completion.outcome: return
             case .waiting where completion.retryAt != nil && line.outcome == completion.outcome: return
             default: throw Self.lost(claim)
@@ -256,11 +273,14 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
         }
     }
 
-    package func buryDead(gone holder: RunHolder?, at now: Timestamp) throws(HoldfastError) -> [DeadRun] {
+    package func buryDead(
+        gone holder: RunHolder?, sparing tokens: Set<Int64>, at now: Timestamp
+    ) throws(HoldfastError) -> [DeadRun] {
         try write { (state) throws(HoldfastError) in
             var dead: [DeadRun] = []
             for key in state.lines.keys.sorted() {
                 guard let line = state.lines[key], line.record.state == .running,
+                    !tokens.contains(line.record.fence),
                     line.boot != clock.boot || line.lease <= clock.uptime() || line.holder == holder
                 else { continue }
                 let isRestarted = line.restarts < SQLiteRunStore.maximumRestarts
@@ -383,14 +403,16 @@ package final class MemoryRunStore: RunStore, RunHistory, OrderStore, AlertStore
             let since = state.notifiers[notifier] ?? now
             state.notifiers[notifier] = since
             let untold = state.alerts.values.filter { alert in
-                alert.severity >= severity && (alert.state == .firing || alert.changed >= since)
-                    && state.told[notifier]?[alert.key] != alert.changed
+                let told = state.told[notifier]?[alert.key]
+                let isOver = alert.state == .resolved && told?.state == .firing
+                return (alert.severity >= severity || isOver) && (alert.state == .firing || alert.changed >= since)
+                    && told?.changed != alert.changed
             }
             return Array(untold.sorted { ($0.changed, $0.key) < ($1.changed, $1.key) }.prefix(100))
         }
     }
 
     package func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError) {
-        try write { (state) throws(HoldfastError) in state.told[notifier, default: [:]][alert.key] = alert.changed }
+        try write { (state) throws(HoldfastError) in state.told[notifier, default: [:]][alert.key] = alert }
     }
 }

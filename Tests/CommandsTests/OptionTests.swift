@@ -95,6 +95,23 @@ struct OptionTests {
         #expect(plain.stateDirectory(variables(values), isRoot: true) == "/var/lib/holdfast")
     }
 
+    @Test("the place of the state is the service's for root where there is one and nothing names another")
+    func systemState() throws {
+        let plain = try GlobalOptions.parse([])
+        let home = ["HOME": "/superuser"]
+        for (isRoot, isThere, expected) in [
+            (true, true, "/var/lib/holdfast"), (true, false, "/superuser/.local/state/holdfast"),
+            (false, true, "/superuser/.local/state/holdfast"),
+        ] {
+            let found = plain.stateDirectory(variables(home), isRoot: isRoot) { path in
+                isThere && path == "/var/lib/holdfast/runs.sqlite"
+            }
+            #expect(found == expected)
+        }
+        let shared = home.merging(["XDG_STATE_HOME": "/shared"]) { own, _ in own }
+        #expect(plain.stateDirectory(variables(shared), isRoot: true) { _ in true } == "/shared/holdfast")
+    }
+
     @Test("verbs take what their help says")
     func accepted() throws {
         let add = try #require(

@@ -406,6 +406,28 @@ struct RunStoreConformance {
         #expect(try untold("chat").isEmpty && untold("post") == [second])
     }
 
+    @Test(
+        "tells whom it told of a grave alert that it is over, also when a lesser one came in between",
+        arguments: RunStoreUnderTest.all)
+    func tellingTheEnd(_ subject: RunStoreUnderTest) throws {
+        let store = try subject.make().open()
+        func untold(_ severity: AlertRecord.Severity = .critical) throws -> [AlertRecord] {
+            try store.untoldAlerts(for: "pager", from: severity, at: noon)
+        }
+        let grave = try #require(try store.fire("a", .critical, "damage", at: noon))
+        #expect(try untold() == [grave])
+        try store.markTold(grave, to: "pager")
+        _ = try store.resolve("a", at: noon + .seconds(1))
+        _ = try store.fire("a", .warning, "it failed", at: noon + .seconds(2))
+        let end = try #require(try store.resolve("a", at: noon + .seconds(3)))
+        #expect(try untold() == [end])
+        try store.markTold(end, to: "pager")
+        #expect(try untold().isEmpty)
+        // What comes after it was told of the end is another matter.
+        _ = try store.fire("a", .warning, "it failed", at: noon + .seconds(4))
+        #expect(try untold().isEmpty && untold(.warning).count == 1)
+    }
+
     @Test("tells a new notifier what fires, and nothing of what is long over", arguments: RunStoreUnderTest.all)
     func newcomer(_ subject: RunStoreUnderTest) throws {
         let store = try subject.make().open()

@@ -117,12 +117,12 @@ struct DaemonPartTests {
         for (name, text) in [("0", "nonsense"), ("00", ""), ("000", "{\"job\": 1}")] {
             try Data(text.utf8).write(to: URL(filePath: "\(spool.directory)/\(name).end.json"))
         }
-        #expect(try spool.absorb(into: store) == 1)
+        #expect(try spool.absorb(into: store).written == 1)
         #expect(told.withLock { $0.count } == 3)
         #expect(try store.memories(of: [job.name], at: noon)[job.name]?.last?.outcome == .succeeded)
         let left = try FileManager.default.contentsOfDirectory(atPath: spool.directory).sorted()
         #expect(left == ["0.end.json.damaged", "00.end.json.damaged", "000.end.json.damaged"])
-        #expect(try spool.absorb(into: store) == 0)
+        #expect(try spool.absorb(into: store).written == 0)
     }
 
     @Test("the alert of a pause ends when the pause does, and no other with it")

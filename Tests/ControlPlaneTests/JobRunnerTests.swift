@@ -2,6 +2,7 @@
 
 import ControlPlane
 import Foundation
+import Glibc
 import Logging
 import Primitives
 import Scheduling
@@ -13,8 +14,10 @@ import Testing
 
 /// Ends every child at once with 0.
 private struct PlayedRunner: ProcessRunner {
+    var output = ""
+
     func start(_ request: ProcessRequest, cancellation: Cancellation) throws(HoldfastError) -> any RunningProcess {
-        let process = PlayedProcess(5_000_000)
+        let process = PlayedProcess(5_000_000, output: output)
         process.finish(.exited(0))
         return process
     }
@@ -82,6 +85,63 @@ struct JobRunnerTests {
         #expect(child.terminationReason == .uncaughtSignal)
     }
 
+    @Test("is not taken for dead while its end is there and cannot be read, for a day at most")
+    func hiddenEnd() throws {
+        let (store, spool, _) = make()
+        let holder = RunHolder(host: "stage", process: 5_000_000)
+        let claim = try store.begin(key, .schedule, holder: holder, lease: .seconds(60), at: clock.now())
+        let other = RunKey(job: JobName("b"), scheduled: start)
+        _ = try store.begin(other, .schedule, holder: holder, lease: .seconds(60), at: clock.now())
+        try spool.put(claim, RunCompletion(.succeeded), at: clock.now())
+        EndFiles(spool).hide(claim.fence)
+        let burial = Burial(store, spool, host: "stage", clock: clock)
+        #expect(try burial.run().map(\.key) == [other], "the others go on")
+        clock.advance(by: .seconds(86_000))
+        #expect(try burial.run().isEmpty)
+        #expect(try store.alerts(all: false).map(\.key) == ["outcome/\(claim.fence)"])
+        clock.advance(by: .seconds(1000))
+        #expect(try burial.run().isEmpty)
+        #expect(try burial.run().map(\.key) == [key], "it was set aside")
+        #expect(access("\(spool.directory)/\(claim.fence).end.json.damaged", F_OK) == 0)
+    }
+
+    @Test("is not taken for dead while nobody can tell which ends there are")
+    func hiddenEnds() throws {
+        let (store, spool, _) = make()
+        let holder = RunHolder(host: "stage", process: 5_000_000)
+        _ = try store.begin(key, .schedule, holder: holder, lease: .seconds(60), at: clock.now())
+        #expect(FileManager.default.createFile(atPath: spool.directory, contents: nil))
+        let burial = Burial(store, spool, host: "stage", clock: clock)
+        #expect(try burial.run().isEmpty)
+        try FileManager.default.removeItem(atPath: spool.directory)
+        #expect(try burial.run().map(\.key) == [key])
+    }
+
+    @Test("leaves the alert of damage as it is that a check found and that this one did not look at")
+    func damageStays() throws {
+        let (store, spool, _) = make()
+        let place = JobReach(parts: [], repositories: ["/srv/main"])
+        let found = try store.begin(
+            key, .schedule, holder: RunHolder(host: "stage", process: 1), lease: .seconds(60), at: clock.now())
+        var damage = RunCompletion(.checkFailed)
+        damage.check = CheckNote(.everything, repository: "/srv/main")
+        try store.complete(found, damage, at: clock.now())
+        _ = try store.fire("job/a/failed", .critical, "damage", at: clock.now())
+        let runner = JobRunner(
+            store, JobRunner.Settings(program: "/bin/true", host: "stage", spool: spool),
+            runner: PlayedRunner(output: "{}\n"), clock: clock, cancellation: Cancellation(),
+            logger: Logger(label: "stage") { _ in SwiftLogNoOpLogHandler() })
+        var job = everyJob("a", 60)
+        job.reach = place
+        for (budget, firing) in [(CheckBudget.structure, 1), (.everything, 0)] {
+            clock.advance(by: .seconds(60))
+            job.action = .check(budget)
+            let next = RunKey(job: job.name, scheduled: clock.now())
+            #expect(try runner.run(job, next, .schedule).outcome == .succeeded)
+            #expect(try store.alerts(all: false).count == firing)
+        }
+    }
+
     @Test("says what a check was about")
     func checks() throws {
         let (store, _, runner) = make()
@@ -115,7 +175,7 @@ struct JobRunnerTests {
         #expect(try runner.run(everyJob("a", 60), key, .schedule).outcome == .succeeded)
         #expect(dead.withLock { $0 }.isEmpty)
         #expect(try store.run(key)?.state == .ended(.succeeded))
-        #expect(try spool.absorb(into: store) == 0)
+        #expect(try spool.absorb(into: store).written == 0)
     }
 
     @Test("finds itself fenced when it was held up past its lease, and writes nothing")

@@ -1,6 +1,7 @@
 // The daemon's loop on a store in memory, a clock that is turned by hand, and processes that a test plays.
 
 import ControlPlane
+import Glibc
 import Logging
 import Primitives
 import Scheduling
@@ -8,6 +9,7 @@ import State
 import StateSupport
 import Synchronization
 import TestSupport
+import Testing
 
 /// A wall clock that can be set, beside an uptime that cannot. A sleep turns both.
 final class SettableClock: Clock {
@@ -32,12 +34,22 @@ final class PlayedProcess: RunningProcess {
     let errorHead: [UInt8] = []
     let errorTail: [UInt8] = []
     private let end = Mutex<ProcessResult?>(nil)
+    private let output: Mutex<[UInt8]>
 
-    init(_ number: Int32) { self.number = number }
+    init(_ number: Int32, output: String = "") {
+        self.number = number
+        self.output = Mutex(Array(output.utf8))
+    }
 
     var result: ProcessResult? { end.withLock { $0 } }
     func finish(_ result: ProcessResult) { end.withLock { $0 = $0 ?? result } }
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int { 0 }
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int {
+        output.withLock { left in
+            defer { left = [] }
+            buffer.copyBytes(from: left)
+            return left.count
+        }
+    }
     func terminate() { finish(.terminated) }
     func wait() -> ProcessResult { result ?? .exited(0) }
 }
@@ -90,6 +102,11 @@ final class LoopStage: RunLauncher {
         try store.begin(key, .schedule, holder: holder(process), lease: .seconds(60), at: clock.now())
     }
 
+    /// Puts something that cannot be read in the place of the end of a run.
+    func hideEnd(_ fence: Int64) { EndFiles(spool).hide(fence) }
+
+    func showEnd(_ fence: Int64) { EndFiles(spool).show(fence) }
+
     /// Runs the loop until `length` of uptime has gone by. `turn` is called at the beginning of each turn.
     func run(for length: Duration, turn: @escaping @Sendable (LoopStage, Duration) -> Void = { _, _ in }) throws {
         let jobs = jobs
@@ -118,4 +135,23 @@ func everyJob(_ name: String, _ every: Int64, _ change: (inout Job) -> Void = { 
         schedule: Schedule(text: "every", rule: .every(every), zone: .utc))
     change(&job)
     return job
+}
+
+/// The files of ends of runs, which a test takes out of reach.
+struct EndFiles {
+    private let directory: String
+
+    init(_ spool: OutcomeSpool) { directory = spool.directory }
+
+    private func path(_ fence: Int64) -> String { "\(directory)/\(fence).end.json" }
+
+    /// A directory stands in its place, which nobody reads as a file, whatever rights it has.
+    func hide(_ fence: Int64) {
+        #expect(rename(path(fence), path(fence) + ".kept") == 0 && mkdir(path(fence), 0o700) == 0)
+    }
+
+    func show(_ fence: Int64) {
+        guard rmdir(path(fence)) == 0 else { return }
+        #expect(rename(path(fence) + ".kept", path(fence)) == 0)
+    }
 }

@@ -114,6 +114,74 @@ struct RunLoopTests {
         #expect(try stage.states == [.ended(.succeeded), .ended(.succeeded)])
     }
 
+    @Test("starts no run again whose end is there and cannot be read now, and tells of it")
+    func unreadableOwnEnd() throws {
+        let stage = LoopStage([everyJob("a", 3600)], at: start) { (stage, key, process) throws(HoldfastError) in
+            let claim = try stage.begin(key, process)
+            try stage.spool.put(claim, RunCompletion(.succeeded), at: stage.clock.now())
+            stage.hideEnd(claim.fence)
+            process.finish(.exited(0))
+        }
+        let told = Mutex<[String]>([])
+        try stage.run(for: .seconds(5000)) { stage, age in
+            guard age >= .seconds(4500) else { return }
+            if told.withLock({ $0.isEmpty }) {
+                let firing = (try? stage.store.alerts(all: false)) ?? []
+                told.withLock { $0 = firing.map(\.key) }
+            }
+            stage.showEnd(1)
+        }
+        #expect(stage.launched.count == 1)
+        #expect(try stage.states == [.ended(.succeeded)])
+        #expect(told.withLock { $0 } == ["outcome/1"])
+        #expect(try stage.store.alerts(all: false).isEmpty)
+    }
+
+    @Test("tells nobody of a run that another of its job held up for a moment")
+    func shortlyBusy() throws {
+        let stage = LoopStage([everyJob("a", 3600)], at: start) { (stage, key, process) throws(HoldfastError) in
+            // The other one has ended before anybody can look for it.
+            if stage.launched.count == 1 { return process.finish(.exited(11)) }
+            try Self.works(stage, key, process)
+        }
+        let told = Mutex(0)
+        try stage.run(for: .seconds(3700)) { stage, _ in
+            let all = (try? stage.store.alerts(all: true)) ?? []
+            told.withLock { $0 = max($0, all.count) }
+        }
+        #expect(stage.launched.count == 2)
+        #expect(try stage.states == [.ended(.succeeded)])
+        #expect(told.withLock { $0 } == 0)
+    }
+
+    @Test("tells of a failure in a later turn that could not be told when it came")
+    func toldLater() throws {
+        let stage = LoopStage([everyJob("a", 3600)], at: start) { (_, _, process) throws(HoldfastError) in
+            process.finish(.exited(64))
+        }
+        let locked = locked
+        stage.store.fail { $0 == "fire" ? locked : nil }
+        try stage.run(for: .seconds(3800)) { stage, age in
+            if age >= .seconds(3700) { stage.store.fail(nil) }
+        }
+        #expect(try stage.states == [.ended(.failed)])
+        #expect(try stage.store.alerts(all: false).map(\.key) == ["job/a/failed"])
+    }
+
+    @Test("waits between its turns while the state cannot be used, also when something is due")
+    func noSpin() throws {
+        let stage = LoopStage([everyJob("a", 3600)], at: start, play: Self.works)
+        let locked = locked
+        let turns = Mutex(0)
+        try stage.run(for: .seconds(3700)) { stage, age in
+            if age >= .seconds(3590) {
+                stage.store.fail { _ in locked }
+                turns.withLock { $0 += 1 }
+            }
+        }
+        #expect((100...150).contains(turns.withLock { $0 }))
+    }
+
     @Test("tries a run again that could not begin while the state was locked, and tells of it")
     func putOff() throws {
         let stage = LoopStage([everyJob("a", 3600)], at: start) { (stage, key, process) throws(HoldfastError) in

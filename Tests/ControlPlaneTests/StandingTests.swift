@@ -10,11 +10,12 @@ struct CheckStandingTests {
     /// Each check begins with a token and ends with the next one.
     private func run(
         _ job: String, _ extent: CheckExtent, _ token: Int64, _ outcome: RunOutcome, at place: String? = "/main",
-        ended: Timestamp? = nil
+        ended: Timestamp? = nil, memory: String? = "m"
     ) -> CheckRecord {
         CheckRecord(
-            job: JobName(job), note: CheckNote(extent, repository: place), outcome: outcome, began: token * 2,
-            noted: token * 2 + 1, ended: ended ?? Timestamp(seconds: token * 3600))
+            job: JobName(job),
+            note: CheckNote(extent, repository: place, memory: extent == .part ? memory : nil),
+            outcome: outcome, began: token * 2, noted: token * 2 + 1, ended: ended ?? Timestamp(seconds: token * 3600))
     }
 
     private func damage(_ runs: [CheckRecord]) -> Int64? {
@@ -33,11 +34,24 @@ struct CheckStandingTests {
         #expect(damage([deep, run("other", .everything, 2, .succeeded)]) == nil)
         let some = run("some", .part, 1, .checkFailed)
         #expect(damage([some, run("quick", .structure, 2, .succeeded)]) == 1)
-        #expect(damage([some, run("else", .part, 2, .succeeded)]) == 1)
+        // The packs that are read first are those of one memory, whatever the job is called.
+        #expect(damage([some, run("else", .part, 2, .succeeded)]) == nil)
+        #expect(damage([some, run("some", .part, 2, .succeeded, memory: "another")]) == 1)
+        #expect(damage([some, run("some", .part, 2, .succeeded, memory: nil)]) == 1)
         #expect(damage([some, run("some", .part, 2, .succeeded)]) == nil)
         #expect(damage([some, run("deep", .everything, 2, .succeeded)]) == nil)
         let quick = run("quick", .structure, 1, .checkFailed)
         #expect(damage([quick, run("some", .part, 2, .succeeded)]) == nil)
+    }
+
+    @Test("takes a whole check where nobody has marked what is damaged, and then a budget clears nothing")
+    func unmarked() {
+        let budget = CheckBudget.bytes(ByteCount(1))
+        #expect(CheckNote(budget, .checkFailed, repository: "/a", memory: "m").extent == .part)
+        #expect(CheckNote(budget, .succeeded, repository: "/a", memory: "m").extent == .part)
+        #expect(CheckNote(budget, .checkFailed, repository: "/a", memory: nil).extent == .everything)
+        #expect(CheckNote(budget, .succeeded, repository: "/a", memory: nil).extent == .structure)
+        #expect(CheckNote(.structure, .checkFailed, repository: "/a", memory: nil).extent == .structure)
     }
 
     @Test("is not hidden by a check that broke off, nor by one that was good before")

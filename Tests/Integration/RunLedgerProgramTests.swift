@@ -32,7 +32,7 @@ struct RunLedgerProgramTests {
         #expect(try jobs("schedule", "seal").output.contains("nothing to seal"))
         try FileManager.default.removeItem(atPath: state)
 
-        #expect(try jobs.history().isEmpty)
+        #expect(try jobs("schedule", "history").errors.contains("there is no state of runs"))
         let lines = try jobs("schedule", "history", "--sealed", "--json").json()["runs"] as? [[String: Any]] ?? []
         #expect(
             lines.map { "\($0["job"] ?? "") \($0["outcome"] ?? $0["reason"] ?? "")" }.sorted()

@@ -127,6 +127,33 @@ struct ScheduleRunTests {
         #expect(lines == ["nightly paused", "forget dependency", "nightly failed", "forget dependency"], "\(lines)")
     }
 
+    @Test(
+        "does not thin out after a failed backup of the same repository under another mount",
+        .enabled(if: geteuid() == 0))
+    func mountedTwice() throws {
+        let jobs = try JobRun()
+        let place = jobs.run.directory.path
+        try FileManager.default.createDirectory(atPath: place + "/alt", withIntermediateDirectories: true)
+        let text = jobs.text("holdfast.yaml")
+        _ = try jobs.run.file(
+            "holdfast.yaml",
+            text.replacing(
+                "sources:",
+                with: "  alt: {location: \(place)/alt, password: file:\(place)/password}\n"
+                    + "defaults: {repository: main}\nsources:"))
+        try jobs.job("forget", "forget: {}\nrepository: main\nwhen: {every: 1d}")
+        try jobs.job("nightly", "backup: {}\nrepository: alt\nwhen: {every: 1d}")
+        var run = jobs.run
+        run.password = nil
+        let mount = "mount --bind \(jobs.run.repository) \(place)/alt"
+        run.wrapper = ["/usr/bin/unshare", "-m", "sh", "-c", "\(mount) 2>/dev/null || exit 77; exec \"$@\"", "sh"]
+        guard try run("--version", naming: false).status == 0 else { return }
+        try FileManager.default.removeItem(atPath: place + "/data")
+        #expect(try run("schedule", "run", "nightly", naming: false).status == 1)
+        let thinned = try run("schedule", "run", "forget", naming: false)
+        #expect(thinned.status == 11 && thinned.errors.contains("retention"), "\(thinned.output) \(thinned.errors)")
+    }
+
     @Test("refuses what it cannot mean")
     func usage() throws {
         let jobs = try JobRun()

@@ -126,4 +126,117 @@ struct StatusTests {
         #expect(try jobs("schedule", "run", "whole").status == 0)
         #expect(try look(jobs).status == 0)
     }
+
+    @Test("is not green in a state that another verb made, nor while a job was never run in it")
+    func otherStates() throws {
+        let jobs = try proven()
+        #expect(try look(jobs).status == 0)
+        let place = ["--state-dir", jobs.run.directory.path + "/new"]
+        var run = jobs.run
+        run.password = nil
+        for words in [
+            ["schedule", "history"], ["schedule", "resume", "nightly"], ["schedule", "skip", "nightly"],
+            ["schedule", "pause", "nightly", "--reason", "r", "--until", "1d"],
+        ] {
+            let result = try run.start(words + place, naming: false).finish()
+            #expect(result.errors.contains("/new/runs.sqlite"), "\(words): \(result.errors)")
+            #expect(!FileManager.default.fileExists(atPath: place[1] + "/runs.sqlite"), "\(words)")
+        }
+        // A run of one job tells nothing of the others.
+        try jobs.script("other", "true")
+        #expect(try run.start(["schedule", "run", "other"] + place, naming: false).finish().status == 0)
+        let seen = try run.start(["status", "--json"] + place, naming: false).finish()
+        #expect(seen.status == 3, "\(seen.output)")
+        let unknown = try seen.json()["unknown"] as? [String: Any]
+        #expect((unknown?["message"] as? String)?.contains("nightly") == true, "\(seen.output)")
+        #expect(try run.start(["schedule", "run", "nightly"] + place, naming: false).finish().status == 0)
+        #expect(try run.start(["status"] + place, naming: false).finish().status == 0)
+    }
+
+    @Test("knows damage of before places were remembered by the job's file, and of any place without one")
+    func olderDamage() throws {
+        let jobs = try proven()
+        let far = jobs.run.directory.path + "/far"
+        try TestRepository.create(at: far, password: "integration")
+        let path = jobs.run.directory.path + "/holdfast.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        _ = try jobs.run.file(
+            "holdfast.yaml",
+            text.replacing(
+                "sources:",
+                with: "  far: {location: \(far), password: file:\(jobs.run.directory.path)/password}\n"
+                    + "defaults: {repository: main}\nsources:"))
+        try jobs.run.sqlite(
+            state(jobs), "INSERT INTO checks VALUES ('', 'deep', 'everything', '', 'check-failed', 1, 1, 1000);")
+        #expect(try look(jobs).status == 4)
+        try jobs.job("deep", "check: {}\nrepository: far\nwhen: {every: 1d}\nenabled: false")
+        #expect(try look(jobs).status == 0)
+        try jobs.job("deep", "check: {}\nrepository: main\nwhen: {every: 1d}\nenabled: false")
+        #expect(try look(jobs).status == 4)
+        // A file that is wrong hides nothing of it.
+        try jobs.job("other", "when: nonsense")
+        let seen = try look(jobs)
+        #expect(seen.status == 4 && seen.source["recoverable"] as? String == "no")
+        #expect((seen.json["unknown"] as? [String: Any])?["code"] as? String == "configuration")
+    }
+
+    @Test("is green again after a check by hand that read as much")
+    func byHand() throws {
+        let jobs = try proven()
+        try jobs.job("deep", "check: {readData: true}\nwhen: {every: 1d}")
+        let pack = try #require(jobs.run.objects("packs").first)
+        let good = try Data(contentsOf: URL(filePath: pack))
+        try jobs.run.flipByte(of: pack)
+        #expect(try jobs("schedule", "run", "deep").status == 4)
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/deep.yaml")
+        try good.write(to: URL(filePath: pack))
+        #expect(try jobs("check").status == 0)
+        #expect(try look(jobs).status == 4)
+        #expect(try jobs("check", "--read-data-subset", "100%").status == 0)
+        #expect(try look(jobs).status == 4)
+        #expect(try jobs("check", "--read-data").status == 0)
+        #expect(try look(jobs).status == 0)
+        // And what is found by hand is known.
+        try jobs.run.flipByte(of: pack)
+        #expect(try jobs("check", "--read-data").status == 4)
+        #expect(try look(jobs).status == 4)
+    }
+
+    @Test("is not green again by checks with a budget that do not read what was damaged")
+    func budgets() throws {
+        let jobs = try proven()
+        for seed in UInt64(1)...3 {
+            try jobs.run.randomFile("data/more\(seed)", 200_000, seed: seed)
+            #expect(try jobs("backup", "data").status == 0)
+        }
+        let memory = jobs.run.directory.path + "/.local/state/holdfast/checks"
+        try jobs.job("some", "check: {bytes: 1G}\nwhen: {every: 1d}")
+        let packs = try jobs.run.objects("packs").filter { try Data(contentsOf: URL(filePath: $0)).count > 100_000 }
+        #expect(packs.count > 1)
+        let good = try packs.map { try Data(contentsOf: URL(filePath: $0)) }
+        func mend(_ number: Int) throws { try good[number].write(to: URL(filePath: packs[number])) }
+        try jobs.run.flipByte(of: packs[0])
+        #expect(try jobs("schedule", "run", "some").status == 4 && look(jobs).status == 4)
+        // The memory is lost, and one good pack is read.
+        try FileManager.default.removeItem(atPath: memory)
+        try jobs.job("some", "check: {bytes: 1}\nwhen: {every: 1d}")
+        for _ in 0..<2 {
+            let isGood = try jobs("schedule", "run", "some").status == 0
+            #expect(try !isGood || look(jobs).status == 4, "the pack is damaged still")
+        }
+        try mend(0)
+        try jobs.job("some", "check: {bytes: 1G}\nwhen: {every: 1d}")
+        #expect(try jobs("schedule", "run", "some").status == 0 && look(jobs).status == 4)
+        #expect(try jobs("check", "--read-data").status == 0 && look(jobs).status == 0)
+        // More is damaged than the budget reads again.
+        for pack in packs.prefix(2) { try jobs.run.flipByte(of: pack) }
+        #expect(try jobs("schedule", "run", "some").status == 4)
+        for number in 0..<2 { try mend(number) }
+        try jobs.job("other", "check: {bytes: 1}\nwhen: {every: 1d}")
+        let left = try jobs("schedule", "run", "other")
+        #expect(left.status == 4, "\(left.output) \(left.errors)")
+        #expect(try look(jobs).status == 4)
+        #expect(try jobs("schedule", "run", "other").status == 0 && look(jobs).trouble == ["some failing"])
+        #expect(try jobs("schedule", "run", "some").status == 0 && look(jobs).status == 0)
+    }
 }

@@ -5,6 +5,7 @@ import Glibc
 import Primitives
 import Scheduling
 import State
+import Synchronization
 import TestSupport
 import Testing
 
@@ -121,6 +122,91 @@ struct StateFaultTests {
         #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
     }
 
+    @Test("thins out the history also where all that runs are checks, whose ends take tokens as well")
+    func thinnedByChecks() throws {
+        func run(
+            _ job: String, _ hour: Int64, _ extent: CheckExtent?, in store: SQLiteRunStore, at now: Timestamp
+        ) throws {
+            let key = RunKey(job: JobName(job), scheduled: key(hour).scheduled)
+            let claim = try store.begin(key, .schedule, holder: holder, lease: .seconds(30), at: now)
+            var completion = RunCompletion(.succeeded)
+            completion.check = extent.map { CheckNote($0, repository: "/main") }
+            try store.complete(claim, completion, at: now)
+        }
+        let later = noon + HistoryLimits.age + .seconds(60)
+        let alone = try open()
+        for hour in Int64(0)..<40 { try run("check", hour, .structure, in: alone, at: noon) }
+        for hour in Int64(100)..<200 { try run("check", hour, .structure, in: alone, at: later) }
+        #expect(try alone.history(HistoryQuery(until: later, limit: 1000)).isEmpty)
+
+        // Three tokens a night, and the turns of three jobs.
+        let several = try SQLiteRunStore(
+            path: directory.path + "/several/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
+        for hour in Int64(0)..<5 {
+            try run("backup", hour, nil, in: several, at: noon)
+            try run("check", hour, .structure, in: several, at: noon)
+        }
+        for hour in Int64(0)..<5 {
+            let instant = key(hour).scheduled
+            let nonRun = NonRun(first: instant, last: instant, count: 1, reason: .paused)
+            try several.record([nonRun], of: JobName("gone"), .schedule, at: noon)
+        }
+        for hour in Int64(100)..<400 {
+            try run("backup", hour, nil, in: several, at: later)
+            try run("check", hour, .structure, in: several, at: later)
+        }
+        let old = try several.history(HistoryQuery(until: later, limit: 1000))
+        #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
+    }
+
+    @Test("of an older version is opened by two at once")
+    func migratedAtOnce() throws {
+        _ = try open()
+        try sqlite(
+            """
+            DROP TABLE checks; DELETE FROM counters WHERE name = 'identity';
+            DELETE FROM grdb_migrations WHERE identifier IN ('checks', 'check-memories');
+            """)
+        // The other one is in the middle of the step.
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["sqlite3", path]
+        let (input, output) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        let step = """
+            BEGIN IMMEDIATE;
+            CREATE TABLE checks (repository TEXT NOT NULL, job TEXT NOT NULL, extent TEXT NOT NULL,
+                outcome TEXT NOT NULL, began INTEGER NOT NULL, noted INTEGER NOT NULL, ended INTEGER NOT NULL,
+                PRIMARY KEY (repository, job, extent, outcome)) WITHOUT ROWID;
+            INSERT INTO counters VALUES ('identity', 7);
+            INSERT INTO grdb_migrations VALUES ('checks');
+            SELECT 'held';
+
+            """
+        try input.fileHandleForWriting.write(contentsOf: Data(step.utf8))
+        #expect(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self) == "held\n")
+        let path = path
+        let failed = Mutex<[String]>([])
+        let opening = try #require(
+            JoinableThread {
+                do {
+                    _ = try SQLiteRunStore(
+                        path: path, clock: RunStoreClock(boot: "one") { .zero }, patience: .seconds(30))
+                } catch {
+                    failed.withLock { $0.append("\(error)") }
+                }
+            })
+        // Until it has seen that the step is to be made; were it slower it would see that it was.
+        SystemClock().sleep(for: .milliseconds(500), unless: Cancellation())
+        try input.fileHandleForWriting.write(contentsOf: Data("COMMIT;\n".utf8))
+        try input.fileHandleForWriting.close()
+        process.waitUntilExit()
+        opening.join()
+        #expect(failed.withLock { $0 } == [])
+    }
+
     @Test("has a name that no other one has, and keeps it")
     func identity() throws {
         let first = try open().identity
@@ -128,6 +214,17 @@ struct StateFaultTests {
         let other = try SQLiteRunStore(
             path: directory.path + "/other/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
         #expect(other.identity != first)
+        // Nor has a copy of it, as in an image of a machine.
+        try FileManager.default.createDirectory(
+            atPath: directory.path + "/copy", withIntermediateDirectories: true)
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory.path + "/state") {
+            try FileManager.default.copyItem(
+                atPath: directory.path + "/state/" + name, toPath: directory.path + "/copy/" + name)
+        }
+        let copy = try SQLiteRunStore(
+            path: directory.path + "/copy/runs.sqlite", clock: RunStoreClock(boot: "one") { .zero })
+        // What was sealed of its history is known all the same.
+        #expect(try copy.identity != first && copy.origin == open().origin && other.origin != copy.origin)
     }
 
     @Test("of before checks were remembered knows the damage that no later run of the job has shown to be gone")
@@ -140,7 +237,7 @@ struct StateFaultTests {
         try sqlite(
             """
             DROP TABLE checks; DELETE FROM counters WHERE name = 'identity';
-            DELETE FROM grdb_migrations WHERE identifier = 'checks';
+            DELETE FROM grdb_migrations WHERE identifier IN ('checks', 'check-memories');
             """)
         let checks = try open().checks()
         #expect(checks.map(\.note) == [CheckNote(.everything, repository: nil)])

@@ -1,8 +1,10 @@
 // Options that every verb takes, before or after its name.
 
 import ArgumentParser
+import FoundationEssentials
 import ObjectStore
 import Primitives
+import State
 import Synchronization
 
 /// Where the repository is and how the verb speaks.
@@ -51,7 +53,8 @@ struct GlobalOptions: ParsableArguments {
             "Where is kept what was seen of repositories, to notice one that was put back.",
             discussion:
                 "HOLDFAST_STATE_DIR where it is not given, else STATE_DIRECTORY as systemd sets it, else "
-                + "XDG_STATE_HOME/holdfast or ~/.local/state/holdfast, or /var/lib/holdfast for root without HOME.",
+                + "XDG_STATE_HOME/holdfast, else /var/lib/holdfast for root where the daemon has its state there, else "
+                + "~/.local/state/holdfast, or /var/lib/holdfast for root without HOME.",
             valueName: "directory"))
     var stateDir: String?
 
@@ -63,17 +66,25 @@ struct GlobalOptions: ParsableArguments {
         if noCache && cacheDir != nil { throw ValidationError("--no-cache and --cache-dir exclude each other.") }
     }
 
+    /// Where the unit keeps it.
+    private static let systemState = "/var/lib/holdfast"
+
     /// Where memories of stores are; nil when there is no place for them.
     ///
     /// Not below the cache, which anyone may empty at any time.
-    func stateDirectory(_ variables: Variables, isRoot: Bool) -> String? {
+    func stateDirectory(
+        _ variables: Variables, isRoot: Bool,
+        isThere: (String) -> Bool = { FileManager.default.fileExists(atPath: $0) }
+    ) -> String? {
         if let stateDir { return stateDir }
         if let own = variables["HOLDFAST_STATE_DIR"] { return own }
         // systemd may name several, with colons between.
         if let unit = variables["STATE_DIRECTORY"]?.split(separator: ":").first { return String(unit) }
         if let shared = variables["XDG_STATE_HOME"], shared.hasPrefix("/") { return shared + "/holdfast" }
+        // That of the service, whose runs and orders root's shell is about, comes before one that nobody named.
+        if isRoot, isThere(Self.systemState + "/" + SQLiteRunStore.fileName) { return Self.systemState }
         if let home = variables["HOME"] { return home + "/.local/state/holdfast" }
-        return isRoot ? "/var/lib/holdfast" : nil
+        return isRoot ? Self.systemState : nil
     }
 
     /// Where the cache is; nil for none.

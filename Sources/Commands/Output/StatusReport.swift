@@ -78,7 +78,8 @@ struct SourceStatus: Encodable {
         if let damage = facts.checks.damage {
             return (
                 .no,
-                "the check \(damage.job) of its repository found damage at \(damage.ended), and none since has shown "
+                (damage.job == CheckRecord.byHand ? "a check by hand" : "the check \(damage.job)")
+                    + " of its repository found damage at \(damage.ended), and none since has shown "
                     + "it to be gone"
             )
         }

@@ -27,27 +27,36 @@ struct ReadBudget: Sendable, Hashable {
 
 /// A file in the state directory, one for each copy of a repository: that another one is good says nothing of this one.
 ///
-/// It saves work and proves nothing: where it is lost, packs are read anew.
+/// It saves work and proves nothing: where it is lost, packs are read anew, and what checks with a budget find good
+/// after that says nothing of damage that was marked in the lost one.
 struct CheckMemory {
     /// A line for each pack: a million packs hold tens of terabytes.
     private static let maximumSize = ByteCount(256 << 20)
     private static let damaged = "damaged"
-    /// Before everything, also before what was never read.
-    private static let first = Timestamp(nanoseconds: .min)
+    private static let first = OldestFirst.damaged
+    private static let head = "memory"
 
     /// When each pack was last read and good. Those that were damaged when they were read last come before all others.
     let lastRead: [PackID: Timestamp]
+    /// A random number of this memory: one that was lost and begun anew does not know what the other marked as damaged.
+    let identity: String
+    /// Whether it was there.
+    let isFound: Bool
     private let path: String
 
     /// - Parameter state: The state directory.
-    init(of repository: Repository, in state: String) throws(HoldfastError) {
+    init(
+        of repository: Repository, in state: String, entropy: any Entropy
+    ) throws(HoldfastError) {
         let location = repository.store.location
         let place = location.contains("://") ? location : Host.realPath(location) ?? Host.absolutePath(location)
-        try self.init(of: repository.id, at: place, in: state)
+        try self.init(of: repository.id, at: place, in: state, entropy: entropy)
     }
 
     /// - Parameter place: Where the copy is.
-    init(of repository: RepositoryID, at place: String, in state: String) throws(HoldfastError) {
+    init(
+        of repository: RepositoryID, at place: String, in state: String, entropy: any Entropy = SystemEntropy()
+    ) throws(HoldfastError) {
         let directory = "\(state)/checks"
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -60,12 +69,14 @@ struct CheckMemory {
         let mark = Hex.encode(SHA256.digest(text.span.bytes).array.prefix(8))
         path = "\(directory)/\(repository)-\(mark)"
         guard FileManager.default.fileExists(atPath: path) else {
-            lastRead = [:]
+            (lastRead, isFound, identity) = ([:], false, Hex.encode(try entropy.bytes(8)))
             return
         }
         var found: [PackID: Timestamp] = [:]
+        var known: String?
         for line in try InputFile.read(path, limit: Self.maximumSize).split(separator: 10) {
             let words = String(decoding: line, as: UTF8.self).split(separator: " ")
+            if words.count == 2, words[0] == Self.head { known = String(words[1]) }
             guard words.count == 2, let id = PackID(hex: words[0]) else { continue }
             if words[1] == Self.damaged {
                 found[id] = Self.first
@@ -74,6 +85,8 @@ struct CheckMemory {
             }
         }
         lastRead = found
+        isFound = known != nil
+        if let known { identity = known } else { identity = Hex.encode(try entropy.bytes(8)) }
     }
 
     /// Runs a check that tells of each pack that it read, and writes down what was read, also when the check breaks
@@ -100,8 +113,9 @@ struct CheckMemory {
     private func save(_ read: [PackID: Bool], at now: Timestamp) throws(HoldfastError) {
         var all = lastRead.filter { $0.value == Self.first || $0.value.seconds > now.seconds - 366 * 86_400 }
         for (id, isGood) in read { all[id] = isGood ? now : Self.first }
-        let text = all.sorted { $0.key < $1.key }
+        let lines = all.sorted { $0.key < $1.key }
             .map { "\($0.key) \($0.value == Self.first ? Self.damaged : "\($0.value.seconds)")\n" }.joined()
+        let text = "\(Self.head) \(identity)\n" + lines
         do {
             try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
         } catch {

@@ -76,8 +76,7 @@ struct JobStart {
             do throws(HoldfastError) {
                 completion = try runner.run(job, key, .manual)
             } catch {
-                // Another run of the job was faster than this one.
-                guard attempts == 1, error.code == .busy, try isUnderWay(job) else { throw error }
+                guard attempts == 1, Self.isSecond(error) else { throw error }
                 return try refuse(job, key, .overlap, error)
             }
             let run = JobRunReport.Run(key, completion, attempts: attempts)
@@ -118,8 +117,8 @@ struct JobStart {
                 do throws(HoldfastError) {
                     completion = try runner.run(job, key, .schedule)
                 } catch {
-                    // Another run of the job was faster: the rules for that are the planner's.
-                    guard error.code == .busy, try isUnderWay(job) else { throw error }
+                    // The rules for that are the planner's.
+                    guard Self.isSecond(error) else { throw error }
                     context.clock.sleep(for: .milliseconds(10), unless: context.cancellation)
                     continue
                 }
@@ -155,9 +154,9 @@ struct JobStart {
         return .refused(reason, error)
     }
 
-    private func isUnderWay(_ job: Job) throws(HoldfastError) -> Bool {
-        try store.active().contains { $0.key.job == job.name && $0.isRunning && $0.isHeld }
-    }
+    /// Whether another run of the job was faster than this one. It may have ended by now, so that nobody looks for it;
+    /// a state that is locked says that a later try may help.
+    private static func isSecond(_ error: HoldfastError) -> Bool { error.code == .busy && error.retry == .never }
 
     private func memories() throws(HoldfastError) -> [JobName: JobMemory] {
         try store.memories(of: jobs.map(\.name), at: now)

@@ -18,7 +18,7 @@ struct RunLedger {
 
     let repository: Repository
     let history: any RunHistory
-    /// Of the run store.
+    /// Of the run store, and of whatever it was moved to.
     let identity: Int64
     let host: String
     /// The directory of the state.

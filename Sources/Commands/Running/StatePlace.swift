@@ -4,6 +4,7 @@ import ControlPlane
 import FoundationEssentials
 import Glibc
 import Primitives
+import Repository
 import Scheduling
 import State
 
@@ -25,7 +26,23 @@ extension CommandContext {
 
     /// Opens the run store, and makes it when there is none.
     func openRunStore() throws(HoldfastError) -> SQLiteRunStore {
-        try SQLiteRunStore(path: try runStorePath(), clock: SQLiteRunStore.systemClock(clock))
+        try SQLiteRunStore(
+            path: try runStorePath(), clock: SQLiteRunStore.systemClock(clock), entropy: environment.entropy)
+    }
+
+    /// Opens the run store that is there. A verb that looks, or that orders something of jobs which others run, makes
+    /// none: an empty one beside that of the daemon would say that all is well.
+    ///
+    /// - Throws: `.usage` when there is none.
+    func existingRunStore() throws(HoldfastError) -> SQLiteRunStore {
+        let path = try runStorePath()
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw HoldfastError(
+                .usage, "there is no state of runs at \(path)",
+                hint: "Name that of the daemon or the timers with --state-dir or HOLDFAST_STATE_DIR; "
+                    + "the daemon, or the first `holdfast schedule run`, makes it.")
+        }
+        return try openRunStore()
     }
 
     func outcomeSpool() throws(HoldfastError) -> OutcomeSpool {

@@ -15,36 +15,99 @@ struct StatusSchedule {
     private var checks: [CheckRecord] = []
     private(set) var alerts: [AlertRecord] = []
     private(set) var failure: HoldfastError?
+    /// Whether the jobs are known and what checks found.
+    private(set) var isKnown = true
     private let now: Timestamp
 
+    /// Each thing is read by itself: a job file that is wrong, or a disk that is full, hides no damage that is known.
     init(_ options: JobOptions, _ context: CommandContext) {
         now = context.clock.now()
-        do throws(HoldfastError) {
-            jobs = try options.isAbsent(context) ? [] : options.load(context).map(\.job)
-            let path = try context.runStorePath()
-            // A look makes no state: where there is none, nothing is known of what runs jobs.
-            guard FileManager.default.fileExists(atPath: path) else {
-                guard !jobs.isEmpty else { return }
-                throw HoldfastError(
+        let (now, path) = (now, Self.value(&failure) { () throws(HoldfastError) in try context.runStorePath() })
+        jobs =
+            Self.value(&failure) { () throws(HoldfastError) in
+                try options.isAbsent(context) ? [] : options.loadFilledIn(context)
+            } ?? []
+        let jobs = jobs
+        guard let path else {
+            isKnown = false
+            return
+        }
+        // A look makes no state: where there is none, nothing is known of what runs jobs.
+        guard FileManager.default.fileExists(atPath: path) else {
+            isKnown = failure == nil && jobs.isEmpty
+            guard !jobs.isEmpty else { return }
+            failure =
+                failure
+                ?? HoldfastError(
                     .usage, "there are jobs, and no state of runs at \(path)",
                     hint: "Name that of the daemon or the timers with --state-dir or HOLDFAST_STATE_DIR, or start it.")
-            }
-            let store = try context.openRunStore()
-            memories = try store.memories(of: jobs.map(\.name), at: now)
-            let runs = try store.active()
-            let now = now
-            active = Set(
-                jobs.filter { job in runs.contains { JobTrouble.isActive($0, of: job, at: now) } }.map(\.name))
-            try PauseAlerts.end(in: store, at: now)
-            alerts = try store.alerts(all: false)
-            checks = try store.checks()
-        } catch {
-            failure = error
+            return
         }
+        let store = Self.value(&failure) { () throws(HoldfastError) in try context.openRunStore() }
+        guard let store else {
+            isKnown = false
+            return
+        }
+        checks = Self.value(&failure) { () throws(HoldfastError) in try store.checks() } ?? []
+        isKnown = failure == nil
+        let runs = Self.value(&failure) { () throws(HoldfastError) in try store.active() } ?? []
+        active = Set(jobs.filter { job in runs.contains { JobTrouble.isActive($0, of: job, at: now) } }.map(\.name))
+        Self.value(&failure) { () throws(HoldfastError) in try PauseAlerts.end(in: store, at: now) }
+        alerts = Self.value(&failure) { () throws(HoldfastError) in try store.alerts(all: false) } ?? []
+        memories =
+            Self.value(&failure) { () throws(HoldfastError) in
+                try store.memories(of: jobs.map(\.name), at: now)
+            } ?? [:]
+        lookForRuns(in: store, path)
+    }
+
+    @discardableResult
+    private static func value<R>(
+        _ failure: inout HoldfastError?, _ body: () throws(HoldfastError) -> R
+    ) -> R? {
+        do throws(HoldfastError) { return try body() } catch { failure = failure ?? error }
+        return nil
+    }
+
+    /// A job that never ran in this state may do so in another, whose failures are not seen here.
+    private mutating func lookForRuns(in store: SQLiteRunStore, _ path: String) {
+        guard failure == nil else { return }
+        var unseen: [JobName] = []
+        let wanted = jobs.filter { job in
+            job.isEnabled && job.pause?.holds(at: now) != true && memories[job.name]?.pause?.holds(at: now) != true
+        }
+        for job in wanted where memories[job.name]?.last == nil {
+            let lines =
+                Self.value(&failure) { () throws(HoldfastError) in
+                    try store.history(HistoryQuery(job: job.name, limit: 100))
+                } ?? []
+            // What an operator was refused says nothing of who runs jobs.
+            if !lines.contains(where: { $0.trigger == .schedule || $0.attempt > 0 }) { unseen.append(job.name) }
+        }
+        guard !unseen.isEmpty, failure == nil else { return }
+        // Of a state in which no job ever ran nobody knows what checks found elsewhere.
+        isKnown = unseen.count < wanted.count
+        failure = HoldfastError(
+            .usage,
+            "no run of \(unseen.map(\.description).joined(separator: ", ")) is known in the state at \(path)",
+            hint: "Name the state of the daemon or the timers with --state-dir or HOLDFAST_STATE_DIR. It ends with the "
+                + "first run of each job.")
     }
 
     /// What is known of the repository at this place by checks, also of jobs that are called otherwise by now.
-    func checks(at location: String) -> CheckStanding { CheckStanding(checks, of: RepositoryIdentity.of(location)) }
+    func checks(at location: String) -> CheckStanding {
+        CheckStanding(checks.map { placed($0) }, of: RepositoryIdentity.path(of: location))
+    }
+
+    /// A check of before places were remembered was where its job's file says, if it does.
+    private func placed(_ check: CheckRecord) -> CheckRecord {
+        guard check.note.repository == nil, check.began == check.noted,
+            let job = jobs.first(where: { $0.name == check.job }), case .check = job.action
+        else { return check }
+        var placed = check
+        placed.note.repository = (job.reach?.repositories.first ?? nil)?.path
+        return placed
+    }
 
     /// Jobs that do not do what they should.
     func troubles(at now: Timestamp) -> [(job: JobName, trouble: JobTrouble)] {

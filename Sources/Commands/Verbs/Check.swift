@@ -4,6 +4,7 @@ import ArgumentParser
 import ObjectStore
 import Primitives
 import Repository
+import Scheduling
 
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -78,36 +79,60 @@ struct Check: ParsableCommand {
     func run() throws {
         try global.execute(onStepBack: .tell) { (context) throws(HoldfastError) in
             var heads: [HeadSummary]?
+            var (location, identity): (String?, String?) = (nil, nil)
+            let hand = HandCheck(context)
             let report = try context.withProgress { (progress) throws(HoldfastError) in
                 let options = try options(progress)
                 if keyless {
-                    let location = try context.place().location
-                    let store = context.decorated(try StoreLocation.open(location), transfer)
+                    let place = try context.place().location
+                    location = place
+                    let store = context.decorated(try StoreLocation.open(place), transfer)
                     return try KeylessCheck(store, environment: context.environment).run(options)
                 }
                 let repository = try context.openRepository(transfer)
+                location = repository.store.location
                 try expected.verify(in: repository)
                 heads = HeadSummary.all(try repository.snapshots())
                 guard let readDataOldest, let budget = ReadBudget(readDataOldest) else {
                     return try repository.check(options)
                 }
-                let memory = try CheckMemory(of: repository, in: context.stateDirectory())
+                let memory = try CheckMemory(
+                    of: repository, in: context.stateDirectory(), entropy: context.environment.entropy)
                 var budgeted = options
                 budgeted.data = .oldest(
                     OldestFirst(lastRead: memory.lastRead, bytes: budget.bytes, time: budget.time))
                 budgeted.clock = context.clock
+                var isSaved = true
                 let unsaved = { (error: HoldfastError) in
+                    isSaved = false
                     context.output.warning("what was read is not remembered: \(ShownText.line(error.message))")
                 }
-                return try memory.remembering(at: context.clock, unsaved: unsaved) { (note) throws(HoldfastError) in
+                let found = try memory.remembering(
+                    at: context.clock, unsaved: unsaved
+                ) { (note) throws(HoldfastError) in
                     budgeted.onPackRead = note
                     return try repository.check(budgeted)
                 }
+                // What it marked before holds, though what was read now is not remembered; new damage is not marked.
+                if isSaved || memory.isFound && !found.hasErrors { identity = memory.identity }
+                return found
+            }
+            if let location, let extent = extent(of: report) {
+                hand?.note(extent, isGood: !report.hasErrors, at: location, memory: identity, context)
             }
             for line in CheckText.lines(report) { try context.output.line(line) }
-            try context.output.json(CheckSummary(report, heads: heads, isKeyless: keyless))
+            try context.output.json(CheckSummary(report, heads: heads, isKeyless: keyless, memory: identity))
             return report.hasErrors ? .checkFailed : .success
         }
+    }
+
+    /// What the check says of the repository: good packs by chance say nothing of those that are damaged, and damage
+    /// that was found so takes a whole check. Nil for nothing, as of one that could not look at all.
+    private func extent(of report: CheckReport) -> CheckExtent? {
+        if !keyless, readDataOldest != nil, report.isComplete || report.hasErrors { return .part }
+        if report.hasErrors { return readData || readDataSubset != nil || keyless ? .everything : .structure }
+        guard report.isComplete, !keyless else { return nil }
+        return readData ? .everything : .structure
     }
 
     private func options(_ progress: Progress) throws(HoldfastError) -> CheckOptions {
@@ -185,9 +210,11 @@ struct CheckSummary: Encodable {
     let counts: Counts
     /// The newest snapshot of each source; nil without a key.
     let heads: [HeadSummary]?
+    /// The memory of packs, of a check with a budget; nil where what it found damaged is not marked there.
+    let memory: String?
 
     private enum CodingKeys: String, CodingKey {
-        case schema, isKeyless, isComplete, errors, warnings, findings, transientReads, bytesRead, counts, heads
+        case schema, isKeyless, isComplete, errors, warnings, findings, transientReads, bytesRead, counts, heads, memory
     }
 
     struct Finding: Encodable {
@@ -213,7 +240,8 @@ struct CheckSummary: Encodable {
         let chunksVerified, plainBytesVerified, nodes, references, evidence, others: UInt64
     }
 
-    init(_ report: CheckReport, heads: [HeadSummary]? = nil, isKeyless: Bool) {
+    init(_ report: CheckReport, heads: [HeadSummary]? = nil, isKeyless: Bool, memory: String? = nil) {
+        self.memory = memory
         self.heads = heads
         self.isKeyless = isKeyless
         isComplete = report.isComplete

@@ -92,6 +92,12 @@ struct DaemonVerb: ParsableCommand {
             logger.error(
                 "a file that holds no end of a run was set aside", metadata: ["path": "\(path)", "error": "\(reason)"])
         }
+        let known = Mutex<Set<String>>([])
+        spool.onUnreadable = { path, reason in
+            // The alert lasts; the log has a line at the first look alone.
+            guard known.withLock({ $0.count < 1000 && $0.insert(path).inserted }) else { return }
+            logger.error("the end of a run cannot be read", metadata: ["path": "\(path)", "error": "\(reason)"])
+        }
         let accepted = AcceptedFiles(state: try context.stateDirectory())
         var around = RunLoopSurroundings(
             store: store, spool: spool, launcher: launcher, clock: context.clock,

@@ -70,7 +70,7 @@ struct ScheduleHistory: ParsableCommand {
     }
 
     private func lines(_ context: CommandContext, _ from: Timestamp?) throws(HoldfastError) -> [HistoryLine] {
-        try context.openRunStore().history(HistoryQuery(job: job.map { JobName($0) }, from: from, limit: count))
+        try context.existingRunStore().history(HistoryQuery(job: job.map { JobName($0) }, from: from, limit: count))
             .map { HistoryLine($0) }
     }
 

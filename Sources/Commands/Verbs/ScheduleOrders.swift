@@ -68,7 +68,7 @@ struct SchedulePause: ParsableCommand {
             }
             let name = try jobs.load([job], context)[0].job.name
             let order = StandingOrder(reason: reason, actor: Actor.name, since: now, until: end)
-            let store = try context.openRunStore()
+            let store = try context.existingRunStore()
             let had = try store.pause(name, order, at: now)
             _ = try store.fire(
                 PauseAlerts.key(name), .warning, "job \(name) is paused until \(end) by \(order.actor): \(reason)",
@@ -104,7 +104,7 @@ struct ScheduleResume: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             let now = context.clock.now()
             let name = try jobs.load([job], context)[0].job.name
-            let store = try context.openRunStore()
+            let store = try context.existingRunStore()
             let had = try store.pause(name, nil, at: now)
             _ = try store.resolve(PauseAlerts.key(name), at: now)
             try context.output.line(had ? "\(name) runs again" : "\(name) was not paused")
@@ -146,7 +146,7 @@ struct ScheduleSkip: ParsableCommand {
             let now = context.clock.now()
             let name = try jobs.load([job], context)[0].job.name
             let order = undo ? nil : StandingOrder(reason: reason, actor: Actor.name, since: now)
-            let had = try context.openRunStore().skip(name, order, at: now)
+            let had = try context.existingRunStore().skip(name, order, at: now)
             try context.output.line(
                 undo
                     ? (had ? "\(name) runs when it is due next" : "nothing was to be left out")

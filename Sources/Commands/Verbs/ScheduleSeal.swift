@@ -27,7 +27,7 @@ struct ScheduleSeal: ParsableCommand {
             let history = try context.openRunStore()
             let repository = try context.openRepository()
             let ledger = RunLedger(
-                repository: repository, history: history, identity: history.identity, host: Host.name,
+                repository: repository, history: history, identity: history.origin, host: Host.name,
                 state: state)
             let made = try ledger.seal(at: context.clock.now())
             let report = SealReport(segments: made.compactMap { SealReport.Segment($0) })

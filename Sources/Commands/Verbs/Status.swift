@@ -21,8 +21,8 @@ struct StatusVerb: ParsableCommand {
             all mirrors that can be read.
 
             The exit status follows the worst: 0 when all is proven and within its objective and every job does what \
-            it should, 3 when something is unproven, a job fails or is overdue, or jobs or the state of runs cannot be \
-            read, 4 when something is `no` or over its objective.
+            it should, 3 when something is unproven, a job fails, is overdue or never ran, or jobs or the state of \
+            runs cannot be read, 4 when something is `no` or over its objective.
 
             Examples:
 
@@ -59,7 +59,7 @@ struct StatusVerb: ParsableCommand {
                 let facts = StatusFacts(
                     now: now, name: source.name, objective: source.rpo,
                     checks: schedule.checks(at: place.location),
-                    isScheduleKnown: schedule.failure == nil, next: schedule.nextBackup(of: source, now),
+                    isScheduleKnown: schedule.isKnown, next: schedule.nextBackup(of: source, now),
                     period: proofWithin?.duration ?? schedule.proofPeriod(of: source.name, now, configuration))
                 let points = Self.points(of: source.name, opened)
                 for (location, error) in ((try? opened.get())?.failures ?? []) + ((try? points.get())?.failures ?? []) {

@@ -128,14 +128,15 @@ package final class RunLoop: Sendable {
                     turn.stopAll()
                 }
             }
-            around.clock.sleep(for: pause(turn), unless: Cancellation())
+            around.clock.sleep(for: pause(turn, isDraining: orders.isDraining), unless: Cancellation())
         }
         around.logger.notice("the daemon ended")
     }
 
-    private func pause(_ turn: Turn) -> Duration {
+    private func pause(_ turn: Turn, isDraining: Bool) -> Duration {
         let most = turn.runningCount == 0 ? Self.idleTurn : Self.busyTurn
-        guard let wake = turn.wake else { return most }
+        // In a drain nothing begins, however long it is due.
+        guard !isDraining, let wake = turn.wake else { return most }
         return max(.milliseconds(10), min(most, wake.since(around.clock.now())))
     }
 }

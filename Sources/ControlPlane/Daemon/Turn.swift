@@ -12,6 +12,7 @@ import State
 /// a run that was to start and did not begin is due still.
 struct Turn: Sendable {
     private static let maximumAlertText = 500
+    private static let maximumUntold = 1000
     /// Between two tries to let a run begin; doubled up to ``RunPlanner/longestPutOff``.
     private static let putOff = Duration.seconds(2)
 
@@ -22,6 +23,11 @@ struct Turn: Sendable {
         var attempt: Int
     }
 
+    private struct Misfire: Sendable {
+        var count = 0
+        var isTold = false
+    }
+
     let around: RunLoopSurroundings
     private var planner: RunPlanner
     private var jobs: [JobName: Job]
@@ -30,8 +36,10 @@ struct Turn: Sendable {
     private var ended: [(key: RunKey, launched: Launched)] = []
     /// Runs that do not take place and were not recorded yet.
     private var unwritten: [(job: JobName, nonRuns: [NonRun])] = []
-    /// How often runs were to begin and did not.
-    private var misfires: [RunKey: Int] = [:]
+    /// Runs that were to begin and did not.
+    private var misfires: [RunKey: Misfire] = [:]
+    /// Alerts that could not be written, to be told in a later turn.
+    private var untold: [String: (severity: AlertRecord.Severity, summary: String)] = [:]
     private(set) var wake: Timestamp?
     private var isFaulty = false
     /// What the planner was told last; nil when it has to be told anew.
@@ -71,6 +79,8 @@ struct Turn: Sendable {
             // Once, and not at every turn of a second.
             if !isFaulty { around.logger.error("the state cannot be used", metadata: ["error": "\(error.message)"]) }
             isFaulty = true
+            // What could not be done is not to be done again at once: the wait of a turn without anything to do is due.
+            wake = nil
         }
     }
 
@@ -128,7 +138,7 @@ struct Turn: Sendable {
             running[key] = Launched(process: process, attempt: planner.attempt(of: key))
         } catch {
             around.logger.error("the run was not started", metadata: ["run": "\(key)", "error": "\(error.message)"])
-            misfired(key, error.message, mayPass: error.retry != .never)
+            misfired(key, error.message, mayPass: error.retry != .never, isQuietAtFirst: false)
         }
     }
 
@@ -141,7 +151,7 @@ struct Turn: Sendable {
     }
 
     /// The next run of the job is due, so this one gets no further attempt.
-    private func giveUp(_ key: RunKey) throws(HoldfastError) {
+    private mutating func giveUp(_ key: RunKey) throws(HoldfastError) {
         let completion = RunCompletion(
             .failed, code: ErrorCode.interrupted.rawValue,
             message: "no further attempt: the next run of the job is due")
@@ -159,6 +169,7 @@ struct Turn: Sendable {
 
     /// Takes in the runs whose processes have ended. A run is let go only when the store has told how it stands.
     mutating func collect() throws(HoldfastError) {
+        for (key, alert) in untold { tell(key, alert.summary, alert.severity) }
         for (key, launched) in running where launched.process.result != nil {
             _ = launched.process.wait()
             running[key] = nil
@@ -174,8 +185,9 @@ struct Turn: Sendable {
     private mutating func take(_ key: RunKey, _ launched: Launched) throws(HoldfastError) {
         let holder = RunHolder(host: around.host, process: launched.process.number)
         // Before anything is buried: what it could not write into the store it has put beside it.
-        _ = try around.spool.absorb(into: around.store)
-        note(try around.store.buryDead(gone: holder, at: now))
+        if let hidden = try burial.takeIn() {
+            note(try around.store.buryDead(gone: holder, sparing: hidden, at: now))
+        }
         around.endOrphans()
         let known = try around.store.run(key)
         revision = nil
@@ -191,8 +203,11 @@ struct Turn: Sendable {
             let text = around.scrubber.tail(
                 tail, limit: Self.maximumAlertText, isCut: tail.count >= RunCompletion.maximumOutput)
             let result = launched.process.wait()
-            let mayPass = result == .exited(ErrorCode.busy.exitStatus) || result == .terminated
-            misfired(key, "its process ended (\(result)) before it began: \(text)", mayPass: mayPass)
+            let isBusy = result == .exited(ErrorCode.busy.exitStatus)
+            // The one that held it up may have ended by now, which is nothing to tell of.
+            misfired(
+                key, "its process ended (\(result)) before it began: \(text)",
+                mayPass: isBusy || result == .terminated, isQuietAtFirst: isBusy)
         case .running, .waiting, .ended, .notRun:
             if launched.attempt == 0, !isBegun || known?.trigger == .manual {
                 // It is another's, by hand or before its time. It is not due again.
@@ -206,24 +221,26 @@ struct Turn: Sendable {
 
     /// A run did not begin. It is due again after a wait when that may help, or when not even that can be written;
     /// else it has failed.
-    private mutating func misfired(_ key: RunKey, _ message: String, mayPass: Bool) {
+    private mutating func misfired(_ key: RunKey, _ message: String, mayPass: Bool, isQuietAtFirst: Bool) {
         revision = nil
         if !mayPass, fail(key, message) {
             misfires[key] = nil
             return planner.ended(key)
         }
-        let count = misfires[key, default: 0]
-        misfires[key] = count + 1
-        let wait = min(RunPlanner.longestPutOff, Self.putOff * (1 << min(count, 10)))
+        var misfire = misfires[key, default: Misfire()]
+        let wait = min(RunPlanner.longestPutOff, Self.putOff * (1 << min(misfire.count, 10)))
         planner.putOff(key, until: now + wait)
-        if count == 0 {
+        if !misfire.isTold, !isQuietAtFirst || misfire.count > 0 {
             around.logger.error("the run did not begin; it is due still", metadata: ["run": "\(key)"])
             tell("job/\(key.job)/failed", "job \(key.job) does not start: \(message)")
+            misfire.isTold = true
         }
+        misfire.count += 1
+        misfires[key] = misfire
     }
 
     /// Records the failure of a run that nobody holds. Says whether there is a word on it now.
-    private func fail(_ key: RunKey, _ message: String) -> Bool {
+    private mutating func fail(_ key: RunKey, _ message: String) -> Bool {
         do throws(HoldfastError) {
             let completion = RunCompletion(.failed, code: ErrorCode.processFailed.rawValue, message: message)
             try around.store.conclude(key, .schedule, completion, at: now)
@@ -238,10 +255,12 @@ struct Turn: Sendable {
     mutating func bury() throws(HoldfastError) {
         // What this process started is looked at when it ends.
         let own = Set(running.keys).union(ended.map(\.key))
-        note(try Burial(around.store, around.spool, host: around.host, clock: around.clock).run(sparing: own))
+        note(try burial.run(sparing: own))
     }
 
-    private func note(_ dead: [DeadRun]) {
+    private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }
+
+    private mutating func note(_ dead: [DeadRun]) {
         for run in dead {
             around.logger.error(
                 "a run died",
@@ -286,11 +305,17 @@ struct Turn: Sendable {
         tell("daemon/clock", "the clock was set \(text)", .info)
     }
 
-    private func tell(_ key: String, _ summary: String, _ severity: AlertRecord.Severity = .warning) {
+    /// Lets an alert fire. One that cannot be written now is told in a later turn.
+    private mutating func tell(_ key: String, _ summary: String, _ severity: AlertRecord.Severity = .warning) {
         do throws(HoldfastError) {
             _ = try around.store.fire(key, severity, summary, at: now)
+            untold[key] = nil
         } catch {
-            around.logger.error("the alert was not written", metadata: ["alert": "\(key)"])
+            guard untold[key] != nil || untold.count < Self.maximumUntold else { return }
+            if untold[key] == nil {
+                around.logger.error("the alert was not written yet", metadata: ["alert": "\(key)"])
+            }
+            untold[key] = (max(severity, untold[key]?.severity ?? severity), summary)
         }
     }
 }

@@ -6,14 +6,16 @@ import Scheduling
 extension CheckRecord {
     /// Whether this check, which found nothing, has looked at all that `earlier` looked at and found damaged.
     ///
-    /// Every check looks at the structure. One with a budget reads those packs first that were not good for the
-    /// longest, so that the next run of the same job reads again what was damaged in the last.
+    /// Every check looks at the structure. One with a budget finds damage until it has read again and found good all
+    /// that is marked as damaged in its memory.
     func clears(_ earlier: CheckRecord) -> Bool {
         guard outcome == .succeeded, began > earlier.noted else { return false }
         switch earlier.note.extent {
         case .structure: return true
         case .everything: return note.extent == .everything
-        case .part: return note.extent == .everything || job == earlier.job && note.extent == .part
+        case .part:
+            guard note.extent == .part else { return note.extent == .everything }
+            return note.memory != nil && note.memory == earlier.note.memory
         }
     }
 }
@@ -24,13 +26,18 @@ package struct CheckStanding: Sendable, Hashable {
     package var newest: CheckRecord?
     /// The newest one that found damage which no later one has shown to be gone.
     package var damage: CheckRecord?
+    /// All that did.
+    package var damages: [CheckRecord]
 
     /// - Parameter repository: What else was checked says nothing; nil when it is not known which it is, and then
     ///   damage of any may be its own.
     package init(_ all: [CheckRecord], of repository: String?) {
-        let checks = all.filter { JobReach.mayBeOne($0.note.repository, repository) }
+        let checks = all.filter { check in
+            guard let repository, let place = check.note.repository else { return true }
+            return place == repository
+        }
         newest = checks.max { $0.noted < $1.noted }
-        damage =
+        damages =
             checks.filter { bad in
                 bad.outcome == .checkFailed
                     && !checks.contains { good in
@@ -39,6 +46,6 @@ package struct CheckStanding: Sendable, Hashable {
                             && good.clears(bad)
                     }
             }
-            .max { $0.noted < $1.noted }
+        damage = damages.max { $0.noted < $1.noted }
     }
 }

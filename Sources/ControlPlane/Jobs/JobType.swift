@@ -46,6 +46,8 @@ package struct StepReading: Sendable, Hashable {
     package var message: String?
     /// Whether trying again may help.
     package var retry = RetryClass.never
+    /// The memory in which a check with a budget marks what is damaged.
+    package var memory: String?
 
     package init(
         _ outcome: RunOutcome, code: ErrorCode? = nil, message: String? = nil, retry: RetryClass = .never

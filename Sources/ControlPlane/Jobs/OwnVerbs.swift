@@ -34,6 +34,7 @@ enum VerbReading {
         var message: String?
         var retry: String?
         var runs: [Run]?
+        var memory: String?
     }
 
     static func reading(_ end: StepEnd) -> StepReading {
@@ -58,7 +59,9 @@ enum VerbReading {
             guard report != nil else {
                 return StepReading(.failed, code: .processFailed, message: "it ended without a report", retry: .later)
             }
-            return StepReading(.succeeded)
+            var reading = StepReading(.succeeded)
+            reading.memory = report?.memory
+            return reading
         }
         let failure = report.flatMap { report in
             report.code == nil
@@ -70,7 +73,10 @@ enum VerbReading {
         let message = failure?.message ?? "exit status \(status)"
         switch status {
         case 3: return StepReading(.partial, code: code ?? .sourceIncomplete, message: message, retry: retry)
-        case 4: return StepReading(.checkFailed, code: code ?? .checkFailed, message: message, retry: retry)
+        case 4:
+            var reading = StepReading(.checkFailed, code: code ?? .checkFailed, message: message, retry: retry)
+            reading.memory = report?.memory
+            return reading
         case 130: return StepReading(.stopped, code: .interrupted, message: message, retry: .later)
         case 11: return StepReading(.failed, code: code ?? .busy, message: message, retry: .later)
         default: return StepReading(.failed, code: code ?? .processFailed, message: message, retry: retry)

@@ -9,12 +9,15 @@ package struct Burial: Sendable {
     /// From SIGTERM to SIGKILL for what such runs left behind.
     private static let grace = Duration.seconds(2)
 
-    private let store: any RunStore
+    /// For so long an end that cannot be read keeps its run from being taken for dead.
+    package static let patience = Duration.seconds(86_400)
+
+    private let store: any RunStore & AlertStore
     private let spool: OutcomeSpool
     private let host: String
     private let clock: any Clock
 
-    package init(_ store: any RunStore, _ spool: OutcomeSpool, host: String, clock: any Clock) {
+    package init(_ store: any RunStore & AlertStore, _ spool: OutcomeSpool, host: String, clock: any Clock) {
         self.store = store
         self.spool = spool
         self.host = host
@@ -23,22 +26,71 @@ package struct Burial: Sendable {
 
     /// - Parameter own: Runs whose processes the caller watches itself.
     /// - Returns: The runs that were marked. What they left running on this host has been ended.
-    /// - Throws: What the store and the spool throw; nothing is marked while an end beside the store cannot be
-    ///   taken in.
+    /// - Throws: What the store throws. Nothing is marked while an end that was read cannot be written into it; a run
+    ///   whose own end cannot be read is not marked for ``patience``.
     package func run(sparing own: Set<RunKey> = []) throws(HoldfastError) -> [DeadRun] {
         // Who is gone is looked at first: what it has put beside the store is there by now.
         let gone = try store.active().compactMap { run -> RunHolder? in
             guard case .running(let holder, _) = run.phase, !own.contains(run.key) else { return nil }
             return HolderProcess.isGone(holder, host: host) ? holder : nil
         }
-        _ = try spool.absorb(into: store)
-        var dead = try store.buryDead(gone: nil, at: clock.now())
-        for holder in gone { dead += try store.buryDead(gone: holder, at: clock.now()) }
+        guard let hidden = try takeIn() else { return [] }
+        var dead = try store.buryDead(gone: nil, sparing: hidden, at: clock.now())
+        for holder in gone { dead += try store.buryDead(gone: holder, sparing: hidden, at: clock.now()) }
         for run in dead where run.holder.host == host {
             let mark = RunMark.lines(run.key, fence: run.fence, of: store.identity)
             Descendants.end(marked: mark, grace: Self.grace, clock: clock)
         }
         return dead
+    }
+
+    /// Takes in the ends that are beside the store. Alerts tell of those that cannot be read, for as long as they are
+    /// there; after ``patience`` they are set aside.
+    ///
+    /// - Returns: The tokens of runs that may have ended all the same; nil when those may be all.
+    package func takeIn() throws(HoldfastError) -> Set<Int64>? {
+        let look = try spool.absorb(into: store)
+        let known = try store.alerts(all: false).filter { OutcomeAlert.name(of: $0.key) != nil }
+        var hidden = look.hidden
+        for file in look.unreadable {
+            let key = OutcomeAlert.key(file.name)
+            let since = known.first { $0.key == key }?.since
+            guard let since, clock.now().since(since) > Self.patience else {
+                _ = try store.fire(key, .critical, "the end of a run cannot be read: \(file.reason)", at: clock.now())
+                continue
+            }
+            let isAside = spool.setAside(file.path, file.reason)
+            // It stands in nobody's way where it is, if it cannot be moved.
+            if !isAside, let token = Int64(file.name) { hidden.remove(token) }
+            _ = try store.fire(
+                key, .critical,
+                "the end of a run could not be read for a day, and the run counts as died: \(file.reason)",
+                at: clock.now())
+        }
+        if let failure = look.failure {
+            _ = try store.fire(
+                OutcomeAlert.all, .critical, "ends of runs cannot be read: \(failure)", at: clock.now())
+            return nil
+        }
+        for alert in known {
+            guard let name = OutcomeAlert.name(of: alert.key), name.isEmpty || !spool.has(name) else { continue }
+            _ = try store.resolve(alert.key, at: clock.now())
+        }
+        return hidden
+    }
+}
+
+/// The alerts of ends of runs that cannot be read.
+enum OutcomeAlert {
+    private static let prefix = "outcome/"
+    /// That of the directory.
+    static let all = prefix
+
+    static func key(_ name: String) -> String { prefix + name }
+
+    /// The name of the file that an alert is about, empty for the directory; nil for other alerts.
+    static func name(of key: String) -> String? {
+        key.hasPrefix(prefix) ? String(key.dropFirst(prefix.count)) : nil
     }
 }
 
@@ -53,6 +105,8 @@ package enum DeadRunAlert {
 package enum RunMark {
     package static let run = "HOLDFAST_RUN"
     package static let fence = "HOLDFAST_FENCE"
+    /// Of a run whose end says what its check found: the check need not say so itself.
+    package static let check = "HOLDFAST_CHECK"
 
     /// Of two states with the same jobs the same run has the same token.
     package static let state = "HOLDFAST_STATE"

@@ -84,8 +84,8 @@ package struct JobRunner: Sendable {
             }
         }
         var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
-        if case .check(let budget) = job.action {
-            completion.check = CheckNote(budget.extent, repository: job.reach?.repositories.first ?? nil)
+        if case .check(let budget) = job.action, completion.check == nil {
+            completion.check = note(job, budget, completion.outcome, memory: nil)
         }
         // Until its end is written the run is ours, and is renewed.
         let failure = lost.withLock { $0 } ?? write(completion, of: claim)
@@ -146,6 +146,9 @@ package struct JobRunner: Sendable {
             completion.outcome = reading.outcome
             completion.code = reading.code?.rawValue
             completion.message = reading.message
+            if case .check(let budget) = job.action {
+                completion.check = note(job, budget, reading.outcome, memory: reading.memory)
+            }
             let scrubber = settings.scrubber
             completion.output += scrubber.tail(
                 end.output, limit: RunCompletion.maximumOutput, isCut: end.output.count >= Self.maximumCapture)
@@ -161,6 +164,10 @@ package struct JobRunner: Sendable {
         completion.output = String(completion.output.suffix(RunCompletion.maximumOutput))
         completion.errors = String(completion.errors.suffix(RunCompletion.maximumOutput))
         return scrubbed(completion)
+    }
+
+    private func note(_ job: Job, _ budget: CheckBudget, _ outcome: RunOutcome, memory: String?) -> CheckNote {
+        CheckNote(budget, outcome, repository: (job.reach?.repositories.first ?? nil)?.path, memory: memory)
     }
 
     private func scrubbed(_ completion: RunCompletion) -> RunCompletion {
@@ -180,6 +187,7 @@ package struct JobRunner: Sendable {
             RunMark.run: claim.key.description, RunMark.fence: "\(claim.fence)",
             RunMark.state: "\(store.identity)", "HOLDFAST_ATTEMPT": "\(claim.attempt)",
         ]
+        if case .check = job.action { changes[RunMark.check] = "\(claim.fence)" }
         let words: [String]
         var secret: HandedSecret?
         switch step.program {
@@ -297,7 +305,7 @@ package struct JobRunner: Sendable {
         let key = "job/\(job.name)/failed"
         do throws(HoldfastError) {
             if completion.outcome == .succeeded {
-                _ = try store.resolve(key, at: clock.now())
+                try DamageAlerts.resolve(job.name, in: store, at: clock.now())
                 return
             }
             let isGrave = completion.outcome == .checkFailed

@@ -18,8 +18,25 @@ package struct OutcomeSpool: Sendable {
     package let directory: String
     /// Told of each file that was set aside, and why: `NAME.damaged` beside it.
     package var onDamaged: @Sendable (_ path: String, _ reason: String) -> Void = { _, _ in }
-    /// Told of each file that cannot be read and stays where it is.
+    /// Told of each file that cannot be read and stays where it is, at each look.
     package var onUnreadable: @Sendable (_ path: String, _ reason: String) -> Void = { _, _ in }
+
+    /// What a look at the directory came to.
+    package struct Look: Sendable, Hashable {
+        /// How many ends were written into the store.
+        package var written = 0
+        /// The names of the files that cannot be read, without their endings, with their paths and why.
+        package var unreadable: [Unreadable] = []
+        /// Tokens of runs whose ends may be there and were not written: nobody may take these for dead.
+        package var hidden: Set<Int64> = []
+        /// Why nobody can tell which ends there are; any run may have one.
+        package var failure: String?
+    }
+
+    /// A file that cannot be read.
+    package struct Unreadable: Sendable, Hashable {
+        package var name, path, reason: String
+    }
 
     package init(directory: String) { self.directory = directory }
 
@@ -32,7 +49,7 @@ package struct OutcomeSpool: Sendable {
         var code, message: String?
         var output, errors: String
         var retry: Int64?
-        var extent, repository: String?
+        var extent, repository, memory: String?
     }
 
     /// Puts the end of a run into a file of its own.
@@ -44,7 +61,8 @@ package struct OutcomeSpool: Sendable {
             attempt: claim.attempt, began: claim.began.nanoseconds, ended: now.nanoseconds,
             outcome: completion.outcome.rawValue, code: completion.code, message: completion.message,
             output: completion.output, errors: completion.errors, retry: completion.retryAt?.nanoseconds,
-            extent: completion.check?.extent.rawValue, repository: completion.check?.repository)
+            extent: completion.check?.extent.rawValue, repository: completion.check?.repository,
+            memory: completion.check?.memory)
         guard let bytes = try? JSONEncoder().encode(outcome) else {
             throw HoldfastError(.inputOutput, "the end of a run cannot be written as JSON", hint: "Report this.")
         }
@@ -71,11 +89,20 @@ package struct OutcomeSpool: Sendable {
     /// end of a run is set aside under another name: it must not keep the others from being written, nor jobs from
     /// running.
     ///
-    /// - Returns: How many were written.
-    package func absorb(into store: any RunStore) throws(HoldfastError) -> Int {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        var count = 0
-        for name in names.filter({ $0.hasSuffix(Self.ending) }).sorted().prefix(Self.maximumFiles) {
+    package func absorb(into store: any RunStore) throws(HoldfastError) -> Look {
+        var look = Look()
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: directory)
+        } catch {
+            if access(directory, F_OK) != 0, errno == ENOENT { return look }
+            look.failure = "\(directory) cannot be listed"
+            return look
+        }
+        let ends = names.filter { $0.hasSuffix(Self.ending) }.sorted()
+        // What is not looked at now is as good as hidden.
+        look.hidden = Set(ends.dropFirst(Self.maximumFiles).compactMap { Int64($0.dropLast(Self.ending.count)) })
+        for name in ends.prefix(Self.maximumFiles) {
             let path = "\(directory)/\(name)"
             let (claim, completion, ended): (RunClaim, RunCompletion, Timestamp)
             do throws(HoldfastError) {
@@ -86,22 +113,38 @@ package struct OutcomeSpool: Sendable {
                 // What cannot be read today may hold an end all the same. It keeps no other from being written.
                 guard error.code == .corruptObject || error.code == .limitExceeded else {
                     onUnreadable(path, error.message)
+                    let stem = String(name.dropLast(Self.ending.count))
+                    look.unreadable.append(Unreadable(name: stem, path: path, reason: error.message))
+                    if let token = Int64(stem) { look.hidden.insert(token) }
                     continue
                 }
-                _ = rename(path, path + Self.damagedEnding)
-                onDamaged(path, error.message)
+                _ = setAside(path, error.message)
                 continue
             }
             do throws(HoldfastError) {
                 try store.complete(claim, completion, at: ended)
-                count += 1
+                look.written += 1
             } catch {
                 // The run was given to another in the meantime, whose word counts.
                 guard error.code == .leaseLost else { throw error }
             }
             unlink(path)
         }
-        return count
+        return look
+    }
+
+    /// Puts a file where nobody takes it for an end. Says whether it is there now.
+    package func setAside(_ path: String, _ reason: String) -> Bool {
+        let isMoved = rename(path, path + Self.damagedEnding) == 0
+        onDamaged(path, reason)
+        return isMoved
+    }
+
+    /// Whether there is a file of this name, to be read or set aside.
+    package func has(_ name: String) -> Bool {
+        let path = "\(directory)/\(name)" + Self.ending
+        var found = stat()
+        return lstat(path, &found) == 0 || lstat(path + Self.damagedEnding, &found) == 0
     }
 
     private static func read(_ path: String) throws(HoldfastError) -> (RunClaim, RunCompletion, Timestamp) {
@@ -117,7 +160,7 @@ package struct OutcomeSpool: Sendable {
         completion.errors = outcome.errors
         completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
         completion.check = outcome.extent.flatMap { CheckExtent(rawValue: $0) }
-            .map { CheckNote($0, repository: outcome.repository) }
+            .map { CheckNote($0, repository: outcome.repository, memory: outcome.memory) }
         let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
         let claim = RunClaim(
             key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))

@@ -178,7 +178,11 @@ package enum DataSelection: Sendable, Hashable {
 
 /// A budget for reading packs in the order of their last reading; those that were never read come first.
 package struct OldestFirst: Sendable, Hashable {
-    /// When each pack was read from end to end and found good.
+    /// Before everything, also before what was never read.
+    package static let damaged = Timestamp(nanoseconds: .min)
+
+    /// When each pack was read from end to end and found good; ``damaged`` for those that were not when they were read
+    /// last. Such a one that is there and is not read again is an error of this check as well.
     package var lastRead: [PackID: Timestamp]
     /// Packs until so many bytes are reached; nil for no such limit.
     package var bytes: ByteCount?

@@ -28,6 +28,9 @@ struct PackVerdict: Sendable {
     var isVerified = false
     /// Runs whose entries for this pack are not those of its table of contents.
     var differing: [IndexRunID] = []
+
+    /// Whether nothing is wrong with its bytes, also not with one chunk of many.
+    var isGood: Bool { !isBad && !isRotten && badCopies.isEmpty }
 }
 
 /// The part of a check that looks at packs.

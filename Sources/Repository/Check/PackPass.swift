@@ -64,9 +64,15 @@ struct PackPass {
                     try collector.cancellation.check()
                     var job = jobs[number]
                     if let end, clock.uptime() >= end { job.readsData = false }
-                    let verdict = try examiner.examine(job)
+                    var verdict = try examiner.examine(job)
+                    if isLeftDamaged(job) {
+                        (verdict.isBad, verdict.isGuess) = (true, true)
+                        collector.add(
+                            .error, .damaged, ObjectNames.pack(job.id).path,
+                            "it was damaged when it was read last, and the budget ended before it was read again")
+                    }
                     shared.withLock { $0.outcome.add(verdict, of: job.id) }
-                    if job.readsData { collector.note(read: job.id, isGood: !verdict.isBad) }
+                    if job.readsData { collector.note(read: job.id, isGood: verdict.isGood) }
                     collector.progress.add(items: 1)
                     if jobs[number].readsData { collector.progress.add(bytes: Int(job.size)) }
                 }
@@ -79,6 +85,14 @@ struct PackPass {
             if let failure = state.failure { throw failure }
             return state.outcome
         }
+    }
+
+    /// Whether the pack was damaged when it was read last, and is not read now.
+    private func isLeftDamaged(_ job: PackJob) -> Bool {
+        guard case .oldest(let order) = collector.options.data, !job.readsData, !job.listed.isEmpty else {
+            return false
+        }
+        return order.lastRead[job.id] == OldestFirst.damaged
     }
 
     /// When no pack is begun any more, on the clock of the options.

@@ -59,15 +59,35 @@ package enum JobAction: Sendable, Hashable {
     }
 }
 
+/// Where a repository is.
+package struct RepositorySite: Sendable, Hashable, ExpressibleByStringLiteral {
+    package var path: String
+    /// What two ways to one place have in common though their paths differ, as of a place that is mounted twice. Good
+    /// for a comparison now; after a start of the machine they may be others.
+    package var marks: Set<String>
+
+    package init(path: String, marks: Set<String> = []) {
+        self.path = path
+        self.marks = marks
+    }
+
+    /// A place of which the path alone is known.
+    package init(stringLiteral path: String) { self.init(path: path) }
+
+    package func isOne(with other: RepositorySite) -> Bool {
+        path == other.path || !marks.isDisjoint(with: other.marks)
+    }
+}
+
 /// What the runs of a job are about, with all that the configuration fills in.
 package struct JobReach: Sendable, Hashable {
     /// A source as it is in one repository.
     package struct Part: Sendable, Hashable {
         package var source: String
         /// Where it is; nil when that is not known, and then it may be anywhere.
-        package var repository: String?
+        package var repository: RepositorySite?
 
-        package init(source: String, repository: String?) {
+        package init(source: String, repository: RepositorySite?) {
             self.source = source
             self.repository = repository
         }
@@ -76,9 +96,9 @@ package struct JobReach: Sendable, Hashable {
     /// What runs read, thin out or restore; none for checks, mirrors and commands.
     package var parts: Set<Part>
     /// The repositories that runs work on.
-    package var repositories: Set<String?>
+    package var repositories: Set<RepositorySite?>
 
-    package init(parts: Set<Part>, repositories: Set<String?>) {
+    package init(parts: Set<Part>, repositories: Set<RepositorySite?>) {
         self.parts = parts
         self.repositories = repositories
     }
@@ -98,9 +118,9 @@ package struct JobReach: Sendable, Hashable {
     }
 
     /// Whether two places may be the same; of what is not known it is assumed.
-    package static func mayBeOne(_ one: String?, _ other: String?) -> Bool {
+    private static func mayBeOne(_ one: RepositorySite?, _ other: RepositorySite?) -> Bool {
         guard let one, let other else { return true }
-        return one == other
+        return one.isOne(with: other)
     }
 }
 

@@ -26,15 +26,29 @@ package struct CheckNote: Sendable, Hashable {
     package var extent: CheckExtent
     /// Where the repository is; nil when that is not known, and then it may be any.
     package var repository: String?
+    /// Of a check with a budget, the memory in which it marks what is damaged; nil when it could not.
+    package var memory: String?
 
-    package init(_ extent: CheckExtent, repository: String?) {
+    package init(_ extent: CheckExtent, repository: String?, memory: String? = nil) {
         self.extent = extent
         self.repository = repository
+        self.memory = memory
+    }
+
+    /// What a check says that read with `budget`. Without a memory its success says nothing of packs that an earlier
+    /// one found damaged, and nothing less than a whole check shows that its own damage is gone.
+    package init(_ budget: CheckBudget, _ outcome: RunOutcome, repository: String?, memory: String?) {
+        self.init(budget.extent, repository: repository, memory: memory)
+        guard extent == .part, memory == nil else { return }
+        extent = outcome == .checkFailed ? .everything : .structure
     }
 }
 
 /// An ended check. Fencing tokens say what came before what: no clock steps them.
 package struct CheckRecord: Sendable, Hashable {
+    /// In the place of a job: a check that somebody ran by hand.
+    package static let byHand = JobName("")
+
     package var job: JobName
     package var note: CheckNote
     package var outcome: RunOutcome
