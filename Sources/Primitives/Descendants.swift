@@ -38,6 +38,9 @@ package enum Descendants {
         package var isZombie: Bool
     }
 
+    /// How long after SIGKILL a process is waited for.
+    private static let patience = Duration.seconds(2)
+
     /// Lets orphans become children of this process instead of the init process.
     package static func adoptOrphans() { _ = holdfast_adopt_orphans() }
 
@@ -61,7 +64,8 @@ package enum Descendants {
     /// Ends all processes below this one and reaps its children: SIGTERM, `grace`, SIGKILL. Spared are the children
     /// that a ``ProcessRunner`` of this process started and that somebody waits for, with all that is below them.
     ///
-    /// - Returns: Whether nothing is left. A process in an uninterruptible wait of the kernel stays until that is over.
+    /// - Returns: Whether nothing is left; two seconds after the grace at the latest. A process in an uninterruptible
+    ///   wait of the kernel stays until that is over.
     @discardableResult
     package static func end(
         grace: Duration, clock: any Clock
@@ -90,6 +94,8 @@ package enum Descendants {
                     kill(one.process, SIGTERM)
                 }
             }
+            // One in an uninterruptible wait of the kernel is not waited for: the loop of the daemon calls this.
+            if clock.uptime() >= deadline + patience { return false }
             clock.sleep(for: .milliseconds(isOver ? 10 : 50), unless: Cancellation())
         }
         return false

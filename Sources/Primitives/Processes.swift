@@ -20,6 +20,9 @@ package struct ProcessRequest: Sendable {
     package var input = Input.nothing
     /// Copy what the child writes on standard error to ours.
     package var passesErrors = false
+    /// What the child writes on standard output goes nowhere; ``RunningProcess/read(into:)`` is at its end at once, so
+    /// that what outlives the child and holds its output holds up nobody.
+    package var discardsOutput = false
     /// The child is stopped after this long.
     package var timeout: Duration?
     /// What asks the child to stop.

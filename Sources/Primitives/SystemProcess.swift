@@ -58,8 +58,8 @@ final class SystemProcess: RunningProcess {
         guard !program.isEmpty, !request.arguments.contains(where: { $0.utf8.contains(0) }) else {
             throw HoldfastError(.processFailed, "there is no command to start", hint: "Name a program after `--`.")
         }
-        let (outputRead, outputWrite) = try Self.pipe()
-        holdfast_widen_pipe(outputRead, Self.pipeBytes)
+        let (outputRead, outputWrite) = try request.discardsOutput ? Self.nowhere() : Self.pipe()
+        if !request.discardsOutput { holdfast_widen_pipe(outputRead, Self.pipeBytes) }
         let errorsRead: Int32
         let errorsWrite: Int32
         do throws(HoldfastError) {
@@ -74,7 +74,10 @@ final class SystemProcess: RunningProcess {
             Self.close(outputRead, errorsRead)
             throw HoldfastError(
                 .processFailed, "start \(program): \(describeErrno(failure))",
-                hint: "Check that the program is installed, on the PATH, and executable.")
+                hint: Self.shortages.contains(failure)
+                    ? "Try again when the machine is less busy, or raise its limits of processes and open files."
+                    : "Check that the program is installed, on the PATH, and executable.",
+                retry: Self.shortages.contains(failure) ? .later : .never)
         }
         number = process
         output = outputRead
@@ -149,8 +152,27 @@ final class SystemProcess: RunningProcess {
         let number = withUnsafeMutablePointer(to: &ends) {
             $0.withMemoryRebound(to: Int32.self, capacity: 2) { holdfast_pipe($0) == 0 ? 0 : errno }
         }
-        guard number == 0 else { throw HoldfastError.systemCall("make", number, on: "a pipe", code: .processFailed) }
+        guard number == 0 else {
+            throw HoldfastError(
+                .processFailed, "make a pipe: \(describeErrno(number))", hint: "Raise the limit of open files.",
+                retry: shortages.contains(number) ? .later : .never)
+        }
         return ends
+    }
+
+    /// What a machine lacks for a while; none of them is the program's fault.
+    private static let shortages: Set<Int32> = [EAGAIN, ENOMEM, EMFILE, ENFILE]
+
+    /// An end that is never more than empty, and one that swallows all.
+    private static func nowhere() throws(HoldfastError) -> (read: Int32, write: Int32) {
+        let read = holdfast_openat(AT_FDCWD, "/dev/null", O_RDONLY, 0)
+        let write = holdfast_openat(AT_FDCWD, "/dev/null", O_WRONLY, 0)
+        guard read >= 0, write >= 0 else {
+            let number = errno
+            close(read, write)
+            throw HoldfastError.systemCall("open", number, on: "/dev/null", code: .processFailed)
+        }
+        return (read, write)
     }
 
     private static func close(_ descriptors: Int32...) {

@@ -65,6 +65,34 @@ struct ScheduleProgramTests {
         #expect(text.output.contains("nightly  backup   *-*-* 01:30  Europe/London"), "\(text.output)")
     }
 
+    @Test("list and next show what was ordered by command, with who and why, and make no state")
+    func orders() throws {
+        let run = try prepared(["nightly": Self.nightly, "other": Self.nightly])
+        func listed() throws -> [String: String] {
+            let jobs = try run("schedule", "list", "--json", naming: false).json()["jobs"] as? [[String: Any]] ?? []
+            return Dictionary(uniqueKeysWithValues: jobs.map { ("\($0["name"] ?? "")", "\($0["state"] ?? "")") })
+        }
+        func next() throws -> [String?] {
+            let report = try run("schedule", "next", "nightly", "--count", "3", "--json", naming: false).json()
+            return (report["runs"] as? [[String: Any]] ?? []).map { $0["refusal"] as? String }
+        }
+        #expect(try listed() == ["nightly": "enabled", "other": "enabled"])
+        #expect(!FileManager.default.fileExists(atPath: run.directory.path + "/.local/state/holdfast/runs.sqlite"))
+        // A run makes the state, to which orders belong.
+        _ = try run("schedule", "run", "other", naming: false)
+        #expect(try run("schedule", "skip", "nightly", "--reason", "load test", naming: false).status == 0)
+        #expect(try listed() == ["nightly": "skips-next", "other": "enabled"])
+        #expect(try next() == ["skipped", nil, nil])
+        #expect(try run("schedule", "list", naming: false).output.contains("load test"))
+        #expect(
+            try run("schedule", "pause", "nightly", "--reason", "new disk", "--until", "36h", naming: false).status == 0
+        )
+        #expect(try listed()["nightly"] == "paused")
+        let paused = try next()
+        #expect(paused.first == "paused" && paused.last == .some(nil), "\(paused)")
+        #expect(try run("schedule", "list", naming: false).output.contains("new disk"))
+    }
+
     @Test("lint fails a plan that cannot meet an objective with status 4, and names file and line")
     func lint() throws {
         let job = "backup: {sources: [site]}\nwhen:\n  calendar: 06:00\nduration: 2h\n"

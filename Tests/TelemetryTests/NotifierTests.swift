@@ -305,6 +305,19 @@ struct NotifierTests {
         #expect(try fixture.untold("picky") == ["a"])
     }
 
+    @Test("a command that leaves something running has told when it ends itself")
+    func leftRunning() throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/process"
+        let words = ["sh", "-c", "sleep 300 & echo $! > \"$0\"", path]
+        try CommandNotifier(name: "c", words: words, runner: SystemProcessRunner())
+            .tell(AlertNote(alert, host: "host"), unless: Cancellation())
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let process = try #require(Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect(kill(process, 0) == 0)
+        kill(process, SIGKILL)
+    }
+
     @Test("that are programs are called off without having told")
     func calledOff() throws {
         let notifier = CommandNotifier(name: "c", words: ["sleep", "1000"], runner: SystemProcessRunner())

@@ -10,8 +10,9 @@ struct ScheduleList: ParsableCommand {
         commandName: "list",
         abstract: "List the jobs with their next run.",
         discussion: """
-            The next run is the first that is due and may start: inside the job's windows, outside its blackouts and \
-            after its pause.
+            The next run is the first that is due and may start: inside the job's windows, outside its blackouts, \
+            after its pause and not the one that is to be left out. Pauses and skips that were ordered by command are \
+            those of this state.
 
             Examples:
 
@@ -26,14 +27,19 @@ struct ScheduleList: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             let now = context.clock.now()
+            let loaded = try jobs.load(context)
+            let memories = context.memoriesIfAny(of: loaded.map(\.job.name))
             let report = ScheduleListReport(
                 directory: try jobs.directory(context),
-                jobs: try jobs.load(context).map { JobSummary($0, now: now, host: Host.name) })
+                jobs: loaded.map { JobSummary($0, memories[$0.job.name], now: now, host: Host.name) })
             var table = Table([
                 ("JOB", .left), ("DOES", .left), ("WHEN", .left), ("ZONE", .left), ("NEXT", .left), ("STATE", .left),
             ])
             for job in report.jobs {
-                table.add([job.name, job.does, ShownText.line(job.when), job.timeZone, job.next ?? "never", job.state])
+                table.add([
+                    job.name, job.does, ShownText.line(job.when), job.timeZone, job.next ?? "never",
+                    job.state + (job.order.map { " (\($0))" } ?? ""),
+                ])
             }
             for line in table.lines { try context.output.line(line) }
             try context.output.json(report)
@@ -57,21 +63,28 @@ struct JobSummary: Encodable {
     /// The instant in UTC for which the next run is due, and that at which it starts on this host.
     let next, starts: String?
     let jitterSeconds: Int64
-    /// `enabled`, `disabled` or `paused`.
+    /// `enabled`, `disabled`, `paused` or `skips-next`.
     let state: String
     let pauseReason: String?
+    /// Who paused it or has its next run left out by command, until when, and why.
+    let order: String?
     let after: [String]
 
     /// Instants that are looked at for the next one that may start.
     private static let maximumInstants = 10_000
 
-    init(_ configured: ConfiguredJob, now: Timestamp, host: String) {
+    init(_ configured: ConfiguredJob, _ memory: JobMemory?, now: Timestamp, host: String) {
         let job = configured.job
         let (delay, opening) = (job.jitter(on: host), Opening(job))
         let pause = job.pause.flatMap { $0.holds(at: now) ? $0 : nil }
+        let ordered = memory?.pause(at: now)
+        let skip = memory?.skip.flatMap { $0.holds(at: now) ? $0 : nil }
         var found: Timestamp?
-        var from = max(now, pause?.until ?? now)
-        if job.isEnabled, pause == nil || pause?.until != nil {
+        var from = max(now, pause?.until ?? now, ordered?.until ?? now)
+        let isForEver = pause.map { $0.until == nil } == true || ordered.map { $0.until == nil } == true
+        if job.isEnabled, !isForEver {
+            // The one that is left out is the next that is due, whether it could start or not.
+            if skip != nil, let left = job.schedule.next(after: from)?.instant { from = left }
             for _ in 0..<Self.maximumInstants {
                 guard let next = job.schedule.next(after: from)?.instant else { break }
                 if opening.refusal(at: next + delay) == nil {
@@ -89,8 +102,10 @@ struct JobSummary: Encodable {
         next = found?.description
         starts = found.map { "\($0 + delay)" }
         jitterSeconds = job.jitter.components.seconds
-        state = !job.isEnabled ? "disabled" : pause == nil ? "enabled" : "paused"
-        pauseReason = pause?.reason
+        let isPaused = pause != nil || ordered != nil
+        state = !job.isEnabled ? "disabled" : isPaused ? "paused" : skip == nil ? "enabled" : "skips-next"
+        pauseReason = pause?.reason ?? ordered?.reason
+        order = (ordered ?? skip)?.text
         after = job.after.map(\.description)
     }
 }

@@ -49,7 +49,9 @@ struct ScheduleNext: ParsableCommand {
             let now = context.clock.now()
             let start = after?.instant(now: now) ?? now
             let chosen = try jobs.load(job.map { [$0] } ?? [], context).map(\.job).filter { job != nil || $0.isEnabled }
-            let runs = Self.runs(of: chosen, after: start, count: count, host: Host.name)
+            let runs = Self.runs(
+                of: chosen, context.memoriesIfAny(of: chosen.map(\.name)), now: now, after: start, count: count,
+                host: Host.name)
             var table = Table([("JOB", .left), ("UTC", .left), ("LOCAL", .left), ("NOTE", .left)])
             for run in runs { table.add([run.job, run.scheduled, run.local, run.note]) }
             for line in table.lines { try context.output.line(line) }
@@ -59,7 +61,12 @@ struct ScheduleNext: ParsableCommand {
     }
 
     /// The next `count` of all jobs together, in order.
-    static func runs(of jobs: [Job], after start: Timestamp, count: Int, host: String) -> [ScheduledRun] {
+    ///
+    /// - Parameter memories: What was ordered by command of jobs.
+    static func runs(
+        of jobs: [Job], _ memories: [JobName: JobMemory], now: Timestamp, after start: Timestamp, count: Int,
+        host: String
+    ) -> [ScheduledRun] {
         let end = Timestamp(nanoseconds: .max)
         let all = jobs.flatMap { job in
             job.schedule.occurrences(after: start, through: end, limit: count).map { (job: job, occurrence: $0) }
@@ -67,7 +74,9 @@ struct ScheduleNext: ParsableCommand {
         let ordered = all.sorted {
             ($0.occurrence.instant, $0.job.name) < ($1.occurrence.instant, $1.job.name)
         }
-        return ordered.prefix(count).map { ScheduledRun($0.job, $0.occurrence, host: host) }
+        return ordered.prefix(count).map {
+            ScheduledRun($0.job, memories[$0.job.name], now: now, $0.occurrence, host: host)
+        }
     }
 }
 
@@ -81,7 +90,7 @@ struct ScheduledRun: Encodable {
     /// Why it does not start; nil when it does.
     let refusal: String?
 
-    init(_ job: Job, _ occurrence: Occurrence, host: String) {
+    init(_ job: Job, _ memory: JobMemory?, now: Timestamp, _ occurrence: Occurrence, host: String) {
         let start = occurrence.instant + job.jitter(on: host)
         self.job = job.name.description
         key = RunKey(job: job.name, scheduled: occurrence.instant).description
@@ -92,7 +101,11 @@ struct ScheduledRun: Encodable {
         mark = occurrence.mark.rawValue
         let reason: NonRun.Reason? =
             !job.isEnabled
-            ? .disabled : job.pause?.holds(at: start) == true ? .paused : Opening(job).refusal(at: start)
+            ? .disabled
+            : job.pause?.holds(at: start) == true || memory?.pause(at: start) != nil
+                ? .paused
+                : memory?.skip?.holds(at: start) == true && job.schedule.next(after: now)?.instant == occurrence.instant
+                    ? .skipped : Opening(job).refusal(at: start)
         refusal = reason?.rawValue
     }
 
