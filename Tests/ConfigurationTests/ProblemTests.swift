@@ -76,7 +76,8 @@ struct ProblemTests {
             "sources:\n  a: {url: 'dri:/a'}\n",
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
-                    + "postgres://USER@HOST/, postgresql://USER@HOST/ or pgdump:postgres://USER@HOST/NAME; "
+                    + "postgres://USER@HOST/, postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME or "
+                    + "vault:embedded:PATH; "
                     + "did you mean `dir:`?"
             ]
         ),
@@ -84,7 +85,8 @@ struct ProblemTests {
             "sources:\n  a: {url: /a}\n",
             [
                 "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/, "
-                    + "postgresql://USER@HOST/ or pgdump:postgres://USER@HOST/NAME; for a directory write dir:PATH"
+                    + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME or vault:embedded:PATH; "
+                    + "for a directory write dir:PATH"
             ]
         ),
         (
