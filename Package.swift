@@ -150,7 +150,9 @@ let package = Package(
                 "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "Scheduling",
                 "State", "StateSupport", "SecretVaults", "TestSupport",
             ]),
-        tests("Integration", ["Primitives", "CLinux", "ObjectStore", "Repository", "TestSupport", "holdfast"]),
+        tests(
+            "Integration",
+            ["Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "TestSupport", "holdfast"]),
         tests("Tidy", ["TestSupport"]),
     ]
 )
