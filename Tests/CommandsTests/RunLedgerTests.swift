@@ -117,6 +117,23 @@ struct RunLedgerTests {
         #expect(try ledger(lines: 7).seal(at: clock.now()).isEmpty)
     }
 
+    @Test("takes any number of lines of one instant, and goes on behind them")
+    func oneInstant() throws {
+        for number in 0..<20 {
+            try store.record(
+                [NonRun(first: clock.now(), last: clock.now(), count: 1, reason: .missed)],
+                of: JobName("job-\(number)"), .schedule, at: clock.now())
+        }
+        clock.advance(by: .seconds(86_400))
+        try run("next")
+        clock.advance(by: .seconds(86_400))
+        #expect(try ledger(lines: 7).seal(at: clock.now()).count == 4)
+        let records = try RunLedger.segments(of: test.repository).compactMap(\.record)
+        #expect(Set(records.flatMap { $0.runs.map(\.job) }) == Set((0..<20).map { "job-\($0)" } + ["next"]))
+        #expect(records.reduce(0) { $0 + $1.runs.count } == 21)
+        #expect(try ledger(lines: 7).seal(at: clock.now()).isEmpty)
+    }
+
     @Test("of another state on the same host begins with its own first line")
     func anotherState() throws {
         let other = Self.store(clock, identity: 8)

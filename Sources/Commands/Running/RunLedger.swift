@@ -15,6 +15,8 @@ struct RunLedger {
     /// A fact of a record: which state it is about.
     static let stateFact = "state"
     private static let day: Int64 = 86_400
+    /// The most lines that one turn of a scheduler writes down: every job that there may be, with some to spare.
+    private static let linesOfInstant = 65_536
 
     let repository: Repository
     let history: any RunHistory
@@ -66,17 +68,44 @@ struct RunLedger {
         let found = try history.history(HistoryQuery(from: from, until: end, limit: linesInSegment + 1))
         if found.count > linesInSegment {
             let half = from + end.since(from) / 2
-            guard half > from, half < end else {
-                throw HoldfastError(
-                    .limitExceeded, "more than \(linesInSegment) lines of the history are of one instant (\(from))",
-                    hint: "Look at them with `holdfast schedule history`: a clock that stood still wrote them.")
-            }
+            guard half > from, half < end else { return try sealInstant(begin, from: from, until: end, at: now, &made) }
             let first = try seal(begin, from: from, until: half, at: now, &made)
             let second = try seal(first ? half : begin, from: half, until: end, at: now, &made)
             return first || second
         }
         let lines = found.reversed().compactMap { EvidenceRun($0) }
         guard !lines.isEmpty else { return false }
+        try add(lines, from: begin, until: end, at: now, &made)
+        return true
+    }
+
+    /// Seals the many lines of one instant, as of a turn that found a thousand jobs late: several segments, of which
+    /// the last one alone ends the period. After a crash between two of them the lines of the first stand twice, and
+    /// none is missing.
+    private func sealInstant(
+        _ begin: Timestamp, from: Timestamp, until end: Timestamp, at now: Timestamp, _ made: inout [Evidence]
+    ) throws(HoldfastError) -> Bool {
+        let limit = Self.linesOfInstant
+        let found = try history.history(HistoryQuery(from: from, until: end, limit: limit + 1))
+        guard found.count <= limit else {
+            throw HoldfastError(
+                .limitExceeded, "more than \(limit) lines of the history are of one instant (\(from))",
+                hint: "Look at them with `holdfast schedule history`: a clock that stood still wrote them.")
+        }
+        let lines = found.reversed().compactMap { EvidenceRun($0) }
+        var rest = lines[...]
+        while !rest.isEmpty {
+            let part = rest.prefix(linesInSegment)
+            rest = rest.dropFirst(part.count)
+            try add(Array(part), from: begin, until: rest.isEmpty ? end : begin, at: now, &made)
+        }
+        return !lines.isEmpty
+    }
+
+    private func add(
+        _ lines: [EvidenceRun], from begin: Timestamp, until end: Timestamp, at now: Timestamp,
+        _ made: inout [Evidence]
+    ) throws(HoldfastError) {
         let id = try ULID(at: now, entropy: repository.entropy)
         var record = EvidenceRecord(
             id: id, kind: .runs, occasion: .automatic, verdict: .passed, operator: Operator.name,
@@ -86,7 +115,6 @@ struct RunLedger {
         record.facts[Self.stateFact] = "\(identity)"
         record.runs = lines
         made.append(try repository.attest(record))
-        return true
     }
 
     /// The segments that are in the repository, oldest period first. What was imported is not from a state.
