@@ -67,19 +67,29 @@ package protocol EntrySink: AnyObject {
 ///
 /// Thread: that of the read.
 package protocol SecretSink: EntrySink {
-    /// Whether the parent snapshot has the value of the version at `parts`, whole; it is then kept for this one.
-    func holdsSecret(_ parts: [[UInt8]]) -> Bool
+    /// Whether the parent snapshot has the value of this very version at `parts`, whole; it is then kept for this one.
+    ///
+    /// It is the same by its id, its place and its date, which `metadata` tells: a secret that was put anew numbers
+    /// from the beginning. A version without a date is never the same.
+    func holdsSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata) throws(HoldfastError) -> Bool
 
     /// Adds a version of a secret.
     ///
-    /// - Parameter item: What ``SecretItem`` made of its value; nil for the parent's when it holds that, and for a
-    ///   version without a value when it does not.
-    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) throws(HoldfastError)
+    /// - Parameter item: What ``SecretItem`` made of its value; nil for the parent's, when it has that of this version
+    ///   in whoever's pack, since it cannot be read anew.
+    /// - Returns: Whether the snapshot has a value of it.
+    @discardableResult
+    func addSecret(
+        _ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?
+    ) throws(HoldfastError) -> Bool
+
+    /// Adds the secret at `parts`, and none below it, as the parent snapshot has it. False when that has none.
+    func carrySecret(_ parts: [[UInt8]]) throws(HoldfastError) -> Bool
 
     /// Takes back what was added at `parts`, with all versions that stand in it.
     func discardSecret(_ parts: [[UInt8]]) throws(HoldfastError)
 
-    /// Notes what could not be read; the snapshot is partial then. Of several notes of one path the first counts.
+    /// Notes what could not be read; the snapshot is partial then. The same note of the same path counts once.
     func failSecret(_ parts: [[UInt8]], _ error: HoldfastError)
 }
 

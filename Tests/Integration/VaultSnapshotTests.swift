@@ -82,9 +82,11 @@ struct VaultSnapshotTests {
         try vault.put("binary", bytes: [0, 255, 1, 10, 13])
         try vault.put("empty", "")
         try vault.put("large", String(repeating: "0123456789abcdef", count: 4096))
+        try vault.put("gone", "removed")
+        // Before anything goes its value is read.
+        _ = try vault.backUp()
         #expect(try vault.run("vault", "state", VaultRun.url, "app/db", "1", "destroy").status == 0)
         #expect(try vault.run("vault", "state", VaultRun.url, "app/db", "3", "disable").status == 0)
-        try vault.put("gone", "removed")
         #expect(try vault.run("vault", "remove", VaultRun.url, "gone").status == 0)
         let before = try vault.standing()
         #expect(before.contains("app/db 1-destroyed 2-live 3-disabled 4-live*"), "\(before)")
@@ -139,6 +141,62 @@ struct VaultSnapshotTests {
         #expect(try vault.standing(fresh) == ["a 1-deleted*", "b 1-live 2-live*", "c 1-live*"])
         #expect(try vault.run("vault", "state", fresh, "a", "1", "undelete").status == 0)
         #expect(try vault.value("a", in: fresh) == "a-1")
+    }
+
+    @Test("have the value of a secret that was put anew under the same number")
+    func putAnew() throws {
+        let vault = try VaultRun()
+        try vault.put("app", "the old one")
+        _ = try vault.backUp()
+        try #require(try vault.run("vault", "remove", VaultRun.url, "app", "--permanently").status == 0)
+        try vault.put("app", "the new one")
+        _ = try vault.backUp()
+        #expect(try vault.run("dump", "latest:secrets", "app/@1", "--reveal").output == "the new one")
+        // And so has another vault that took the place of the first.
+        try FileManager.default.removeItem(atPath: vault.run.directory.path + "/secrets.vault")
+        try vault.make(VaultRun.url)
+        try vault.put("app", "of another vault")
+        _ = try vault.backUp()
+        #expect(try vault.run("dump", "latest:secrets", "app/@1", "--reveal").output == "of another vault")
+    }
+
+    @Test("tell of versions whose values were never read, and make none up")
+    func neverRead() throws {
+        let vault = try VaultRun()
+        for value in ["one", "two", "three"] { try vault.put("app", value) }
+        #expect(try vault.run("vault", "state", VaultRun.url, "app", "1", "softDelete").status == 0)
+        #expect(try vault.run("vault", "state", VaultRun.url, "app", "2", "disable").status == 0)
+        let backup = try vault.run("backup", VaultRun.url, "--source", "secrets")
+        #expect(backup.status == 0 && backup.errors.contains("2 versions"), "\(backup.errors)")
+        let fresh = "vault:embedded:fresh.vault"
+        try vault.make(fresh)
+        let restored = try vault.run("restore", "latest:secrets", "--to", fresh)
+        #expect(restored.status == 0 && restored.errors.contains("without a value"), "\(restored.errors)")
+        #expect(try vault.standing(fresh) == ["app 1-destroyed 2-destroyed 3-live*"])
+        // Undeleted, the first is read by the next backup.
+        #expect(try vault.run("vault", "state", VaultRun.url, "app", "1", "undelete").status == 0)
+        _ = try vault.backUp()
+        #expect(try vault.run("dump", "latest:secrets", "app/@1", "--reveal").output == "one")
+    }
+
+    @Test("give back to the same vault what was deleted and destroyed in it")
+    func sameVault() throws {
+        let vault = try VaultRun()
+        for value in ["one", "two"] { try vault.put("app", value) }
+        try vault.put("gone", "removed")
+        try vault.put("other", "destroyed")
+        _ = try vault.backUp()
+        for version in ["1", "2"] {
+            #expect(try vault.run("vault", "state", VaultRun.url, "app", version, "softDelete").status == 0)
+        }
+        #expect(try vault.run("vault", "state", VaultRun.url, "other", "1", "destroy").status == 0)
+        #expect(try vault.run("vault", "remove", VaultRun.url, "gone").status == 0)
+        let restored = try vault.run("restore", "latest:secrets", "--to", VaultRun.url)
+        #expect(restored.status == 0, "\(restored.errors)")
+        #expect(
+            try vault.standing() == ["app 1-live 2-live*", "gone 1-live*", "other 1-destroyed 2-live*"])
+        #expect(try vault.value("app") == "two" && vault.value("other") == "destroyed")
+        #expect(try vault.value("gone") == "removed")
     }
 
     @Test("do not go over newer versions of a vault unless it is said how")
@@ -245,6 +303,11 @@ struct VaultSnapshotTests {
         #expect(try with("maintainer", "prune").status == 0)
         #expect(try vault.run("check", "--read-data").status == 0)
         #expect(try vault.run("dump", "latest", "app/@1", "--reveal").output == "the value")
+        // A value that a writer stored, and that nobody can read any more, stays in what an admin takes after it.
+        #expect(try vault.run("vault", "state", VaultRun.url, "app", "1", "softDelete").status == 0)
+        _ = try vault.backUp()
+        #expect(try vault.run("dump", "latest", "app/@1", "--reveal").output == "the value")
+        #expect(try vault.run("check", "--read-data").status == 0)
         try #require(try vault.run("mirror", "--to", "second").status == 0)
         var second = vault.run
         second.variables["HOLDFAST_REPO"] = vault.run.directory.path + "/second"

@@ -27,11 +27,13 @@ private final class Pushed: SecretSink {
     func endRoot() {}
     func tree(at path: [UInt8], _ options: TreeReaderOptions) {}
 
-    func holdsSecret(_ parts: [[UInt8]]) -> Bool { false }
-    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) {
+    func holdsSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata) -> Bool { false }
+    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) -> Bool {
         entries[Self.path(parts)] = metadata
         items[Self.path(parts)] = item
+        return item != nil
     }
+    func carrySecret(_ parts: [[UInt8]]) -> Bool { false }
     func discardSecret(_ parts: [[UInt8]]) {
         let path = Self.path(parts)
         for key in entries.keys where key == path || key.hasPrefix(path + "/@") {
@@ -180,6 +182,32 @@ struct VaultReadingTests {
         let sink = try read(.vaultAccessDenied)
         #expect(sink.failures.contains("a/@1") && sink.items.keys.sorted() == ["b/@1"])
         #expect(throws: HoldfastError.self) { try read(.vaultUnavailable) }
+    }
+
+    @Test("that calls a live version gone to the end has it among what is missing")
+    func goneToTheEnd() throws {
+        try Self.put(vault, "a", "1")
+        try Self.put(vault, "b", "1")
+        let restless = Restless(
+            vault, beforeList: { _ in },
+            beforeRead: { (name) throws(HoldfastError) in
+                if name.text == "a" { throw HoldfastError.secretNotFound(name) }
+            })
+        let sink = Pushed()
+        var reading = VaultReading(restless, into: sink, under: "", context)
+        #expect(try reading.run(defaults: SecretLimits()) == nil)
+        #expect(sink.failures == ["a/@1"] && sink.items.keys.sorted() == ["b/@1"])
+        #expect(reading.versions == 2 && reading.withoutValue == 1)
+    }
+
+    @Test("with names that no walk would follow says so, and takes the rest")
+    func deep() throws {
+        try Self.put(vault, Array(repeating: "a", count: 300).joined(separator: "/"), "1")
+        try Self.put(vault, "b", "1")
+        let sink = Pushed()
+        var reading = VaultReading(vault, into: sink, under: "", context)
+        _ = try reading.run(defaults: SecretLimits())
+        #expect(Set(sink.failures).count == 1 && sink.items.keys.sorted() == ["b/@1"])
     }
 
     @Test("whose next version would push one out is told")

@@ -15,6 +15,8 @@ final class BatchFiller {
     /// Where the uncut rest of the open file begins in the batch.
     private var tail = 0
     private(set) var bytesRead: UInt64 = 0
+    /// Whether what is read now is a secret; see ``ContentJob/isSecret``.
+    var isSecret = false
 
     init(_ pipeline: ChunkPipeline, cutter: ContentCutter, progress: Progress) throws(HoldfastError) {
         self.pipeline = pipeline
@@ -49,6 +51,7 @@ final class BatchFiller {
         if rest > 0 {
             next.buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: job.buffer[tail..<job.used]))
             next.used = rest
+            next.isSecret = job.isSecret
         }
         job.used = tail
         try pipeline.submit(job)
@@ -65,6 +68,7 @@ final class BatchFiller {
         // With less room than the largest chunk the rest moves to a fresh batch, whose other half is then free.
         if job.free.count < min(limit, ContentJob.capacity / 2) { try handOn() }
         let room = UnsafeMutableRawBufferPointer(rebasing: job.free[..<min(limit, job.free.count)])
+        if isSecret { job.isSecret = true }
         let count = try read(room)
         job.used += count
         bytesRead += UInt64(count)

@@ -49,7 +49,13 @@ final class ContentJob: @unchecked Sendable {
     var sequence = 0
     let buffer: UnsafeMutableRawBufferPointer
     /// Bytes of `buffer` in use.
-    var used = 0
+    var used = 0 {
+        didSet { highest = max(highest, used) }
+    }
+    /// Bytes of `buffer` that were ever in use for this batch.
+    private var highest = 0
+    /// Whether any of them are of a secret.
+    var isSecret = false
     var pieces: [Piece] = []
     var events: [TreeEvent] = []
     var tally = ChunkTally()
@@ -69,7 +75,9 @@ final class ContentJob: @unchecked Sendable {
 
     func reset() {
         // What was secret does not wait in a buffer for the bytes after it.
-        if pieces.contains(where: { $0.rule == .secret }), let base = buffer.baseAddress { holdfast_zero(base, used) }
+        if isSecret, let base = buffer.baseAddress { holdfast_zero(base, highest) }
+        isSecret = false
+        highest = 0
         used = 0
         pieces.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)

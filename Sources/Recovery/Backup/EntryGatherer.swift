@@ -64,7 +64,7 @@ final class EntryGatherer: EntrySink {
     }
 
     private var isRootOpen = false
-    /// Rounds over a vault come to the same failures.
+    /// Paths and messages of failures that were noted.
     private var failedSecrets: Set<[UInt8]> = []
 
     func endRoot() throws(HoldfastError) {
@@ -211,28 +211,82 @@ final class EntryGatherer: EntrySink {
 
 extension EntryGatherer: SecretSink {
 
-    func holdsSecret(_ parts: [[UInt8]]) -> Bool { held(parts) != nil }
+    /// Nothing, where there is no value: a file without a content would be one that is missing.
+    private static let noValue = Content(rule: .content, blockShift: 0, size: 0, location: .inline([]))
 
-    private func held(_ parts: [[UInt8]]) -> Content? {
-        guard let content = known.entry(at: parts)?.content, content.rule == .secret,
-            case .inline(let pieces) = content.location, session.relyOnAll(pieces.lazy.map(\.id))
-        else { return nil }
-        return content
+    func holdsSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata) throws(HoldfastError) -> Bool {
+        // What is damaged in the parent is read anew.
+        do throws(HoldfastError) {
+            return try held(parts, metadata, for: .reuse) != nil
+        } catch {
+            guard error.leavesOtherCopies else { throw error }
+            return false
+        }
     }
 
-    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) throws(HoldfastError) {
+    /// The parent's value of the version that `metadata` is of, relied on.
+    private func held(
+        _ parts: [[UInt8]], _ metadata: EntryMetadata, for purpose: LookupPurpose
+    ) throws(HoldfastError) -> Content? {
+        guard let entry = try known.find(parts), let content = entry.content, content.rule == .secret,
+            let wanted = try Self.version(metadata), let found = try Self.version(entry.metadata),
+            wanted.created != nil, wanted.id == found.id, wanted.order == found.order, wanted.created == found.created
+        else { return nil }
+        return isReliable(content, for: purpose) ? content : nil
+    }
+
+    private func isReliable(_ content: Content, for purpose: LookupPurpose) -> Bool {
+        guard case .inline(let pieces) = content.location else { return false }
+        return session.relyOnAll(pieces.lazy.map(\.id), for: purpose)
+    }
+
+    private static func version(_ metadata: EntryMetadata) throws(HoldfastError) -> SecretVersionFacts? {
+        guard let bytes = metadata.bytes(under: SecretVersionFacts.attribute) else { return nil }
+        return try SecretVersionFacts(bytes)
+    }
+
+    func addSecret(
+        _ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?
+    ) throws(HoldfastError) -> Bool {
         guard let members else { preconditionFailure("secrets are in a root without order") }
         var metadata = metadata
         metadata.kind = .file
         if let item {
+            filler.isSecret = true
+            defer { filler.isSecret = false }
             try beginFile(parts, .secret)
             try item.withBytes { (bytes) throws(HoldfastError) in try write(bytes) }
-            return try endFile(metadata)
+            try endFile(metadata)
+            return true
         }
         try check(parts)
-        // Nothing, where there is no value: a file without a content would be one that is missing.
-        let none = Content(rule: .content, blockShift: 0, size: 0, location: .inline([]))
-        try members.add(parts, metadata, content: .known(held(parts) ?? none), link: nil, isLinkable: false)
+        var content: Content?
+        do throws(HoldfastError) {
+            content = try held(parts, metadata, for: .keeping)
+        } catch {
+            guard error.leavesOtherCopies else { throw error }
+            failSecret(parts, error)
+        }
+        try members.add(parts, metadata, content: .known(content ?? Self.noValue), link: nil, isLinkable: false)
+        return content != nil
+    }
+
+    func carrySecret(_ parts: [[UInt8]]) throws(HoldfastError) -> Bool {
+        guard let members else { preconditionFailure("secrets are in a root without order") }
+        guard let directory = try known.find(parts), let list = directory.tree, let parents,
+            directory.metadata.bytes(under: SecretFacts.attribute) != nil
+        else { return false }
+        try add(parts, directory.metadata, link: nil)
+        let cursor = EntryCursor(list, tree: parents)
+        while let entry = try cursor.next() {
+            guard entry.tree == nil, let content = entry.content else { continue }
+            let path = parts + [entry.metadata.name]
+            try check(path)
+            let isKept = content.rule != .secret || isReliable(content, for: .keeping)
+            try members.add(
+                path, entry.metadata, content: .known(isKept ? content : Self.noValue), link: nil, isLinkable: false)
+        }
+        return true
     }
 
     func discardSecret(_ parts: [[UInt8]]) throws(HoldfastError) {
@@ -243,6 +297,7 @@ extension EntryGatherer: SecretSink {
     func failSecret(_ parts: [[UInt8]], _ error: HoldfastError) {
         let path = joinedPath(parts)
         failures.root = paths.last ?? []
-        if failedSecrets.insert(path).inserted { failures.add(path, error) }
+        // Rounds over a vault come to the same failures.
+        if failedSecrets.insert(path + [0] + Array(error.message.utf8)).inserted { failures.add(path, error) }
     }
 }

@@ -122,12 +122,15 @@ final class Estimate: EntrySink {
 }
 
 extension Estimate: SecretSink {
-    func holdsSecret(_ parts: [[UInt8]]) -> Bool { false }
+    func holdsSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata) -> Bool { false }
 
-    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) {
+    func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) -> Bool {
         counts.files += 1
         counts.bytes += UInt64(item?.count ?? 0)
+        return item != nil
     }
+
+    func carrySecret(_ parts: [[UInt8]]) -> Bool { false }
 
     func discardSecret(_ parts: [[UInt8]]) {}
 

@@ -85,25 +85,36 @@ final class ParentFiles {
 
     /// The entry at `parts`; nil when there is none, or when the parent's directories cannot be read.
     func entry(at parts: [[UInt8]]) -> Entry? {
-        guard let root, let tree else { return nil }
-        guard let name = parts.last else { return root }
         do throws(HoldfastError) {
-            let path = Array(parts.dropLast())
-            if directory != path {
-                directory = path
-                kept = [:]
-                guard let found = try tree.entry(at: path, below: root)?.tree else { return nil }
-                let cursor = EntryCursor(found, tree: tree)
-                var entries: [[UInt8]: Entry] = [:]
-                while let entry = try cursor.next() {
-                    entries[entry.metadata.name] = entry
-                    if entries.count > Self.mostKept { break }
-                }
-                kept = entries.count > Self.mostKept ? nil : entries
-            }
-            return if let kept { kept[name] } else { try tree.entry(at: parts, below: root) }
+            return try find(parts)
         } catch {
             return nil
         }
+    }
+
+    /// The entry at `parts`; nil when there is none.
+    ///
+    /// - Throws: what reading the parent's directories throws.
+    func find(_ parts: [[UInt8]]) throws(HoldfastError) -> Entry? {
+        guard let root, let tree else { return nil }
+        guard let name = parts.last else { return root }
+        let path = Array(parts.dropLast())
+        if directory != path {
+            directory = nil
+            kept = [:]
+            guard let found = try tree.entry(at: path, below: root)?.tree else {
+                directory = path
+                return nil
+            }
+            let cursor = EntryCursor(found, tree: tree)
+            var entries: [[UInt8]: Entry] = [:]
+            while let entry = try cursor.next() {
+                entries[entry.metadata.name] = entry
+                if entries.count > Self.mostKept { break }
+            }
+            kept = entries.count > Self.mostKept ? nil : entries
+            directory = path
+        }
+        return if let kept { kept[name] } else { try tree.entry(at: parts, below: root) }
     }
 }

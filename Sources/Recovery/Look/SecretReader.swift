@@ -25,9 +25,10 @@ package final class SecretReader {
 
     /// Visits all secrets of a snapshot, each with the contents of the versions that it has values of.
     ///
-    /// - Throws: `.usage` for a snapshot of something else; `.corruptObject`, `.objectMissing`.
+    /// - Parameter damaged: Told of directories that cannot be read, by their paths; the others go on.
+    /// - Throws: `.usage` for a snapshot of something else; what `body` and the store throw.
     package func visit(
-        _ snapshot: Snapshot,
+        _ snapshot: Snapshot, damaged: ([UInt8], HoldfastError) -> Void,
         _ body: (SecretRecord, [SecretVersionID: Content]) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
         let record = try snapshot.readableRecord()
@@ -36,42 +37,63 @@ package final class SecretReader {
                 .usage, "the snapshot \(snapshot.id) is of \(record.workload):, which is no vault",
                 hint: "`holdfast snapshots` lists those of vaults.")
         }
-        for root in record.roots {
-            guard let reference = root.entry.tree else {
-                throw HoldfastError(
-                    .corruptObject, "the snapshot of a vault has no tree", hint: "Run `holdfast check`.")
-            }
-            try visit(reference, root.entry.metadata, depth: 0, body)
-        }
+        for root in record.roots { try visit([], root.entry, damaged, body) }
     }
 
     private func visit(
-        _ reference: NodeReference, _ directory: EntryMetadata, depth: Int,
+        _ parts: [[UInt8]], _ entry: Entry, _ damaged: ([UInt8], HoldfastError) -> Void,
         _ body: (SecretRecord, [SecretVersionID: Content]) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
-        // A name of 1,024 bytes has no more parts.
-        guard depth <= SecretName.maximumCount else {
-            throw HoldfastError(.corruptObject, "a tree of secrets is too deep", hint: "Run `holdfast check`.")
-        }
         try cancellation.check()
-        var below: [(NodeReference, EntryMetadata)] = []
-        var secret = try VaultLayout.record(of: directory)
+        let directory: Directory
+        do throws(HoldfastError) {
+            directory = try read(parts, entry)
+        } catch {
+            let isOfContent: Set<ErrorCode> = [
+                .corruptObject, .objectMissing, .limitExceeded, .usage, .unsupportedFormat,
+            ]
+            guard isOfContent.contains(error.code) else { throw error }
+            return damaged(joinedPath(parts), error)
+        }
+        if let secret = directory.secret { try body(secret, directory.contents) }
+        for below in directory.below { try visit(parts + [below.metadata.name], below, damaged, body) }
+    }
+
+    private struct Directory {
+        var secret: SecretRecord?
         var contents: [SecretVersionID: Content] = [:]
+        var below: [Entry] = []
+    }
+
+    /// One directory: the secret that it is of, if it is of one, and what lies below.
+    private func read(_ parts: [[UInt8]], _ entry: Entry) throws(HoldfastError) -> Directory {
+        guard parts.count <= VaultLayout.maximumParts, let reference = entry.tree else {
+            throw HoldfastError(
+                .corruptObject, "a directory of secrets is too deep, or has no list", hint: "Run `holdfast check`.")
+        }
+        var directory = Directory()
+        directory.secret = try VaultLayout.record(of: entry.metadata)
+        // Paths are for looking, and what is looked at is what is restored.
+        if let name = directory.secret?.name, VaultLayout.parts(of: name) != parts { throw Self.misplaced }
         let cursor = EntryCursor(reference, tree: tree)
         while let entry = try cursor.next() {
-            if let tree = entry.tree {
-                below.append((tree, entry.metadata))
+            if entry.tree != nil {
+                directory.below.append(entry)
             } else if let version = try VaultLayout.version(of: entry.metadata) {
-                secret?.versions.append(version)
-                if let content = entry.content, content.rule == .secret { contents[version.id] = content }
+                guard let name = directory.secret?.name,
+                    VaultLayout.parts(of: name, version.id).last == entry.metadata.name
+                else { throw Self.misplaced }
+                directory.secret?.versions.append(version)
+                if let content = entry.content, content.rule == .secret { directory.contents[version.id] = content }
             }
         }
-        if var secret {
-            secret.versions.sort { ($0.order, $0.id) < ($1.order, $1.id) }
-            try body(secret, contents)
-        }
-        for (tree, metadata) in below { try visit(tree, metadata, depth: depth + 1, body) }
+        directory.secret?.versions.sort { ($0.order, $0.id) < ($1.order, $1.id) }
+        return directory
     }
+
+    private static let misplaced = HoldfastError(
+        .corruptObject, "a secret of the snapshot stands under another name than its own",
+        hint: "Run `holdfast check`; somebody who may write snapshots made this one by hand.")
 
     /// The value that a content of a version holds.
     ///

@@ -54,7 +54,8 @@ extension RestorePlan {
                 comparison?.open(entry.metadata)
                 var pieces = PieceWalk(content, tree: tree)
                 while let piece = try pieces.next() {
-                    try plan.add(piece, index, &seen, &samples, comparison)
+                    // A secret is decoded where it is needed, and no speed is measured with it.
+                    try plan.add(piece, index, &seen, &samples, comparison, isSampled: content.rule != .secret)
                 }
             }
             return true
@@ -66,7 +67,7 @@ extension RestorePlan {
 
     private mutating func add(
         _ step: PieceStep, _ index: Index, _ seen: inout CopySet, _ samples: inout [(id: ChunkID, packs: PackID)],
-        _ comparison: TreeComparison?
+        _ comparison: TreeComparison?, isSampled: Bool
     ) throws(HoldfastError) {
         guard case .piece(let offset, let piece) = step else {
             missing += 1
@@ -84,7 +85,7 @@ extension RestorePlan {
             missing += 1
             return
         }
-        if samples.count < Self.samples, samples.last?.packs != link.pack || samples.count < 4 {
+        if isSampled, samples.count < Self.samples, samples.last?.packs != link.pack || samples.count < 4 {
             samples.append((piece.id, link.pack))
         }
         chunks += 1

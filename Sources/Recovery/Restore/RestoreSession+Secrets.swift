@@ -16,30 +16,48 @@ extension RestoreSession {
         var result = RestoreResult()
         if !isDryRun { result.notes += rely(on: try plan()) }
         let reader = try SecretReader(repository, index: index)
-        try reader.visit(snapshot) { (secret, _) throws(HoldfastError) in try receiver.consider(secret) }
-        try receiver.begin()
-        guard !isDryRun else { return result }
-        progress.enter(.restoring)
-        try reader.visit(snapshot) { (secret, contents) throws(HoldfastError) in
-            do throws(HoldfastError) {
-                try receiver.receive(secret) { (version) throws(HoldfastError) in
-                    guard let content = contents[version.id] else { return nil }
-                    let value = try reader.value(content)
-                    result.bytesWritten += UInt64(value.bytes.count)
-                    return value
-                }
-                result.files += 1
-                progress.add(items: 1)
-            } catch {
-                let isOwn: Set<ErrorCode> = [
-                    .corruptObject, .objectMissing, .targetFailed, .secretConflict, .vaultAccessDenied, .secretNotFound,
-                ]
-                guard isOwn.contains(error.code) else { throw error }
-                result.failureCount += 1
-                if result.failures.count < RestoreResult.maximumKept {
-                    result.failures.append(PathFailure(path: secret.name.bytes, error: error))
+        func value(_ version: SecretVersion, _ contents: [SecretVersionID: Content]) throws(HoldfastError)
+            -> SecretValue?
+        {
+            guard let content = contents[version.id] else { return nil }
+            return try reader.value(content)
+        }
+        func note(_ path: [UInt8], _ error: HoldfastError) {
+            result.failureCount += 1
+            guard result.failures.count < RestoreResult.maximumKept else { return }
+            result.failures.append(PathFailure(path: path, error: error))
+        }
+        func each(
+            _ body: (SecretRecord, [SecretVersionID: Content]) throws(HoldfastError) -> Void
+        ) throws(HoldfastError) {
+            try reader.visit(snapshot) { (path, error) in
+                note(path, error)
+            } _: { (secret, contents) throws(HoldfastError) in
+                do throws(HoldfastError) {
+                    try body(secret, contents)
+                } catch {
+                    guard type(of: receiver).isOfOneSecret(error.code) else { throw error }
+                    note(secret.name.bytes, error)
                 }
             }
+        }
+        try each { (secret, contents) throws(HoldfastError) in
+            try receiver.consider(secret) { (version) throws(HoldfastError) in try value(version, contents) }
+        }
+        try receiver.begin()
+        guard !isDryRun else { return result }
+        // What could not be looked at is tried, and told, again.
+        result.failureCount = 0
+        result.failures = []
+        progress.enter(.restoring)
+        try each { (secret, contents) throws(HoldfastError) in
+            try receiver.receive(secret) { (version) throws(HoldfastError) in
+                let found = try value(version, contents)
+                result.bytesWritten += UInt64(found?.bytes.count ?? 0)
+                return found
+            }
+            result.files += 1
+            progress.add(items: 1)
         }
         return result
     }

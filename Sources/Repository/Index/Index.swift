@@ -18,6 +18,16 @@ package enum LookupPurpose: Sendable {
     /// Relying on it in a new snapshot: the pack is listed with its right length, is neither condemned nor bad, and was
     /// written by someone trusted; and so are the packs of its bases.
     case reuse
+    /// Keeping in a new snapshot what cannot be stored anew: as ``reuse``, but whoever wrote the pack.
+    case keeping
+
+    fileprivate var standing: PackStanding {
+        switch self {
+        case .reading: .present
+        case .reuse: [.present, .reusable]
+        case .keeping: [.present, .lasting]
+        }
+    }
 }
 
 /// What is known of a pack when the index is put together.
@@ -28,6 +38,8 @@ package struct PackStanding: OptionSet, Sendable {
     package static let reusable = PackStanding(rawValue: 2)
     /// Written by an admin or a restorer, on whom every writer may rely.
     package static let vouched = PackStanding(rawValue: 4)
+    /// Neither condemned nor known to be bad.
+    package static let lasting = PackStanding(rawValue: 8)
 }
 
 /// An immutable view of the index. A new collection or a new run makes a new view.
@@ -50,7 +62,7 @@ package final class Index: Sendable {
 
     /// This view and one more run, all of whose packs are good.
     package func adding(_ run: LoadedRun) -> Index {
-        let good = [PackStanding](repeating: [.present, .reusable], count: run.run.packs.count)
+        let good = [PackStanding](repeating: [.present, .reusable, .lasting], count: run.run.packs.count)
         return Index(runs: runs + [run], standings: standings + [good])
     }
 
@@ -58,7 +70,7 @@ package final class Index: Sendable {
     package func distrusting(_ packs: Set<PackID>) -> Index {
         let changed = zip(runs, standings).map { run, standing in
             zip(run.run.packs, standing).map { pack, old in
-                packs.contains(pack.id) ? old.subtracting(.reusable) : old
+                packs.contains(pack.id) ? old.subtracting([.reusable, .lasting]) : old
             }
         }
         return Index(runs: runs, standings: changed)
@@ -130,7 +142,7 @@ package final class Index: Sendable {
                 let entry = run.entry(place)
                 guard entry.depth < limit, Int(entry.pack) < run.run.packs.count else { continue }
                 let standing = standings[number][Int(entry.pack)]
-                guard standing.contains(purpose == .reuse ? [.present, .reusable] : .present) else { continue }
+                guard standing.contains(purpose.standing) else { continue }
                 let pack = run.run.packs[Int(entry.pack)]
                 let isTrusted =
                     standing.contains(.vouched) || (writer.map { $0 == pack.slot } ?? standing.contains(.reusable))

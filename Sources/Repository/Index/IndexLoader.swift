@@ -51,7 +51,9 @@ extension Repository {
             guard let info = packs[pack.id], info.size == pack.length else { return [] }
             let isVouched = roster[pack.slot].map { $0.role == .admin || $0.role == .restorer } ?? false
             var standing: PackStanding = isVouched ? [.present, .vouched] : .present
-            if isVouched || pack.slot == own, !unwanted.contains(pack.id) { standing.insert(.reusable) }
+            guard !unwanted.contains(pack.id) else { return standing }
+            standing.insert(.lasting)
+            if isVouched || pack.slot == own { standing.insert(.reusable) }
             return standing
         }
         return IndexState(

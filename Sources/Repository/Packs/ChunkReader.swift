@@ -1,5 +1,6 @@
 // Reads single chunks: location, segments, base, decoding, and the check of the id.
 
+import CLinux
 import Compression
 import Primitives
 import Sealing
@@ -53,7 +54,10 @@ package final class ChunkReader {
         segments = .allocate(byteCount: 3 * Segments.storedSize, alignment: 16)
     }
 
-    deinit { segments.deallocate() }
+    deinit {
+        wipeSegments()
+        segments.deallocate()
+    }
 
     /// Reads a chunk and checks it against its id; from another copy when the shallowest is damaged or closed to this
     /// key, as another writer's is.
@@ -67,6 +71,8 @@ package final class ChunkReader {
                 hint: "Use a key whose role may read.")
         }
         guard let location = index.find(id.bytes.prefix, for: .reading) else { throw Self.missing(id) }
+        // What is around a secret in its pack are others.
+        defer { if content == .secret { wipeSegments() } }
         let first: HoldfastError
         do throws(HoldfastError) {
             return try read(id, location, hash)
@@ -95,8 +101,9 @@ package final class ChunkReader {
     private func read(
         _ id: ChunkID, _ location: ChunkLocation, _ hash: KeyedHash
     ) throws(HoldfastError) -> [UInt8] {
-        let plain = try decode(location)
+        var plain = try decode(location)
         guard ChunkID(hash.digest(plain.span.bytes)) == id else {
+            wipe(&plain)
             throw HoldfastError(
                 .corruptObject, "chunk \(id) in pack \(location.pack) decodes to other bytes",
                 hint: "Run `holdfast check --read-data` to see what depends on it, and restore the pack from a mirror.",
@@ -137,6 +144,7 @@ package final class ChunkReader {
         let range = start / Segments.plainSize..<max(start + 1, end + Segments.plainSize - 1) / Segments.plainSize
         let wanted = range.isEmpty ? range.lowerBound..<range.lowerBound + 1 : range
         if segments.count < wanted.count * Segments.storedSize {
+            wipeSegments()
             segments.deallocate()
             segments = .allocate(byteCount: wanted.count * Segments.storedSize, alignment: 16)
         }
@@ -155,6 +163,10 @@ package final class ChunkReader {
             throw error.with("pack", location.pack)
         }
         return output
+    }
+
+    private func wipeSegments() {
+        if let base = segments.baseAddress { holdfast_zero(base, segments.count) }
     }
 
     package static func missing(_ id: ChunkID) -> HoldfastError {

@@ -102,16 +102,18 @@ package final class WriterSession: Sendable {
     }
 
     /// Whether all of `ids` can be relied on, as the content of an unchanged file must be; relies on them if so.
-    package func relyOnAll(_ ids: some Sequence<ChunkID>) -> Bool {
+    ///
+    /// - Parameter purpose: `.keeping` for what cannot be stored anew: another writer's copy is better than none.
+    package func relyOnAll(_ ids: some Sequence<ChunkID>, for purpose: LookupPurpose = .reuse) -> Bool {
         placing.withLock { state in
             var found: [ChunkLocation] = []
             for id in ids where id != .zeros {
                 let key = id.bytes.prefix
                 if state.claimed.contains(key) { continue }
-                guard let location = state.index.find(key, for: .reuse) else { return false }
+                guard let location = state.index.find(key, for: purpose) else { return false }
                 found.append(location)
             }
-            for location in found { Self.rely(on: location, &state) }
+            for location in found { Self.rely(on: location, &state, for: purpose) }
             return true
         }
     }
@@ -133,11 +135,13 @@ package final class WriterSession: Sendable {
         }
     }
 
-    private static func rely(on location: ChunkLocation, _ state: inout PlacingState) {
+    private static func rely(
+        on location: ChunkLocation, _ state: inout PlacingState, for purpose: LookupPurpose = .reuse
+    ) {
         var link: ChunkLocation? = location
         while let at = link {
             state.reliedOn.insert(at.pack)
-            link = at.entry.depth > 0 ? state.index.base(of: at, for: .reuse) : nil
+            link = at.entry.depth > 0 ? state.index.base(of: at, for: purpose) : nil
         }
     }
 

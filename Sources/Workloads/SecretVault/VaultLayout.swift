@@ -12,6 +12,8 @@ import SecretVaults
 /// whose version is told by the attributes alone.
 package enum VaultLayout {
     private static let longestPart = 200
+    /// Parts of a name; a walk through a snapshot goes no deeper than 512.
+    package static let maximumParts = 256
 
     package static func parts(of name: SecretName) -> [[UInt8]] {
         name.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { part(Array($0)) }

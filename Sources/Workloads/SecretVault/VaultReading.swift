@@ -13,7 +13,8 @@ import SecretVaults
 /// Shavit, "Atomic snapshots of shared memory", JACM 40(4), 1993; a change that was taken back in between is not seen).
 /// What differed is read again.
 ///
-/// Memory: the digest of each record, and a batch of values. Thread: one at a time.
+/// Memory: what the sink keeps of names and versions, the digest of each record, and a batch of values. Thread: one at
+/// a time.
 struct VaultReading {
     /// Further collections at most, before it is told that the vault did not hold still.
     static let rounds = 4
@@ -23,9 +24,16 @@ struct VaultReading {
     let prefix: String
     let context: WorkloadContext
 
-    private var digests: [SecretName: Bytes32] = [:]
-    private(set) var secrets: UInt64 = 0
-    private(set) var versions: UInt64 = 0
+    private struct Taken {
+        var digest: Bytes32?
+        var versions: UInt64 = 0
+        /// Those that are not destroyed, of which the snapshot has no value.
+        var withoutValue: UInt64 = 0
+        /// Live versions that could not be read, since they went in the meantime, as the vault said.
+        var unread: [SecretVersionID: HoldfastError] = [:]
+    }
+
+    private var taken: [SecretName: Taken] = [:]
     private(set) var read: UInt64 = 0
     /// Secrets whose next version would push out one that is in the snapshot.
     private(set) var full: [SecretName] = []
@@ -37,14 +45,27 @@ struct VaultReading {
         self.context = context
     }
 
-    /// - Returns: The instant as of which all is consistent; nil when the vault never held still.
+    var secrets: UInt64 { UInt64(taken.count) }
+    var versions: UInt64 { taken.values.reduce(0) { $0 + $1.versions } }
+    var withoutValue: UInt64 { taken.values.reduce(0) { $0 + $1.withoutValue } }
+
+    /// - Returns: The instant as of which all is consistent; nil when the vault never held still, or has no versions by
+    ///   which a change of a value could be seen.
     mutating func run(defaults: SecretLimits) throws(HoldfastError) -> Timestamp? {
         _ = try collect(defaults)
+        var instant: Timestamp?
         for _ in 0..<Self.rounds {
-            let instant = context.clock.now()
-            if try !collect(defaults) { return instant }
+            let began = context.clock.now()
+            if try !collect(defaults) {
+                instant = began
+                break
+            }
         }
-        return nil
+        // What was live and unreadable to the end is missing, whatever the vault calls it.
+        for (name, one) in taken {
+            for (version, error) in one.unread { sink.failSecret(VaultLayout.parts(of: name, version), error) }
+        }
+        return vault.capabilities.keepsVersions ? instant : nil
     }
 
     /// Lists all, and takes into the snapshot what is not as it was; says whether anything was not.
@@ -56,14 +77,14 @@ struct VaultReading {
         repeat {
             try context.cancellation.check()
             let page = try vault.list(under: prefix, after: mark, limit: 200)
-            for error in page.refused { fail([], error) }
+            for error in page.refused { sink.failSecret([], error) }
             var changed: [SecretRecord] = []
             for listing in page.secrets where seen.insert(listing.name).inserted {
-                guard let record = try record(of: listing) else { continue }
+                guard isStorable(listing.name), let record = try record(of: listing) else { continue }
                 if isFull(record, defaults) { full.append(record.name) }
                 let digest = Self.digest(record)
-                guard digests[record.name] != digest else { continue }
-                digests[record.name] = digest
+                guard taken[record.name]?.digest != digest else { continue }
+                taken[record.name] = Taken(digest: digest, versions: UInt64(record.versions.count))
                 changed.append(record)
             }
             if !changed.isEmpty {
@@ -72,13 +93,23 @@ struct VaultReading {
             }
             mark = page.next
         } while mark != nil
-        for gone in digests.keys.filter({ !seen.contains($0) }) {
-            digests[gone] = nil
+        for gone in taken.keys.filter({ !seen.contains($0) }) {
+            taken[gone] = nil
             try sink.discardSecret(VaultLayout.parts(of: gone))
             isChanged = true
         }
-        secrets = UInt64(seen.count)
         return isChanged
+    }
+
+    private func isStorable(_ name: SecretName) -> Bool {
+        let parts = VaultLayout.parts(of: name)
+        if parts.count <= VaultLayout.maximumParts { return true }
+        sink.failSecret(
+            Array(parts.prefix(8)),
+            HoldfastError(
+                .limitExceeded, "a secret whose name has \(parts.count) parts between slashes",
+                hint: "Names have \(VaultLayout.maximumParts) parts at most."))
+        return false
     }
 
     /// The whole record; nil when it went in the meantime, or may not be seen, which is noted.
@@ -88,7 +119,11 @@ struct VaultReading {
             return try vault.describe(listing.name)
         } catch {
             guard error.code != .secretNotFound else { return nil }
-            try noteOrThrow(listing.name, nil, error)
+            guard Self.isOfOne(error) else { throw error }
+            let parts = VaultLayout.parts(of: listing.name)
+            sink.failSecret(parts, error)
+            // What an earlier snapshot knew of it stays in this one.
+            if taken[listing.name] == nil, try sink.carrySecret(parts) { taken[listing.name] = Taken() }
             return nil
         }
     }
@@ -112,13 +147,16 @@ struct VaultReading {
             // Versions that went since the round before are not left in it.
             try sink.discardSecret(VaultLayout.parts(of: record.name))
             try sink.add(VaultLayout.parts(of: record.name), VaultLayout.metadata(of: record))
-            versions += UInt64(record.versions.count)
             for version in record.versions {
                 let parts = VaultLayout.parts(of: record.name, version.id)
-                let isKnown = vault.capabilities.keepsVersions && sink.holdsSecret(parts)
-                guard !isKnown, version.state == .live, record.removal == nil else {
+                let metadata = VaultLayout.metadata(of: version)
+                guard version.state == .live, record.removal == nil else {
                     // A value that cannot be read any more is kept as it was.
-                    try sink.addSecret(parts, VaultLayout.metadata(of: version), nil)
+                    try keep(record.name, version, parts, metadata)
+                    continue
+                }
+                if vault.capabilities.keepsVersions, try sink.holdsSecret(parts, metadata) {
+                    try keep(record.name, version, parts, metadata)
                     continue
                 }
                 wishes.append(ValueFetcher.Wish(name: record.name, version: version))
@@ -126,6 +164,14 @@ struct VaultReading {
             }
         }
         try fetch(&wishes)
+    }
+
+    private mutating func keep(
+        _ name: SecretName, _ version: SecretVersion, _ parts: [[UInt8]], _ metadata: EntryMetadata
+    ) throws(HoldfastError) {
+        let hasValue = try sink.addSecret(parts, metadata, nil)
+        if case .destroyed = version.state { return }
+        if !hasValue { taken[name]?.withoutValue += 1 }
     }
 
     private mutating func fetch(_ wishes: inout [ValueFetcher.Wish]) throws(HoldfastError) {
@@ -141,27 +187,33 @@ struct VaultReading {
                 try sink.addSecret(parts, metadata, item)
                 read += 1
             case .failure(let error):
-                try noteOrThrow(wish.name, wish.version.id, error)
-                try sink.addSecret(parts, metadata, nil)
+                guard Self.isOfOne(error) else { throw error }
+                try keep(wish.name, wish.version, parts, metadata)
+                if Self.isGone(error) {
+                    // The record is looked at anew in the next round.
+                    taken[wish.name]?.digest = nil
+                    taken[wish.name]?.unread[wish.version.id] = error
+                } else {
+                    sink.failSecret(parts, error)
+                }
             }
         }
         wishes = []
     }
 
-    /// What went between list and read is read anew in the next round; what may not be read is noted; all else ends it.
-    private mutating func noteOrThrow(
-        _ name: SecretName, _ version: SecretVersionID?, _ error: HoldfastError
-    ) throws(HoldfastError) {
+    /// Whether a version went, or changed its state, since it was listed.
+    private static func isGone(_ error: HoldfastError) -> Bool {
         switch error.code {
-        case .secretNotFound, .secretPruned, .secretDestroyed, .secretDeleted, .secretDisabled:
-            digests[name] = nil
-        case .vaultAccessDenied, .limitExceeded, .corruptObject:
-            fail(version.map { VaultLayout.parts(of: name, $0) } ?? VaultLayout.parts(of: name), error)
-        default: throw error
+        case .secretNotFound, .secretPruned, .secretDestroyed, .secretDeleted, .secretDisabled: true
+        default: false
         }
     }
 
-    private func fail(_ parts: [[UInt8]], _ error: HoldfastError) {
-        sink.failSecret(parts, error)
+    /// Whether a failure costs one secret or version, and the rest is taken.
+    private static func isOfOne(_ error: HoldfastError) -> Bool {
+        switch error.code {
+        case .vaultAccessDenied, .limitExceeded, .corruptObject: true
+        default: isGone(error)
+        }
     }
 }

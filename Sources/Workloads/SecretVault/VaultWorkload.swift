@@ -83,11 +83,23 @@ package struct VaultWorkload: Workload {
         ]
         outcome.facts["vault.server"] = found.server
         if instant == nil {
+            let why =
+                capabilities.keepsVersions
+                ? "the vault changed during each of \(VaultReading.rounds + 1) looks at it"
+                : "the vault has no versions by which a change could be seen"
             outcome.findings.append(
                 WorkloadFinding(
-                    .warning, "instant",
-                    "the vault changed during each of \(VaultReading.rounds + 1) looks at it: its "
-                        + "secrets are not as of one instant", hint: "Back it up when it is quieter."))
+                    .warning, "instant", "\(why): its secrets may not be as of one instant",
+                    hint: "Back it up when it is quieter."))
+        }
+        if reading.withoutValue > 0 {
+            outcome.facts["vault.withoutValue"] = "\(reading.withoutValue)"
+            outcome.findings.append(
+                WorkloadFinding(
+                    .warning, "values",
+                    "\(reading.withoutValue) versions that are disabled, deleted or out of reach have no value in this "
+                        + "snapshot, since no earlier one had read it",
+                    hint: "Back a vault up before versions are deleted; enabled or undeleted ones are read next time."))
         }
         if !reading.full.isEmpty {
             let names = reading.full.prefix(10).map(\.text).joined(separator: ", ")

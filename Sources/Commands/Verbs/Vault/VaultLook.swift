@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Glibc
 import Primitives
 import SecretVaults
 
@@ -148,6 +149,14 @@ struct RevealOptions: ParsableArguments {
     ///
     /// - Throws: `.targetFailed` when it is closed or full.
     static func write(_ value: SecretValue) throws(HoldfastError) {
+        let isHarmless = value.bytes.withBytes { bytes in
+            bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 9 || $0 == 10 }
+        }
+        guard isHarmless || isatty(1) == 0 else {
+            throw HoldfastError(
+                .usage, "the value has control characters, which would drive this terminal",
+                hint: "Send the output into a file or a program.")
+        }
         let sink = try DumpSink(path: nil)
         try value.bytes.withBytes { (bytes) throws(HoldfastError) in try sink.write(bytes) }
         try sink.finish()

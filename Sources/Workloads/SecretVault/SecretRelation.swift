@@ -1,0 +1,91 @@
+// Whether the versions that a vault has of a secret are those of a snapshot.
+
+import Primitives
+import SecretVaults
+
+/// How a secret of a snapshot stands to the one of its name in a vault.
+enum SecretRelation: Sendable {
+    case absent
+    /// Every version of the vault is one of the snapshot: ids of the snapshot to those of the vault.
+    case fits(SecretRecord, [SecretVersionID: SecretVersionID])
+    /// The vault has something that the snapshot has not; why, in words without a value.
+    case conflict(SecretRecord, String)
+}
+
+/// Compares secrets. An id alone is no proof: secrets that were put anew, and other vaults, number from 1 as well.
+struct SecretComparison {
+    let vault: any SecretInventory
+
+    private var keepsIDs: Bool { vault.capabilities.fields.contains(.versionID) }
+    private var keepsCreated: Bool { vault.capabilities.fields.contains(.created) }
+
+    /// The secret as it is in the vault; nil when it is not there.
+    func there(_ name: SecretName) throws(HoldfastError) -> SecretRecord? {
+        do throws(HoldfastError) {
+            return try vault.describe(name)
+        } catch {
+            guard error.code == .secretNotFound else { throw error }
+            return nil
+        }
+    }
+
+    func relation(
+        _ secret: SecretRecord, value: SecretReceiver.Values
+    ) throws(HoldfastError) -> SecretRelation {
+        guard let there = try there(secret.name) else { return .absent }
+        let byID = try match(secret, there, value) { there[secret.versions[$0].id] }
+        if byID.problem == nil || keepsIDs { return Self.relation(there, byID) }
+        // Where ids are not kept a restore has numbered anew, in the order of the snapshot.
+        let byPlace = try match(secret, there, value) { $0 < there.versions.count ? there.versions[$0] : nil }
+        return Self.relation(there, byPlace.problem == nil ? byPlace : byID)
+    }
+
+    private static func relation(
+        _ there: SecretRecord, _ match: (ids: [SecretVersionID: SecretVersionID], problem: String?)
+    ) -> SecretRelation {
+        if let problem = match.problem { return .conflict(there, problem) }
+        return .fits(there, match.ids)
+    }
+
+    private func match(
+        _ secret: SecretRecord, _ there: SecretRecord, _ value: SecretReceiver.Values,
+        _ candidate: (Int) -> SecretVersion?
+    ) throws(HoldfastError) -> (ids: [SecretVersionID: SecretVersionID], problem: String?) {
+        var ids: [SecretVersionID: SecretVersionID] = [:]
+        for place in secret.versions.indices {
+            let version = secret.versions[place]
+            guard let found = candidate(place) else { continue }
+            guard try isSame(version, found, secret.name, isRemoved: there.removal != nil, value) else {
+                return ([:], "its version \(found.id) is another than the snapshot's")
+            }
+            ids[version.id] = found.id
+        }
+        let matched = Set(ids.values)
+        if let other = there.versions.first(where: { !matched.contains($0.id) }) {
+            return ([:], "it has the version \(other.id), which the snapshot has not")
+        }
+        return (ids, nil)
+    }
+
+    /// Nil also for a damaged value, which proves nothing either way.
+    private func whole(
+        _ version: SecretVersion, _ value: SecretReceiver.Values
+    ) throws(HoldfastError) -> SecretValue? {
+        do throws(HoldfastError) {
+            return try value(version)
+        } catch {
+            guard error.code == .corruptObject || error.code == .objectMissing else { throw error }
+            return nil
+        }
+    }
+
+    private func isSame(
+        _ version: SecretVersion, _ found: SecretVersion, _ name: SecretName, isRemoved: Bool,
+        _ value: SecretReceiver.Values
+    ) throws(HoldfastError) -> Bool {
+        if keepsCreated, let created = version.created, created != found.created { return false }
+        // What cannot be read goes by its id and its date. Nothing that was there is taken away on that ground.
+        guard found.state == .live, !isRemoved, let wanted = try whole(version, value) else { return true }
+        return try vault.read(name, found.id).value.equals(wanted)
+    }
+}

@@ -1,0 +1,264 @@
+// One secret of a snapshot, written into a vault version by version.
+
+import Primitives
+import SecretVaults
+
+/// Puts the versions that a vault lacks, and brings states, labels and attributes to what the snapshot says.
+///
+/// A version becomes current last, where the vault has labels: until then readers have what they had. Thread: one at a
+/// time.
+struct SecretWriter {
+    private let vault: any SecretVault
+    private let fit: SecretFit
+    private let secret: SecretRecord
+    /// As it was before anything was put; nil when it was not there.
+    private let there: SecretRecord?
+    /// Ids in the vault by those of the snapshot.
+    private var ids: [SecretVersionID: SecretVersionID]
+    /// Of the snapshot's versions those that were put just now.
+    private var made: Set<SecretVersionID> = []
+    private var areLimitsLifted = false
+    private(set) var put = 0
+    private(set) var isChanged = false
+    /// Live versions of which the snapshot has no value, or a damaged one. They are not put: nothing near is made up,
+    /// and a snapshot that has them can still be restored.
+    private(set) var withoutValue: [SecretVersionID] = []
+    /// The current version, where the vault has it as destroyed and the snapshot has its value.
+    private(set) var destroyedCurrent: SecretVersion?
+    private var hasValue: Set<SecretVersionID> = []
+
+    init(
+        _ vault: any SecretVault, _ fit: SecretFit, _ secret: SecretRecord, _ there: SecretRecord?,
+        _ ids: [SecretVersionID: SecretVersionID]
+    ) {
+        self.vault = vault
+        self.fit = fit
+        self.secret = secret
+        self.there = there
+        self.ids = ids
+    }
+
+    /// What a put over `there` expects.
+    static func expectation(_ there: SecretRecord?) -> SecretExpectation {
+        guard let there, !there.versions.isEmpty else { return .absent }
+        return there.current.map { .current($0) } ?? .anything
+    }
+
+    private var keepsIDs: Bool { fit.capabilities.fields.contains(.versionID) }
+
+    private mutating func change(_ change: SecretChange) throws(HoldfastError) {
+        try vault.change(secret.name, change)
+        isChanged = true
+    }
+
+    // MARK: Versions
+
+    mutating func putMissing(_ value: SecretReceiver.Values, _ cancellation: Cancellation) throws(HoldfastError) {
+        try look(for: value)
+        let without = Set(withoutValue)
+        let missing = secret.versions.indices.filter { place in
+            let id = secret.versions[place].id
+            return ids[id] == nil && !without.contains(id)
+        }
+        guard !missing.isEmpty || secret.removal == nil else { return }
+        if there?.removal != nil { try change(.recover) }
+        guard !missing.isEmpty else { return }
+        try liftLimits()
+        // Of the versions that are there some are behind this one in the snapshot, and will be before it in the vault.
+        let lastThere = secret.versions.lastIndex { ids[$0.id] != nil } ?? -1
+        fit.lose("places of versions in the order", missing.count { $0 < lastThere })
+        var expected = Self.expectation(there)
+        for place in missing {
+            try cancellation.check()
+            let version = secret.versions[place]
+            guard let id = try put(version, try value(version), expected) else { continue }
+            if fit.capabilities.stages == nil {
+                expected = .current(id)
+            } else if case .absent = expected {
+                // None is current until all are there.
+                expected = .anything
+            }
+        }
+    }
+
+    /// Which versions the snapshot has values of, and which it should have.
+    private mutating func look(for value: SecretReceiver.Values) throws(HoldfastError) {
+        for version in secret.versions {
+            let isMissing = ids[version.id] == nil
+            let found = ids[version.id].flatMap { there?[$0] }
+            // Asked for only where it decides something.
+            guard isMissing || Self.isDestroyed(found) else { continue }
+            do throws(HoldfastError) {
+                if try value(version) != nil {
+                    hasValue.insert(version.id)
+                } else if version.state == .live, secret.removal == nil {
+                    withoutValue.append(version.id)
+                }
+            } catch {
+                guard error.code == .corruptObject || error.code == .objectMissing else { throw error }
+                withoutValue.append(version.id)
+            }
+        }
+    }
+
+    private static func isDestroyed(_ version: SecretVersion?) -> Bool {
+        if case .destroyed = version?.state { return true }
+        return false
+    }
+
+    /// The vault's own limits would push versions out, or delete them, while others are put.
+    private mutating func liftLimits() throws(HoldfastError) {
+        guard let there, there.attributes.limits != SecretLimits(), fit.capabilities.fields.contains(.limits) else {
+            return
+        }
+        var attributes = there.attributes
+        attributes.limits = SecretLimits()
+        try change(.attributes(attributes))
+        areLimitsLifted = true
+    }
+
+    /// Puts one version; nil for one that cannot be, which is counted.
+    private mutating func put(
+        _ version: SecretVersion, _ plain: SecretValue?, _ expected: SecretExpectation
+    ) throws(HoldfastError) -> SecretVersionID? {
+        guard let value = plain ?? fit.placeholder else {
+            fit.lose("versions without a value, whose places the vault cannot keep")
+            return nil
+        }
+        var put = SecretPut(secret.name, try fit.value(value, of: secret.name), expected: expected)
+        if keepsIDs { put.id = version.id } else { fit.lose("version ids") }
+        if fit.capabilities.stages != nil { put.staging = .labels([]) }
+        put.attributes = fit.attributes(version.attributes)
+        if fit.capabilities.fields.contains(.created) {
+            put.created = version.created
+        } else if version.created != nil {
+            fit.lose("times of creation")
+        }
+        fit.lose("soft deletions that were due", version.deletionDue == nil ? 0 : 1)
+        fit.lose("details that only the vault of the snapshot has words for", version.extras.count)
+        let id = try vault.put(put).id
+        isChanged = true
+        if plain == nil {
+            // Nobody is to take a placeholder for a value, not for a moment longer than it takes.
+            try vault.change(secret.name, .state(.destroy, of: id))
+            if !Self.isDestroyed(version) {
+                fit.lose("versions without a value, which are there as destroyed")
+            }
+        } else {
+            self.put += 1
+        }
+        ids[version.id] = id
+        made.insert(version.id)
+        return id
+    }
+
+    // MARK: Settling
+
+    /// Labels, states, attributes and the removal, when all versions are there.
+    mutating func settle() throws(HoldfastError) {
+        // Nothing was put, or it is removed here and there, with all its versions.
+        guard there != nil || !made.isEmpty else { return }
+        guard secret.removal == nil || there?.removal == nil || !made.isEmpty else { return }
+        for version in secret.versions {
+            guard let id = ids[version.id] else { continue }
+            if made.contains(version.id) {
+                if hasValue.contains(version.id) { try settleMade(version, id) }
+            } else if let found = there?[id] {
+                try settleThere(version, found)
+            }
+        }
+        try moveLabels()
+        try setAttributes()
+        fit.lose("details that only the vault of the snapshot has words for", secret.extras.count)
+        guard secret.removal != nil else { return }
+        if there != nil, there?.removal == nil {
+            fit.lose("removals of secrets, which are left in place")
+        } else if fit.capabilities.removals.contains(.recoverable) {
+            try change(.remove(.recoverable))
+        } else {
+            fit.lose("removals of secrets that could be had back")
+        }
+    }
+
+    private mutating func settleMade(_ version: SecretVersion, _ id: SecretVersionID) throws(HoldfastError) {
+        let wanted: SecretStateChange
+        switch version.state {
+        case .live: return
+        case .disabled: wanted = .disable
+        case .softDeleted: wanted = .softDelete
+        // An earlier snapshot had read the value; here it is destroyed again, as it was.
+        case .destroyed: wanted = .destroy
+        }
+        if fit.capabilities.stateChanges.contains(wanted) {
+            try change(.state(wanted, of: id))
+        } else {
+            fit.lose("states of versions (\(wanted.rawValue))")
+        }
+    }
+
+    /// A version that was there before gets back what it lost, and keeps what it has.
+    private mutating func settleThere(_ version: SecretVersion, _ found: SecretVersion) throws(HoldfastError) {
+        switch (version.state, found.state) {
+        case (.live, .live), (.disabled, .disabled), (.softDeleted, .softDeleted), (.destroyed, .destroyed): break
+        case (.live, .disabled): try change(.state(.enable, of: found.id))
+        case (.live, .softDeleted): try change(.state(.undelete, of: found.id))
+        case (.disabled, .softDeleted):
+            try change(.state(.undelete, of: found.id))
+            try change(.state(.disable, of: found.id))
+        case (_, .destroyed):
+            guard hasValue.contains(version.id) else { return }
+            if version.id == secret.current, version.state == .live {
+                destroyedCurrent = version
+            } else {
+                fit.lose("versions that the vault has destroyed, whose values the snapshot has")
+            }
+            return
+        case (.disabled, _), (.softDeleted, _), (.destroyed, _):
+            fit.lose("states of versions that are left as the vault has them")
+        }
+        let attributes = fit.attributes(version.attributes)
+        guard attributes != found.attributes else { return }
+        try change(.versionAttributes(attributes, of: found.id))
+    }
+
+    /// Each label by comparing and swapping from where it was before anything was put, so that what somebody else moves
+    /// meanwhile is noticed.
+    private mutating func moveLabels() throws(HoldfastError) {
+        guard let stages = fit.capabilities.stages else {
+            fit.lose("staging labels", secret.versions.reduce(0) { $0 + $1.labels.count })
+            if let current = secret.current, current != secret.versions.last?.id {
+                fit.lose("secrets whose current version is not the newest")
+            }
+            return
+        }
+        var holders: [StagingLabel: SecretVersionID] = [:]
+        for version in there?.versions ?? [] { for label in version.labels { holders[label] = version.id } }
+        var wanted: [(label: StagingLabel, id: SecretVersionID?)] = []
+        // The current one first: moving it moves the one before along.
+        if let current = secret.current { wanted.append((stages.current, ids[current])) }
+        for version in secret.versions {
+            for label in version.labels where label != stages.current { wanted.append((label, ids[version.id])) }
+        }
+        for (label, id) in wanted {
+            guard let id else {
+                fit.lose("staging labels")
+                continue
+            }
+            let holder = holders[label]
+            guard holder != id else { continue }
+            try change(.label(label, from: holder, to: id))
+            holders[label] = id
+            if label == stages.current, let holder { holders[stages.previous] = holder }
+        }
+        let known = Set(wanted.map(\.label)).union([stages.current, stages.previous])
+        fit.lose(
+            "staging labels that the snapshot has not, which are left in place",
+            holders.keys.count { !known.contains($0) })
+    }
+
+    private mutating func setAttributes() throws(HoldfastError) {
+        let attributes = fit.attributes(secret.attributes)
+        guard areLimitsLifted || attributes != (there?.attributes ?? SecretAttributes()) else { return }
+        try change(.attributes(attributes))
+    }
+}
