@@ -280,19 +280,18 @@ struct EvidenceProgramTests {
         try #require(try run("backup", "dir:source", "dir:absent", "--source", "web").status == 3)
         let partial = try run("rpo", "web", "--json").json()
         #expect(partial["points"] as? Int == 3 && partial["incomplete"] as? Int == 1, "\(partial)")
-        // Of a period that is over: what is lost at its end, by the newest point before it. Instants in JSON are whole
-        // seconds.
-        let listed = try run("snapshots", "--json").json()["snapshots"] as? [[String: Any]] ?? []
-        let instants = try listed.filter { ($0["flags"] as? [String])?.isEmpty != false }.map {
-            try #require(($0["consistentAsOf"] as? String).flatMap { Timestamp(text: $0) })
-        }
+        // Of a period that is over: what is lost at its end, by the newest point before it.
+        let instants = try repository(run).snapshots().snapshots.compactMap(\.record).filter { $0.flags.isEmpty }
+            .map(\.consistentAsOf)
         let newest = try #require(instants.max())
-        let end = newest + .seconds(600)
-        let past = try run("rpo", "web", "--from", "\(newest + .seconds(60))", "--to", "\(end)", "--json").json()
+        // Arguments are whole seconds.
+        let (from, end) = (Timestamp(seconds: newest.seconds + 60), Timestamp(seconds: newest.seconds + 600))
+        func lost(_ at: Timestamp) -> Double { Double(at.since(newest).nanosecondsClamped) / 1e9 }
+        let past = try run("rpo", "web", "--from", "\(from)", "--to", "\(end)", "--json").json()
         let view = try #require((past["views"] as? [[String: Any]])?.first { $0["copies"] as? String == "any" })
         #expect(past["to"] as? String == "\(end)", "\(past)")
-        #expect(abs((view["atEndSeconds"] as? Double ?? 0) - 600) < 1, "\(view)")
-        #expect(abs((view["meanSeconds"] as? Double ?? 0) - 330) < 1, "\(view)")
+        #expect(abs((view["atEndSeconds"] as? Double ?? 0) - lost(end)) < 0.001, "\(view)")
+        #expect(abs((view["meanSeconds"] as? Double ?? 0) - (lost(from) + lost(end)) / 2) < 0.001, "\(view)")
         try #require(try run("forget", "--source", "web", "--keep-last", "1").status == 0)
         let thinned = try run("rpo", "web", "--json").json()
         #expect(thinned["points"] as? Int == 1 && thinned["forgotten"] as? Int == 2)

@@ -12,16 +12,25 @@ import Testing
 struct CopyFIFOTests {
     private let context = WorkloadContext(clock: SystemClock(), entropy: SystemEntropy(), cancellation: Cancellation())
 
-    @Test("in place of a dump is refused, and nobody waits for a writer")
+    @Test("in place of a dump is found, and nobody waits for a writer")
     func dump() throws {
         let directory = TemporaryDirectory()
         #expect(mkfifo(directory.path + "/x.dump", 0o600) == 0)
         let copy = RestoredCopy(
             record: try TestRepository.record(DumpWorkload.kind, ["x.dump: database": "x"]),
             places: [DumpWorkload.rootPath: directory.path])
-        let workload = DumpWorkload(rest: "postgres:///")
-        let error = #expect(throws: HoldfastError.self) { _ = try workload.check(copy, scratch: nil, context) }
-        #expect(error?.message.contains("no regular file") == true, "\(String(describing: error))")
+        let findings = try DumpWorkload(rest: "postgres:///").check(copy, scratch: nil, context)
+        #expect(findings.contains { $0.severity == .error && $0.message.contains("no regular file") }, "\(findings)")
+    }
+
+    @Test("a dump that is not there is the copy's fault")
+    func absentDump() throws {
+        let directory = TemporaryDirectory()
+        let copy = RestoredCopy(
+            record: try TestRepository.record(DumpWorkload.kind, ["x.dump: database": "x"]),
+            places: [DumpWorkload.rootPath: directory.path])
+        let findings = try DumpWorkload(rest: "postgres:///").check(copy, scratch: nil, context)
+        #expect(findings.contains { $0.severity == .error && $0.message.contains("not there") }, "\(findings)")
     }
 
     @Test("in place of a SQLite database is found, and nobody waits for a writer")

@@ -38,28 +38,33 @@ func openPart(_ directory: Int32, _ name: UnsafePointer<CChar>, _ flags: Int32, 
 /// Opens a file of a tree that others filled, to be read, and waits for nobody: what has the name of a file there may
 /// be a FIFO without a writer, or a device.
 ///
-/// - Parameter shown: The path, for errors.
-/// - Throws: `code` and the like; so also for what is no regular file, a symbolic link among it.
+/// - Parameters:
+///   - shown: The path, for errors.
+///   - contents: The code for what is not there, or is no regular file, a symbolic link among it; `code` where nil.
+/// - Throws: `code` and the like.
 func openRegular(
-    _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode = .inputOutput
+    _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode = .inputOutput, contents: ErrorCode? = nil
 ) throws(HoldfastError) -> OwnedDescriptor {
-    let (file, absence) = try openRegularIfThere(path, shown: shown, code: code)
-    guard let file else { throw HoldfastError.systemCall("open", absence, on: shown, code: code) }
+    let (file, absence) = try openRegularIfThere(path, shown: shown, code: code, contents: contents)
+    guard let file else {
+        guard let contents else { throw HoldfastError.systemCall("open", absence, on: shown, code: code) }
+        throw HoldfastError(contents, "\(shown) is not there", hint: "Look into the snapshot with `holdfast ls`.")
+    }
     return file
 }
 
 /// The same; nil, with the reason, for what is not there.
 func openRegularIfThere(
-    _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode
+    _ path: UnsafePointer<CChar>, shown: String, code: ErrorCode, contents: ErrorCode? = nil
 ) throws(HoldfastError) -> (file: OwnedDescriptor?, absence: Int32) {
     let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
     let (number, failure) = retryingInterrupts { holdfast_openat(AT_FDCWD, path, flags, 0) }
     // A link is refused with the first, a socket with the second.
-    if number < 0, failure == ELOOP || failure == ENXIO { throw irregular(shown, code) }
+    if number < 0, failure == ELOOP || failure == ENXIO { throw irregular(shown, contents ?? code) }
     if number < 0, failure == ENOENT || failure == ENOTDIR { return (nil, failure) }
     guard number >= 0 else { throw HoldfastError.systemCall("open", failure, on: shown, code: code) }
     let file = OwnedDescriptor(number)
-    guard try file.status(of: shown).st_mode & S_IFMT == S_IFREG else { throw irregular(shown, code) }
+    guard try file.status(of: shown).st_mode & S_IFMT == S_IFREG else { throw irregular(shown, contents ?? code) }
     return (file, 0)
 }
 

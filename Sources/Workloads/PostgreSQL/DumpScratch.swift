@@ -65,7 +65,7 @@ extension DumpWorkload {
     private static func feed(
         _ path: String, into receiver: any StreamReceiver, _ context: WorkloadContext
     ) throws(HoldfastError) {
-        let file = try openRegular(path, shown: path, code: .targetFailed)
+        let file = try openRegular(path, shown: path, code: .targetFailed, contents: .checkFailed)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceSize, alignment: 16)
         defer { buffer.deallocate() }
         while true {

@@ -73,7 +73,7 @@ extension DumpWorkload {
         let tool = try PostgresTool.best(
             "pg_restore", for: Int(scanner.clientVersion.prefix { $0.isNumber }) ?? 0, context)
         // By a descriptor: its user need not get to the file.
-        let file = try openRegular(path, shown: path)
+        let file = try openRegular(path, shown: path, contents: .checkFailed)
         let confinement = ScratchConfinement(
             isolation: try context.settledIsolation(), user: try ServerUser.unprivileged(), directory: "/",
             place: "/usr")
@@ -100,7 +100,7 @@ extension DumpWorkload {
     }
 
     private static func read(_ path: String, _ context: WorkloadContext) throws(HoldfastError) -> DumpScanner {
-        let file = try openRegular(path, shown: path)
+        let file = try openRegular(path, shown: path, contents: .checkFailed)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
         defer { buffer.deallocate() }
         var scanner = DumpScanner()
