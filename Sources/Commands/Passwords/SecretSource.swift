@@ -132,21 +132,28 @@ struct SecretSource {
     }
 
     func askedPassword(_ question: String, confirming: Bool) throws(HoldfastError) -> SlotKey {
-        guard let first = try ask(question) else {
+        guard let first = try asked(question, confirming: confirming) else {
             throw HoldfastError(
                 .usage, "there is no password, and no terminal to ask for it",
                 hint: "Set HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND, HOLDFAST_PASSWORD or HOLDFAST_KEY_FILE.")
         }
+        if RecoveryKeyText.isLine(first, number: 1) { return try askedRecoveryKey(after: first) }
+        return try SlotKey(typed: first)
+    }
+
+    /// What is typed on the terminal, twice where it is new; nil where there is none.
+    ///
+    /// - Throws: `.usage` for nothing, and for two that differ.
+    func asked(_ question: String, confirming: Bool) throws(HoldfastError) -> SecretBytes? {
+        guard let first = try ask(question) else { return nil }
         guard first.count > 0 else {
             throw HoldfastError(.usage, "the password is empty", hint: "Choose a password of at least one letter.")
         }
-        if confirming {
-            guard let second = try ask("the same again: "), first.equals(second) else {
-                throw HoldfastError(.usage, "the two passwords differ", hint: "Run the command again.")
-            }
+        guard confirming else { return first }
+        guard let second = try ask("the same again: "), first.equals(second) else {
+            throw HoldfastError(.usage, "the two passwords differ", hint: "Run the command again.")
         }
-        if RecoveryKeyText.isLine(first, number: 1) { return try askedRecoveryKey(after: first) }
-        return try SlotKey(typed: first)
+        return first
     }
 
     func ask(_ question: String) throws(HoldfastError) -> SecretBytes? {

@@ -49,18 +49,10 @@ extension CommandContext {
             return secret
         case nil: break
         }
-        guard let typed = try source.ask("password of the vault: ") else {
+        guard let typed = try source.asked("password of the vault: ", confirming: confirming) else {
             throw HoldfastError(
                 .usage, "there is no password of the vault, and no terminal to ask for it",
                 hint: "Set \(names[0]), \(names[1]) or \(names[2]), or `vaultPassword` of the source.")
-        }
-        guard typed.count > 0 else {
-            throw HoldfastError(.usage, "the password is empty", hint: "Choose a password of at least one letter.")
-        }
-        if confirming {
-            guard let again = try source.ask("the same again: "), typed.equals(again) else {
-                throw HoldfastError(.usage, "the two passwords differ", hint: "Run the command again.")
-            }
         }
         return typed
     }

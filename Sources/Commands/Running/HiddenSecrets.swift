@@ -16,7 +16,8 @@ extension CommandContext {
         var secrets = ScratchSecrets()
         secrets.keys = ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"]
             .compactMap { variables[$0] }
-        if let command = variables["HOLDFAST_PASSWORD_COMMAND"] {
+        for name in ["HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_VAULT_PASSWORD_COMMAND"] {
+            guard let command = variables[name] else { continue }
             // A directory among the words could be one that a check needs.
             secrets.keys += WayIn.files(ofCommand: command).filter { !Self.isDirectory($0) }
         }

@@ -8,7 +8,7 @@ import State
 /// Seals the lines of a state's history into a repository, and reads them there.
 ///
 /// A segment covers a period of one state and begins where the one before it ends. Where the sealed part ends is known
-/// from the repository alone, by the identity of the state: a state that was made anew begins with its own first line.
+/// from the repository alone, by the number of the state: a state that was made anew begins with its own first line.
 struct RunLedger {
     /// Lines that a run wrote down shortly before the end of a day may be committed a little after it.
     static let settling = Duration.seconds(600)
