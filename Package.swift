@@ -66,11 +66,12 @@ let package = Package(
             ]),
         library("Scheduling", ["Primitives", "Sealing"]),
         library("State", ["Primitives", "CLinux", "Scheduling", grdb]),
-        library("SecretVaults", ["Primitives", "CLinux", "Sealing", grdb]),
+        library("SecretVaults", ["Primitives"]),
+        library("VaultProviders", ["Primitives", "CLinux", "Sealing", "SecretVaults", grdb]),
         library("Telemetry", ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", logging]),
         library("ControlPlane", ["Primitives", "CLinux", "Scheduling", "State", logging, lifecycle, signals]),
         library(
-            "Configuration",
+            "Configuring",
             [
                 "Primitives", "Compression", "ObjectStore", "Repository", "SecretVaults", "Workloads", "Scheduling",
                 yams,
@@ -85,7 +86,8 @@ let package = Package(
             "Commands",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
-                "Configuration", "SecretVaults", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane",
+                "Configuring", "SecretVaults", "VaultProviders", "Workloads", "Scheduling", "State", "Telemetry",
+                "ControlPlane",
                 "Recovery", argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
@@ -109,7 +111,8 @@ let package = Package(
             swiftSettings: settings),
         // The tests of vaults kill it while it writes.
         .executableTarget(
-            name: "VaultWriter", dependencies: ["Primitives", "SecretVaults"], swiftSettings: settings),
+            name: "VaultWriter", dependencies: ["Primitives", "SecretVaults", "VaultProviders"], swiftSettings: settings
+        ),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
         tests("SealingTests", ["Primitives", "Sealing", "TestSupport"]),
         tests("CompressionTests", ["Primitives", "Compression", "TestSupport"]),
@@ -119,17 +122,22 @@ let package = Package(
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
         tests("SchedulingTests", ["Primitives", "Scheduling", "TestSupport"]),
         tests("StateTests", ["Primitives", "Scheduling", "State", "TestSupport"]),
-        tests("SecretVaultsTests", ["Primitives", "CLinux", "Sealing", "SecretVaults", "TestSupport", "VaultWriter"]),
+        tests(
+            "SecretVaultsTests",
+            ["Primitives", "CLinux", "Sealing", "SecretVaults", "VaultProviders", "TestSupport", "VaultWriter"]),
         tests("TelemetryTests", ["Primitives", "Scheduling", "State", "Telemetry", "TestSupport", logging]),
         tests(
             "ControlPlaneTests",
             ["Primitives", "Scheduling", "State", "StateSupport", "ControlPlane", "TestSupport", logging]),
         tests(
             "ConfigurationTests",
-            ["Primitives", "Compression", "Repository", "Workloads", "Scheduling", "Configuration", "TestSupport"]),
+            ["Primitives", "Compression", "Repository", "Workloads", "Scheduling", "Configuring", "TestSupport"]),
         tests(
             "WorkloadsTests",
-            ["Primitives", "Sealing", "CLinux", "Repository", "SecretVaults", "Workloads", "TestSupport"]),
+            [
+                "Primitives", "Sealing", "CLinux", "Repository", "SecretVaults", "VaultProviders", "Workloads",
+                "TestSupport",
+            ]),
         tests(
             "RecoveryTests",
             [
@@ -139,7 +147,7 @@ let package = Package(
         tests(
             "CommandsTests",
             [
-                "Primitives", "ObjectStore", "Repository", "Configuration", "Scheduling", "State", "StateSupport",
+                "Primitives", "ObjectStore", "Repository", "Configuring", "Scheduling", "State", "StateSupport",
                 "Commands", "TestSupport", argumentParser, logging,
             ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
@@ -148,11 +156,14 @@ let package = Package(
             "Conformance",
             [
                 "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "Scheduling",
-                "State", "StateSupport", "SecretVaults", "TestSupport",
+                "State", "StateSupport", "SecretVaults", "VaultProviders", "TestSupport",
             ]),
         tests(
             "Integration",
-            ["Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "TestSupport", "holdfast"]),
+            [
+                "Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "VaultProviders", "TestSupport",
+                "holdfast",
+            ]),
         tests("Tidy", ["TestSupport"]),
     ]
 )

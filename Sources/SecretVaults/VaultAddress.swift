@@ -1,28 +1,25 @@
-// Which vault a URL names, and how it is opened.
+// Which vault a URL names, and who opens it.
 
 import Primitives
 
-/// What opens vaults: asked for when it is needed, never part of a URL or of the configuration.
-package struct VaultLogin: Sendable {
-    /// The password of an embedded vault.
-    package var password: @Sendable () throws(HoldfastError) -> SecretBytes
-    /// Variables of the environment, by which remote vaults' own tools go.
-    package var variable: @Sendable (String) -> String?
+/// Opens vaults; `VaultProviders` has the one of the program.
+package protocol VaultOpener: Sendable {
+    /// - Throws: what the vault's own opening throws.
+    func open(
+        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy
+    ) throws(HoldfastError) -> any SecretVault
+}
 
-    package init(
-        password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes,
-        variable: @escaping @Sendable (String) -> String?
-    ) {
-        self.password = password
-        self.variable = variable
+/// For where no vault is opened.
+package struct NoVaultOpener: VaultOpener {
+    package init() {}
+
+    package func open(
+        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy
+    ) throws(HoldfastError) -> any SecretVault {
+        throw HoldfastError(
+            .usage, "vault:\(address.text) can't be opened here", hint: "Name a verb that reads or writes vaults.")
     }
-
-    /// For where no vault is opened.
-    package static let none = VaultLogin(
-        password: { () throws(HoldfastError) in
-            throw HoldfastError(
-                .usage, "no password of the vault is at hand", hint: "Set HOLDFAST_VAULT_PASSWORD_FILE.")
-        }, variable: { _ in nil })
 }
 
 /// What stands behind `vault:` in a URL.
@@ -55,16 +52,6 @@ package enum VaultAddress: Sendable, Hashable {
     package var text: String {
         switch self {
         case .embedded(let path): "embedded:\(Host.absolutePath(path))"
-        }
-    }
-
-    /// - Throws: what the vault's own opening throws.
-    package func open(
-        _ login: VaultLogin, clock: any Primitives.Clock, entropy: any Entropy
-    ) throws(HoldfastError) -> any SecretVault {
-        switch self {
-        case .embedded(let path):
-            try EmbeddedVault.open(at: path, password: try login.password(), clock: clock, entropy: entropy)
         }
     }
 }

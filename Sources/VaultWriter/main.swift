@@ -3,6 +3,7 @@
 import Foundation
 import Primitives
 import SecretVaults
+import VaultProviders
 
 /// Tells on standard output what is done, a line each, after it is done.
 func tell(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }

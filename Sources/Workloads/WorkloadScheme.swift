@@ -108,7 +108,7 @@ package struct WorkloadOptions: Sendable {
     /// Owners and rights are restored too.
     package var restoresOwners = true
     /// What opens the vault of a `vault:` URL.
-    package var vaultLogin = VaultLogin.none
+    package var vaultOpener: any VaultOpener = NoVaultOpener()
     /// Of a snapshot of a vault what is restored, and over what.
     package var secrets = SecretSelection()
 

@@ -1,7 +1,7 @@
 // What a good file comes to.
 
 import Compression
-import Configuration
+import Configuring
 import Primitives
 import Repository
 import Testing

@@ -1,6 +1,6 @@
 // Holds the committed schema and reference to the declarations.
 
-import Configuration
+import Configuring
 import Foundation
 import Testing
 

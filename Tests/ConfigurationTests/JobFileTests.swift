@@ -1,6 +1,6 @@
 // What a job file comes to, and what is wrong with a bad one.
 
-import Configuration
+import Configuring
 import Foundation
 import Primitives
 import Scheduling

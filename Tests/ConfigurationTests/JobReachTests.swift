@@ -1,6 +1,6 @@
 // What jobs are about, once the configuration has filled in what their files leave to it.
 
-import Configuration
+import Configuring
 import Foundation
 import Primitives
 import Scheduling

@@ -1,6 +1,6 @@
 // How the tests of this target read a text as a configuration.
 
-import Configuration
+import Configuring
 import Testing
 
 enum Parsing {

@@ -1,6 +1,6 @@
 // Each kind of error, with its place and its words.
 
-import Configuration
+import Configuring
 import Testing
 
 @Suite("What is wrong with a configuration")

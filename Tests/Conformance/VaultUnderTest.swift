@@ -4,6 +4,7 @@ import Primitives
 import SecretVaults
 import TestSupport
 import Testing
+import VaultProviders
 
 /// A vault made for one test, with what must live as long.
 struct VaultFixture: Sendable {

@@ -6,6 +6,7 @@ import Primitives
 import SecretVaults
 import TestSupport
 import Testing
+import VaultProviders
 
 /// A repository and an embedded vault with its password.
 struct VaultRun {

@@ -5,6 +5,7 @@ import Primitives
 import SecretVaults
 import TestSupport
 import Testing
+import VaultProviders
 
 struct EmbeddedStage {
     let directory = TemporaryDirectory()

@@ -6,6 +6,7 @@ import Primitives
 import SecretVaults
 import TestSupport
 import Testing
+import VaultProviders
 
 @Suite("The file of an embedded vault")
 struct EmbeddedTamperTests {

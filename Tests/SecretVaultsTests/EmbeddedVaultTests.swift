@@ -6,6 +6,7 @@ import Primitives
 import SecretVaults
 import TestSupport
 import Testing
+import VaultProviders
 
 @Suite("An embedded vault")
 struct EmbeddedVaultTests {

@@ -18,12 +18,13 @@ enum Layers {
         ],
         "Scheduling": ["Primitives", "Sealing"],
         "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
-        "SecretVaults": ["Primitives", "CLinux", "Sealing", "GRDB", "Logging"],
+        "SecretVaults": ["Primitives"],
+        "VaultProviders": ["Primitives", "CLinux", "Sealing", "SecretVaults", "GRDB"],
         "Telemetry": ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", "Logging"],
         "ControlPlane": [
             "Primitives", "CLinux", "Scheduling", "State", "Logging", "ServiceLifecycle", "UnixSignals",
         ],
-        "Configuration": [
+        "Configuring": [
             "Primitives", "Compression", "ObjectStore", "Repository", "SecretVaults", "Workloads", "Scheduling", "Yams",
         ],
         "Recovery": [
@@ -32,8 +33,8 @@ enum Layers {
         ],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
-            "Configuration", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
-            "SecretVaults", "ArgumentParser", "Logging",
+            "Configuring", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
+            "SecretVaults", "VaultProviders", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
@@ -51,7 +52,7 @@ enum Layers {
             "Logging",
         ],
         "Soak": ["Primitives", "Simulation"],
-        "VaultWriter": ["Primitives", "SecretVaults"],
+        "VaultWriter": ["Primitives", "SecretVaults", "VaultProviders"],
     ]
 
     /// Targets that must never reach the product; they may use each other where the table says so.

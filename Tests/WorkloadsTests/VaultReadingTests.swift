@@ -6,6 +6,7 @@ import SecretVaults
 import Synchronization
 import TestSupport
 import Testing
+import VaultProviders
 
 @testable import Workloads
 

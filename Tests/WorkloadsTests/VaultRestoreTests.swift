@@ -5,6 +5,7 @@ import Repository
 import SecretVaults
 import TestSupport
 import Testing
+import VaultProviders
 
 @testable import Workloads
 

@@ -1,6 +1,6 @@
 // A plan of a drill as `config check` shows it.
 
-import Configuration
+import Configuring
 import Primitives
 
 extension ConfigCheckReport {

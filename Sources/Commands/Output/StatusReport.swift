@@ -1,6 +1,6 @@
 // The one screen of `status`.
 
-import Configuration
+import Configuring
 import ControlPlane
 import Primitives
 import Recovery

@@ -1,6 +1,6 @@
 // Where the password or key of a repository comes from.
 
-import Configuration
+import Configuring
 import Glibc
 import Primitives
 import Repository

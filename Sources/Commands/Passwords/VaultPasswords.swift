@@ -1,9 +1,10 @@
 // Where the password of an embedded vault comes from.
 
-import Configuration
+import Configuring
 import Primitives
 import SecretVaults
 import Synchronization
+import VaultProviders
 
 extension CommandContext {
     static let vaultPasswordVariables = [

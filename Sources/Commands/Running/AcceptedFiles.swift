@@ -1,6 +1,6 @@
 // The configuration and the jobs that a daemon has accepted, kept for the runs that it starts.
 
-import Configuration
+import Configuring
 import FoundationEssentials
 import Primitives
 import Synchronization

@@ -1,6 +1,6 @@
 // The notifiers of the configuration, made.
 
-import Configuration
+import Configuring
 import ControlPlane
 import Primitives
 import Scheduling

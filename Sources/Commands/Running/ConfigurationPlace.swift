@@ -1,6 +1,6 @@
 // Which configuration file and which repository a run is about.
 
-import Configuration
+import Configuring
 import FoundationEssentials
 import Primitives
 import Workloads

@@ -1,6 +1,6 @@
 // A backup of sources of the configuration, each into a snapshot of its own.
 
-import Configuration
+import Configuring
 import Primitives
 import Recovery
 import Repository
@@ -136,7 +136,7 @@ struct ConfiguredBackup {
         options.compression = try BackupVerb.compression(of: repository, unless: verb.compression ?? source.compression)
         options.tags = source.tags.merging(verb.identity.tagsByKey) { $1 }
         options.facts = source.facts
-        options.vaultLogin = context.vaultLogin(source.vaultPassword)
+        options.vaultOpener = context.vaultLogin(source.vaultPassword)
         options.opensWith = source.opensWith.map(\.description)
         for pattern in source.excludes { try options.exclusions.add(pattern: pattern.text) }
         options.exclusions.excludesCaches = source.excludeCaches

@@ -1,6 +1,6 @@
 // What `drill` was asked for: plans of the configuration, or sources that make a plan of their own.
 
-import Configuration
+import Configuring
 import Primitives
 import Recovery
 import Repository

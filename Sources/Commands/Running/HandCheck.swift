@@ -1,6 +1,6 @@
 // What a check by hand found, for `status`.
 
-import Configuration
+import Configuring
 import ControlPlane
 import FoundationEssentials
 import Primitives

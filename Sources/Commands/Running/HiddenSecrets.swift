@@ -1,6 +1,6 @@
 // What nothing that runs over restored copies may see of what this host keeps.
 
-import Configuration
+import Configuring
 import Glibc
 import ObjectStore
 import Primitives

@@ -1,7 +1,7 @@
 // Which jobs a run is about, and what they refer to.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import FoundationEssentials
 import Primitives
 import Scheduling

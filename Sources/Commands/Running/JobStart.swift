@@ -1,6 +1,6 @@
 // The run of a job in this process, for an operator, a timer, or the daemon.
 
-import Configuration
+import Configuring
 import ControlPlane
 import Glibc
 import Primitives

@@ -1,6 +1,6 @@
 // The secrets that a process hands on or could, so that what its children print of them is not kept.
 
-import Configuration
+import Configuring
 import Glibc
 import Primitives
 

@@ -1,6 +1,6 @@
 // A repository with its mirrors, as far as they can be read.
 
-import Configuration
+import Configuring
 import ObjectStore
 import Primitives
 import Recovery

@@ -1,6 +1,6 @@
 // What jobs and the run store say for `status`.
 
-import Configuration
+import Configuring
 import ControlPlane
 import FoundationEssentials
 import Primitives

@@ -1,6 +1,6 @@
 // Does the only way into a repository run through a system that is backed up in it?
 
-import Configuration
+import Configuring
 import Glibc
 import Primitives
 import Recovery

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import Compression
-import Configuration
+import Configuring
 import Primitives
 import Recovery
 import Repository
@@ -156,7 +156,7 @@ struct BackupVerb: ParsableCommand {
             if isConfigured { return try ConfiguredBackup(self, context).run(all ? nil : arguments) }
             let repository = try context.openRepository(transfer)
             var options = try options(for: repository)
-            options.vaultLogin = context.vaultLogin()
+            options.vaultOpener = context.vaultLogin()
             var workload = options.workload
             workload.command = command
             var workloads: [any Workload] = []

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import Compression
-import Configuration
+import Configuring
 import Primitives
 import Repository
 

@@ -1,7 +1,7 @@
 // holdfast config schema: what can stand in a configuration file.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 
 struct ConfigSchema: ParsableCommand {

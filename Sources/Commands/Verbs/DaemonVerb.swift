@@ -1,7 +1,7 @@
 // holdfast daemon: runs jobs when they are due, until it is told to stop.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import ControlPlane
 import Logging
 import Primitives

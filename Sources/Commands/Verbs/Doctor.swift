@@ -1,7 +1,7 @@
 // holdfast doctor: would backups succeed, and could they be recovered?
 
 import ArgumentParser
-import Configuration
+import Configuring
 import ObjectStore
 import Primitives
 import Repository
@@ -123,7 +123,7 @@ private struct Examination {
 
     private func options(_ vaultPassword: SecretReference?) -> WorkloadOptions {
         var options = WorkloadOptions()
-        options.vaultLogin = context.vaultLogin(vaultPassword)
+        options.vaultOpener = context.vaultLogin(vaultPassword)
         return options
     }
 

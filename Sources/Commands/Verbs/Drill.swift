@@ -1,7 +1,7 @@
 // holdfast drill: restore into scratch space, check, measure, tear down, and leave evidence.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Glibc
 import Primitives
 import Recovery

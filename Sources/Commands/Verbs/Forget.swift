@@ -1,7 +1,7 @@
 // holdfast forget: thins out snapshots by rules or by name, and holds those that must stay.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Recovery
 import Repository

@@ -1,7 +1,7 @@
 // holdfast mirror: a second copy of the repository, without a key.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import ObjectStore
 import Primitives
 import Repository

@@ -1,7 +1,7 @@
 // holdfast notify: whom alerts are told to.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Scheduling
 import Telemetry

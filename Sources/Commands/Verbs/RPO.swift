@@ -1,7 +1,7 @@
 // holdfast rpo: how much work would have been lost, over a period.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Recovery
 import Repository

@@ -1,7 +1,7 @@
 // holdfast recovery-kit: a page with a key of its own, for the day on which nothing else is left.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Glibc
 import ObjectStore
 import Primitives

@@ -1,7 +1,7 @@
 // holdfast restore: what a snapshot holds, back into a directory, a database or a program.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Recovery
 import Repository
@@ -139,7 +139,7 @@ struct RestoreVerb: ParsableCommand {
             (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
         }
         defer { session.close() }
-        workload.vaultLogin = context.vaultLogin()
+        workload.vaultOpener = context.vaultLogin()
         workload.command = try takers(for: to, of: session.snapshot, context)
         if dryRun {
             let plan = try context.withProgress { (progress) throws(HoldfastError) in

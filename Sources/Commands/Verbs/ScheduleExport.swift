@@ -1,7 +1,7 @@
 // holdfast schedule export: the jobs for another scheduler.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import FoundationEssentials
 import Primitives
 import Scheduling

@@ -1,7 +1,7 @@
 // holdfast schedule lint: can the jobs do what is asked of them.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Repository
 import Scheduling

@@ -1,7 +1,7 @@
 // holdfast schedule list: all jobs, with their next run.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Scheduling
 

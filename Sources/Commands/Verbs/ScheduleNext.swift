@@ -1,7 +1,7 @@
 // holdfast schedule next: the instants at which jobs are due.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import Primitives
 import Scheduling
 

@@ -1,7 +1,7 @@
 // holdfast schedule pause, resume and skip: orders that hold beside the files of jobs.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import ControlPlane
 import Primitives
 import Scheduling

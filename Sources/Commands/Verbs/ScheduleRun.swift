@@ -1,7 +1,7 @@
 // holdfast schedule run: a job now, by the same way as the daemon runs it.
 
 import ArgumentParser
-import Configuration
+import Configuring
 import ControlPlane
 import FoundationEssentials
 import Primitives

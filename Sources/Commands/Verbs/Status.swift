@@ -1,7 +1,7 @@
 // holdfast status: can each source be recovered, and is that proven?
 
 import ArgumentParser
-import Configuration
+import Configuring
 import ControlPlane
 import Primitives
 import Recovery

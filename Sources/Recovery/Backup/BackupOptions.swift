@@ -36,7 +36,7 @@ package struct BackupOptions: Sendable {
     package var threads = 2
     package var readLimit: ByteCount?
     /// What opens vaults.
-    package var vaultLogin = VaultLogin.none
+    package var vaultOpener: any VaultOpener = NoVaultOpener()
     /// Decode each chunk before it goes into a pack, and compare.
     package var verifies = true
 
@@ -54,7 +54,7 @@ package struct BackupOptions: Sendable {
         workload.oneFileSystem = oneFileSystem
         workload.unpack = unpack
         workload.minimumSize = minimumSize
-        workload.vaultLogin = vaultLogin
+        workload.vaultOpener = vaultOpener
         return workload
     }
 }

@@ -15,14 +15,14 @@ package struct VaultWorkload: Workload {
     }
 
     let address: VaultAddress
-    let login: VaultLogin
+    let opener: any VaultOpener
     let selection: SecretSelection
 
     /// - Parameter rest: What stands behind `vault:`; nil for what can't be meant.
     package init?(rest: String, options: WorkloadOptions = WorkloadOptions()) {
         guard let address = VaultAddress(rest) else { return nil }
         self.address = address
-        login = options.vaultLogin
+        opener = options.vaultOpener
         selection = options.secrets
     }
 
@@ -31,7 +31,7 @@ package struct VaultWorkload: Workload {
     package var capabilities: WorkloadCapabilities { Self.capabilities }
 
     private func open(_ context: WorkloadContext) throws(HoldfastError) -> any SecretVault {
-        try address.open(login, clock: context.clock, entropy: context.entropy)
+        try opener.open(address, clock: context.clock, entropy: context.entropy)
     }
 
     package func preflight(_ context: WorkloadContext) throws(HoldfastError) -> [WorkloadFinding] {

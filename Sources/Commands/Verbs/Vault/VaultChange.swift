@@ -4,6 +4,7 @@ import ArgumentParser
 import Glibc
 import Primitives
 import SecretVaults
+import VaultProviders
 
 struct VaultPut: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -4,6 +4,7 @@ import ArgumentParser
 import Primitives
 import Repository
 import SecretVaults
+import VaultProviders
 
 struct VaultVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,7 +35,7 @@ struct VaultArgument: ExpressibleByArgument, Sendable {
     }
 
     func open(_ context: CommandContext) throws(HoldfastError) -> any SecretVault {
-        try address.open(context.vaultLogin(), clock: context.clock, entropy: context.environment.entropy)
+        try context.vaultLogin().open(address, clock: context.clock, entropy: context.environment.entropy)
     }
 
     /// - Throws: `.usage` for a vault of another kind.

@@ -2,6 +2,7 @@
 
 import Primitives
 import Sealing
+import SecretVaults
 
 /// What a password costs to try.
 package struct PasswordCost: Sendable, Hashable {

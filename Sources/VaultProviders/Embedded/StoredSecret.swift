@@ -1,6 +1,7 @@
 // A secret as the embedded vault keeps it: all but the values.
 
 import Primitives
+import SecretVaults
 
 /// One version of a ``StoredSecret``.
 struct StoredVersion: Sendable, Equatable {

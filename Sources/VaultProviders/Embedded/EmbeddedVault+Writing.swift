@@ -2,6 +2,7 @@
 
 import GRDB
 import Primitives
+import SecretVaults
 
 /// What becomes of a secret's rows in one transaction.
 private struct RowChanges {

@@ -1,6 +1,7 @@
 // The bytes of a record.
 
 import Primitives
+import SecretVaults
 
 extension StoredSecret {
     /// The largest record: 10,000 versions with labels and a few tags.

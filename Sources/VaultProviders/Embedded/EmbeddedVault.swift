@@ -3,6 +3,7 @@
 import GRDB
 import Primitives
 import Sealing
+import SecretVaults
 
 /// Secrets in an SQLite database whose rows are sealed under a key that a password opens.
 ///

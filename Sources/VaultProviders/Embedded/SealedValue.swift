@@ -2,6 +2,7 @@
 
 import CLinux
 import Primitives
+import SecretVaults
 
 /// Form u8, length u32, the value, then zeros up to a multiple of 256, so that the file tells lengths roughly.
 enum SealedValue {

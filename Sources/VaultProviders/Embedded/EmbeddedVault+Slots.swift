@@ -2,6 +2,7 @@
 
 import GRDB
 import Primitives
+import SecretVaults
 
 extension EmbeddedVault {
     /// A slot as an operator sees it.

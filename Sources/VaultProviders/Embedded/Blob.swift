@@ -3,6 +3,7 @@
 import Foundation
 import GRDB
 import Primitives
+import SecretVaults
 
 /// Bytes as an argument of a statement.
 struct Blob: DatabaseValueConvertible, Sendable {

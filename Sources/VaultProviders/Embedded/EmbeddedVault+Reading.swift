@@ -2,6 +2,7 @@
 
 import GRDB
 import Primitives
+import SecretVaults
 
 extension EmbeddedVault {
     /// Rows that one page looks at, whatever it finds.

@@ -1,6 +1,7 @@
 // The rules of an embedded vault, apart from its rows.
 
 import Primitives
+import SecretVaults
 
 extension StoredSecret {
     /// - Throws: `.secretConflict`, `.secretDeleted`.

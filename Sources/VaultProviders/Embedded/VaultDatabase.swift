@@ -4,6 +4,7 @@ import CLinux
 import GRDB
 import Glibc
 import Primitives
+import SecretVaults
 
 /// The tables. All that is in them but the slots' public halves is sealed.
 enum VaultSchema {

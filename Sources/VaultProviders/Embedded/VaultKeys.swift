@@ -2,6 +2,7 @@
 
 import Primitives
 import Sealing
+import SecretVaults
 
 /// The random id of an embedded vault.
 package struct VaultID: ShortID, BitwiseCopyable {
