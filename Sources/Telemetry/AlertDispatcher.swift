@@ -36,15 +36,19 @@ package final class AlertDispatcher: Sendable {
     private let host: String
     private let clock: any Clock
     private let logger: Logger
+    private let start: @Sendable (_ body: @escaping @Sendable () -> Void) -> JoinableThread?
 
+    /// - Parameter start: Starts a thread; nil when the system has none to give now.
     package init(
-        _ store: any AlertStore, _ routes: [AlertRoute], host: String, clock: any Clock, logger: Logger
+        _ store: any AlertStore, _ routes: [AlertRoute], host: String, clock: any Clock, logger: Logger,
+        start: @escaping @Sendable (_ body: @escaping @Sendable () -> Void) -> JoinableThread? = { JoinableThread($0) }
     ) {
         self.store = store
         wanted = Mutex(Wanted(routes: routes))
         self.host = host
         self.clock = clock
         self.logger = logger
+        self.start = start
     }
 
     /// Other notifiers from now on. What is being told is told to its end. Returns at once.
@@ -62,33 +66,68 @@ package final class AlertDispatcher: Sendable {
         var generation = 0
         var stopped = Cancellation()
         var threads: [JoinableThread] = []
+        // Those that have no thread yet.
+        var lacking: [AlertRoute] = []
+        var (isSweeping, isToldOfLack) = (false, false)
         while !stop.isRaised {
             let wanted = wanted.withLock { $0 }
             if wanted.generation != generation {
+                // The ones that this began with say nothing of those that are gone.
+                isSweeping = generation > 0 || wanted.generation > 1
                 generation = wanted.generation
                 stopped.raise()
                 for thread in threads { thread.join() }
-                let ours = Cancellation()
-                stopped = ours
-                threads = wanted.routes.compactMap { route in
-                    let fresh = mail(route)
-                    let thread = JoinableThread { [interval = Self.interval, clock] in
-                        var mail = fresh
-                        while !ours.isRaised {
-                            mail.round(until: ours, abort: abort)
-                            clock.sleep(for: interval, unless: ours)
-                        }
-                    }
-                    if thread == nil {
-                        logger.error("no thread for a notifier", metadata: ["notifier": "\(route.notifier.name)"])
-                    }
-                    return thread
-                }
+                stopped = Cancellation()
+                (threads, lacking) = ([], wanted.routes)
             }
+            if isSweeping { isSweeping = !sweep() }
+            let ours = stopped
+            lacking.removeAll { route in
+                let thread = thread(route, until: ours, abort: abort)
+                if let thread { threads.append(thread) }
+                return thread != nil
+            }
+            if !lacking.isEmpty, !isToldOfLack {
+                let names = lacking.map(\.notifier.name).joined(separator: ", ")
+                logger.error("no thread for notifiers; it is tried again", metadata: ["notifiers": "\(names)"])
+            }
+            isToldOfLack = !lacking.isEmpty
             clock.sleep(for: Self.glance, unless: stop)
         }
         stopped.raise()
         for thread in threads { thread.join() }
+    }
+
+    /// A thread that tells one notifier until `ours`.
+    private func thread(_ route: AlertRoute, until ours: Cancellation, abort: Cancellation) -> JoinableThread? {
+        let fresh = mail(route)
+        return start { [interval = Self.interval, clock] in
+            var mail = fresh
+            while !ours.isRaised {
+                mail.round(until: ours, abort: abort)
+                clock.sleep(for: interval, unless: ours)
+            }
+        }
+    }
+
+    /// Says whether it was done.
+    private func sweep() -> Bool {
+        do throws(HoldfastError) {
+            try resolveGone()
+            return true
+        } catch {
+            logger.error("alerts of notifiers that are gone still fire", metadata: ["error": "\(error.message)"])
+            return false
+        }
+    }
+
+    /// Resolves the alerts of notifiers that there are no more: nobody else would.
+    package func resolveGone() throws(HoldfastError) {
+        let names = Set(wanted.withLock { $0.routes.map { AlertMail.key(of: $0.notifier.name) } })
+        for alert in try store.alerts(all: false)
+        where alert.key.hasPrefix(AlertMail.key(of: "")) && !names.contains(alert.key) {
+            _ = try store.resolve(alert.key, at: clock.now())
+        }
     }
 
     /// Tells what is to be told now, to all notifiers at once, and returns.

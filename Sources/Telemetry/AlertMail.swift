@@ -8,7 +8,8 @@ import State
 /// One notifier with what waits for it. One thread.
 ///
 /// An alert that could not be told stays untold in the store, and is tried again until it is told or changes: after
-/// half a minute, and twice as long each time, a quarter of an hour at most.
+/// half a minute, and twice as long each time, a quarter of an hour at most. Where nobody answers all of them wait; one
+/// that is refused waits alone.
 struct AlertMail {
     private static let firstPause = Duration.seconds(30)
     private static let longestPause = Duration.seconds(900)
@@ -20,6 +21,8 @@ struct AlertMail {
     let logger: Logger
     /// How often each was tried in vain, by the ids of their notes.
     private var failures: [String: Int] = [:]
+    /// Those that were refused, with the uptimes at which they are tried again.
+    private var refused: [String: Duration] = [:]
     private var pause = Self.firstPause
     private var resumes: Duration?
 
@@ -32,7 +35,10 @@ struct AlertMail {
     }
 
     private var name: String { route.notifier.name }
-    private var ownKey: String { "notifier/\(name)" }
+    private var ownKey: String { Self.key(of: name) }
+
+    /// The alert that a notifier does not work.
+    static func key(of notifier: String) -> String { "notifier/\(notifier)" }
 
     /// Tells what is to be told now, unless the notifier failed a short while ago.
     ///
@@ -46,6 +52,7 @@ struct AlertMail {
             let notes = try waiting()
             for (alert, note) in notes {
                 if stop.isRaised || abort.isRaised { return }
+                if let again = refused[note.id], clock.uptime() < again { continue }
                 if try !tell(alert, note, abort) { break }
             }
         } catch {
@@ -61,6 +68,7 @@ struct AlertMail {
             .filter { $0.key != ownKey }.map { ($0, AlertNote($0, host: host)) }
         let ids = Set(all.map(\.1.id))
         failures = failures.filter { ids.contains($0.key) }
+        refused = refused.filter { ids.contains($0.key) }
         let failures = failures
         return all.enumerated().sorted { a, b in
             (failures[a.element.1.id] ?? 0, a.offset) < (failures[b.element.1.id] ?? 0, b.offset)
@@ -79,20 +87,32 @@ struct AlertMail {
                 "an alert was not told",
                 metadata: ["alert": "\(alert.key)", "notifier": "\(name)", "error": "\(error.message)"])
             failures[note.id, default: 0] += 1
-            if resumes == nil {
+            guard error.retry == .never else {
+                // Where nobody answers the next one gets no answer either.
                 resumes = clock.uptime() + pause
                 pause = min(pause * 2, Self.longestPause)
+                _ = try store.fire(
+                    ownKey, .warning, "the notifier \(name) does not work: \(error.message)", at: clock.now())
+                return false
             }
-            _ = try store.fire(
-                ownKey, .warning, "the notifier \(name) does not work: \(error.message)", at: clock.now())
-            // Where nobody answers the next one gets no answer either.
-            return error.retry == .never
+            try noteRefusal(of: note, error)
+            return true
         }
         try store.markTold(alert, to: name)
-        if resumes == nil {
-            pause = Self.firstPause
-            _ = try store.resolve(ownKey, at: clock.now())
-        }
+        refused[note.id] = nil
+        pause = Self.firstPause
+        // That others are told says nothing of one that is refused.
+        if refused.isEmpty { _ = try store.resolve(ownKey, at: clock.now()) }
         return true
+    }
+
+    /// Tells the others once, and not at each try.
+    private mutating func noteRefusal(of note: AlertNote, _ error: HoldfastError) throws(HoldfastError) {
+        let isFirst = refused[note.id] == nil
+        let tries = min(failures[note.id] ?? 1, 16)
+        refused[note.id] = clock.uptime() + min(Self.firstPause * (1 << (tries - 1)), Self.longestPause)
+        guard isFirst else { return }
+        _ = try store.fire(
+            ownKey, .warning, "the notifier \(name) refuses the alert \(note.key): \(error.message)", at: clock.now())
     }
 }

@@ -363,51 +363,6 @@ private struct Hasty: Primitives.Clock {
     func sleep(for duration: Duration, unless cancellation: Cancellation) {}
 }
 
-private struct Fixture {
-    let directory = TemporaryDirectory()
-    let store: SQLiteRunStore
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
-    init() throws {
-        store = try SQLiteRunStore(
-            path: directory.path + "/runs.sqlite", clock: RunStoreClock(boot: "one") { .seconds(1) })
-    }
-
-    func dispatcher(_ notifiers: [Recorder], clock: any Primitives.Clock = ManualClock()) -> AlertDispatcher {
-        AlertDispatcher(
-            store, notifiers.map { AlertRoute($0, from: .info) }, host: "host", clock: clock, logger: logger)
-    }
-
-    func untold(_ notifier: String) throws -> [String] {
-        try store.untoldAlerts(for: notifier, from: .info, at: Timestamp(seconds: 0)).map(\.key)
-            .filter { !$0.hasPrefix("notifier/") }
-    }
-}
-
-private final class Recorder: Notifier {
-    let name: String
-    let capabilities = NotifierCapabilities(isRemote: false)
-    let told = Mutex<[String]>([])
-    let tried = Mutex<[String]>([])
-    let isBroken = Mutex(false)
-    let hangs = Mutex(false)
-    let refuses = Mutex<Set<String>>([])
-
-    init(_ name: String) { self.name = name }
-
-    func tell(_ note: AlertNote, unless cancellation: Cancellation) throws(HoldfastError) {
-        tried.withLock { $0.append(note.key) }
-        if hangs.withLock({ $0 }) {
-            while !cancellation.isRaised { cancellation.wait(for: .seconds(1)) }
-            try cancellation.check()
-        }
-        if isBroken.withLock({ $0 }) || refuses.withLock({ $0.contains(note.key) }) {
-            throw HoldfastError(.processFailed, "broken", hint: "", retry: .later)
-        }
-        told.withLock { $0.append("\(note.key) \(note.state)") }
-    }
-}
-
 /// A server on a socket of this process that answers nothing that makes sense.
 private final class ByteServer: Sendable {
     enum Manner { case hangUp, trickle }

@@ -61,10 +61,10 @@ extension CommandContext {
         do throws(HoldfastError) {
             let routes = try alertRoutes()
             try PauseAlerts.end(in: store, at: clock.now())
-            guard !routes.isEmpty else { return }
-            AlertDispatcher(
-                store, routes, host: Host.name, clock: clock, logger: serviceLogger(scrubber)
-            ).round(abort: cancellation)
+            let dispatcher = AlertDispatcher(
+                store, routes, host: Host.name, clock: clock, logger: serviceLogger(scrubber))
+            try dispatcher.resolveGone()
+            dispatcher.round(abort: cancellation)
         } catch {
             output.warning("alerts are not told: \(ShownText.line(error.message))")
         }
