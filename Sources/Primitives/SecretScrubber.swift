@@ -1,5 +1,7 @@
 // Takes secrets out of what programs print, before it is kept or shown.
 
+import Synchronization
+
 /// Replaces known secrets, and what looks like one, by `[redacted]`.
 ///
 /// Known values are found wherever they stand. What looks like a secret is the value of a word that names one
@@ -16,15 +18,29 @@ package struct SecretScrubber: Sendable {
     /// The letters that names begin with, so that most bytes are compared with nothing.
     private static let initials = Set(names.compactMap(\.first))
 
+    /// What came to be known later; the same for all copies.
+    private final class Learned: Sendable {
+        let secrets = Mutex<[SecretBytes]>([])
+    }
+
     private let known: [SecretBytes]
+    private let learned = Learned()
 
     package init(known: [SecretBytes] = []) { self.known = known.filter { $0.count >= Self.shortestKnown } }
+
+    /// Knows from now on what `other` knows as well, in all copies of this one.
+    package func learn(from other: SecretScrubber) {
+        let fresh = other.all.filter { secret in !all.contains { $0.equals(secret) } }
+        learned.secrets.withLock { $0 += fresh }
+    }
+
+    private var all: [SecretBytes] { known + learned.secrets.withLock { $0 } }
 
     package func scrub(_ text: String) -> String { String(decoding: scrub(Array(text.utf8)), as: UTF8.self) }
 
     package func scrub(_ bytes: [UInt8]) -> [UInt8] {
         var result = bytes
-        for secret in known {
+        for secret in all {
             secret.withBytes { raw in result = Self.replace(Array(raw), in: result) }
         }
         result = Self.scrubKeys(result)

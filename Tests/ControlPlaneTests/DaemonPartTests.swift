@@ -61,7 +61,7 @@ struct DaemonPartTests {
             store: store, spool: OutcomeSpool(directory: directory.path + "/outcomes"),
             launcher: Launcher(launch: launch), clock: ManualClock(noon + .seconds(2 * 3600)), host: "host",
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        ) { () throws(HoldfastError) in [job] }
+        ) { () throws(HoldfastError) in ReadJobs([job]) }
     }
 
     private func run(_ around: RunLoopSurroundings, readying: @escaping @Sendable () -> Void = {}) throws {

@@ -59,6 +59,8 @@ final class LoopStage: RunLauncher {
     /// Plays the process of a run from its start; it may go on after the return.
     typealias Play = @Sendable (LoopStage, RunKey, PlayedProcess) throws(HoldfastError) -> Void
 
+    typealias Reading = @Sendable (LoopStage) throws(HoldfastError) -> ReadJobs
+
     static let host = "stage"
     let clock: SettableClock
     let store: MemoryRunStore
@@ -67,6 +69,9 @@ final class LoopStage: RunLauncher {
     private let play: Play
     private let jobs: [Job]
     private let launches = Mutex<[RunKey]>([])
+    private let loop = Mutex<RunLoop?>(nil)
+    /// Reads the jobs in place of those that the stage was made with.
+    let reading = Mutex<Reading?>(nil)
 
     init(_ jobs: [Job], at start: Timestamp, play: @escaping Play) {
         let clock = SettableClock(start)
@@ -95,6 +100,9 @@ final class LoopStage: RunLauncher {
         return process
     }
 
+    /// Has the loop read its jobs again in its next turn.
+    func reload() { loop.withLock { $0?.reload() } }
+
     func holder(_ process: PlayedProcess) -> RunHolder { RunHolder(host: Self.host, process: process.number) }
 
     /// Claims the run as its process would.
@@ -109,22 +117,24 @@ final class LoopStage: RunLauncher {
 
     /// Runs the loop until `length` of uptime has gone by. `turn` is called at the beginning of each turn.
     func run(for length: Duration, turn: @escaping @Sendable (LoopStage, Duration) -> Void = { _, _ in }) throws {
-        let jobs = jobs
+        let (jobs, stage) = (jobs, self)
         var around = RunLoopSurroundings(
             store: store, spool: spool, launcher: self, clock: clock, host: Self.host,
             logger: Logger(label: "stage") { _ in SwiftLogNoOpLogHandler() }
-        ) { () throws(HoldfastError) in jobs }
+        ) { () throws(HoldfastError) in
+            if let reading = stage.reading.withLock({ $0 }) { return try reading(stage) }
+            return ReadJobs(jobs)
+        }
         let begin = clock.uptime()
-        let loop = Mutex<RunLoop?>(nil)
-        let stage = self
         around.heartbeat = {
             let age = stage.clock.uptime() - begin
             turn(stage, age)
-            if age >= length { loop.withLock { $0?.drain() } }
+            if age >= length { stage.loop.withLock { $0?.drain() } }
         }
         around.drain = .seconds(5)
         let made = RunLoop(around)
         loop.withLock { $0 = made }
+        defer { loop.withLock { $0 = nil } }
         try made.run()
     }
 }

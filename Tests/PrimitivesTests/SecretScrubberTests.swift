@@ -17,6 +17,16 @@ struct SecretScrubberTests {
         #expect(scrubber.scrub("xhunter2-longy hunter2-long cab") == "x[redacted]y [redacted] cab")
     }
 
+    @Test("learns of secrets that come later, in every copy of it, and forgets none")
+    func learned() {
+        let scrubber = SecretScrubber(known: [secret("hunter2-long")])
+        let copy = scrubber
+        for text in ["second-one", "third-one", "second-one"] {
+            scrubber.learn(from: SecretScrubber(known: [secret(text), secret("ab")]))
+        }
+        #expect(copy.scrub("hunter2-long second-one third-one cab") == "[redacted] [redacted] [redacted] cab")
+    }
+
     @Test(
         "takes out what looks like a secret",
         arguments: [

@@ -209,7 +209,7 @@ struct JobStart {
             return completion
         }
         _ = try store.fire(
-            "job/\(key.job)/failed", .warning, "job \(key.job) failed in its run \(key); \(completion.message ?? "")",
+            JobAlert.key(key.job), .warning, "job \(key.job) failed in its run \(key); \(completion.message ?? "")",
             at: now)
         return completion
     }

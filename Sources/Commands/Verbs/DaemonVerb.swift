@@ -67,8 +67,7 @@ struct DaemonVerb: ParsableCommand {
             let scrubber = context.scrubber
             let logger = context.serviceLogger(scrubber)
             let dispatcher = AlertDispatcher(store, [], host: Host.name, clock: context.clock, logger: logger)
-            var around = try surroundings(context, store, dispatcher, logger)
-            around.scrubber = scrubber
+            var around = try surroundings(context, store, dispatcher, logger, scrubber)
             let beats = Heartbeats(manager, clock: context.clock)
             around.heartbeat = { beats.beat() }
             around.ready = { manager?.tell("READY=1\nSTATUS=running") }
@@ -81,7 +80,8 @@ struct DaemonVerb: ParsableCommand {
     }
 
     private func surroundings(
-        _ context: CommandContext, _ store: SQLiteRunStore, _ dispatcher: AlertDispatcher, _ logger: Logger
+        _ context: CommandContext, _ store: SQLiteRunStore, _ dispatcher: AlertDispatcher, _ logger: Logger,
+        _ scrubber: SecretScrubber
     ) throws(HoldfastError) -> RunLoopSurroundings {
         let holding = Mutex(Holding())
         let launcher = try ProcessLauncher(
@@ -103,23 +103,13 @@ struct DaemonVerb: ParsableCommand {
             store: store, spool: spool, launcher: launcher, clock: context.clock,
             host: Host.name, logger: logger
         ) { () throws(HoldfastError) in
-            let kept = try accepted.keep(context, jobs)
-            do throws(HoldfastError) {
-                // The configuration that runs will be about has to be good as well, and so have those who are told.
-                let routes = try kept.context.alertRoutes()
-                let jobs = try kept.jobs.loadFilledIn(kept.context)
-                let fresh = Holding(
-                    options: try kept.context.childOptions() + ["--schedules", try kept.jobs.directory(kept.context)],
-                    configuration: try kept.context.configuration())
+            try read(context, accepted) { fresh, routes, secrets in
                 holding.withLock { $0 = fresh }
                 dispatcher.replace(routes)
-                accepted.thin()
-                return jobs
-            } catch {
-                accepted.drop(kept.directory)
-                throw error
+                scrubber.learn(from: secrets)
             }
         }
+        around.scrubber = scrubber
         let clock = context.clock
         around.endOrphans = { Descendants.end(grace: .zero, clock: clock) }
         around.limits.running = maxRunning
@@ -136,13 +126,44 @@ struct DaemonVerb: ParsableCommand {
         return around
     }
 
+    /// Reads all files, which takes nothing: what was read is given to `take` when the loop has taken the jobs.
+    private func read(
+        _ context: CommandContext, _ accepted: AcceptedFiles,
+        take: @escaping @Sendable (Holding, [AlertRoute], SecretScrubber) -> Void
+    ) throws(HoldfastError) -> ReadJobs {
+        let kept = try accepted.keep(context, jobs)
+        do throws(HoldfastError) {
+            // The configuration that runs will be about has to be good as well, and so have those who are told.
+            let routes = try kept.context.alertRoutes()
+            let jobs = try kept.jobs.loadFilledIn(kept.context)
+            let fresh = Holding(
+                options: try kept.context.childOptions() + ["--schedules", try kept.jobs.directory(kept.context)],
+                configuration: try kept.context.configuration())
+            let secrets = kept.context.scrubber
+            return ReadJobs(jobs) {
+                take(fresh, routes, secrets)
+                accepted.thin()
+            } drop: {
+                accepted.drop(kept.directory)
+            }
+        } catch {
+            accepted.drop(kept.directory)
+            throw error
+        }
+    }
+
     /// Runs `body` while alerts are told by threads that no job waits for. What the last runs ended with is told before
     /// this returns, in bounded time; what is not told then is by the next daemon.
     private static func telling(
         _ dispatcher: AlertDispatcher, _ clock: any Primitives.Clock, _ body: () throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
         let (stop, abort, isDone) = (Cancellation(), Cancellation(), Cancellation())
-        let telling = JoinableThread { dispatcher.run(until: stop, abort: abort) }
+        // A daemon that tells nobody of anything would look like one that has nothing to tell.
+        guard let telling = JoinableThread({ dispatcher.run(until: stop, abort: abort) }) else {
+            throw HoldfastError(
+                .processFailed, "no thread to tell alerts with", hint: "Start it again when the machine is less busy.",
+                retry: .later)
+        }
         let outcome: Result<Void, HoldfastError>
         do throws(HoldfastError) {
             outcome = .success(try body())
@@ -155,7 +176,7 @@ struct DaemonVerb: ParsableCommand {
         }
         if limit == nil { abort.raise() }
         stop.raise()
-        telling?.join()
+        telling.join()
         dispatcher.round(abort: abort)
         isDone.raise()
         limit?.join()

@@ -13,6 +13,23 @@ package protocol RunLauncher: Sendable {
     func launch(_ key: RunKey) throws(HoldfastError) -> any RunningProcess
 }
 
+/// Jobs that were read. Nothing goes by them until they are taken, which cannot fail.
+package struct ReadJobs: Sendable {
+    package var jobs: [Job]
+    /// Called when they hold from now on, with all that was read beside them.
+    package var take: @Sendable () -> Void
+    /// Called when they do not hold after all.
+    package var drop: @Sendable () -> Void
+
+    package init(
+        _ jobs: [Job], take: @escaping @Sendable () -> Void = {}, drop: @escaping @Sendable () -> Void = {}
+    ) {
+        self.jobs = jobs
+        self.take = take
+        self.drop = drop
+    }
+}
+
 /// What the loop needs from around it.
 package struct RunLoopSurroundings: Sendable {
     package var store: any RunStore & AlertStore
@@ -22,7 +39,7 @@ package struct RunLoopSurroundings: Sendable {
     package var host: String
     package var logger: Logger
     /// Reads the jobs again, as at the start.
-    package var jobs: @Sendable () throws(HoldfastError) -> [Job]
+    package var jobs: @Sendable () throws(HoldfastError) -> ReadJobs
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
     /// Ends what runs left behind that have ended: every process below this one that nobody here waits for.
@@ -40,7 +57,7 @@ package struct RunLoopSurroundings: Sendable {
     package init(
         store: any RunStore & AlertStore, spool: OutcomeSpool, launcher: any RunLauncher, clock: any Clock,
         host: String,
-        logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> [Job]
+        logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> ReadJobs
     ) {
         self.store = store
         self.spool = spool
@@ -82,15 +99,22 @@ package final class RunLoop: Sendable {
     ///   are
     ///   ended then.
     package func run() throws(HoldfastError) {
-        let jobs = try around.jobs()
+        let read = try around.jobs()
         let now = around.clock.now()
         // Ends that are beside the store are taken in by the first look for the dead.
-        var turn = try Turn(around, jobs, at: now)
+        var turn: Turn
+        do throws(HoldfastError) {
+            turn = try Turn(around, read.jobs, at: now)
+        } catch {
+            read.drop()
+            throw error
+        }
+        read.take()
         var watch = ClockWatch(wall: now, uptime: around.clock.uptime())
         var nextBurial = around.clock.uptime()
         var drainEnd: Duration?
         var isReady = false
-        around.logger.notice("the daemon began", metadata: ["jobs": "\(jobs.count)"])
+        around.logger.notice("the daemon began", metadata: ["jobs": "\(read.jobs.count)"])
         while true {
             around.heartbeat()
             let orders = orders.withLock { orders in
@@ -109,6 +133,7 @@ package final class RunLoop: Sendable {
             }
             try turn.guarded { (turn) throws(HoldfastError) in
                 try turn.collect()
+                try turn.sweep()
                 if !orders.isDraining { try turn.decide() }
             }
             if !isReady {

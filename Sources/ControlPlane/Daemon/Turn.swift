@@ -15,6 +15,10 @@ struct Turn: Sendable {
     private static let maximumUntold = 1000
     /// Between two tries to let a run begin; doubled up to ``RunPlanner/longestPutOff``.
     private static let putOff = Duration.seconds(2)
+    /// For so long it is told that the clock was set.
+    private static let clockAlert = Duration.seconds(3600)
+    private static let configurationKey = "daemon/configuration"
+    private static let clockKey = "daemon/clock"
 
     /// A run whose process was started.
     private struct Launched: Sendable {
@@ -40,6 +44,11 @@ struct Turn: Sendable {
     private var misfires: [RunKey: Misfire] = [:]
     /// Alerts that could not be written, to be told in a later turn.
     private var untold: [String: (severity: AlertRecord.Severity, summary: String)] = [:]
+    /// Whether alerts may fire whose causes went with the jobs before, or with the daemon before.
+    private var isSweepDue = true
+    private var areJobsGood = true
+    /// When the alert of a clock that was set ends, by the uptime. The daemon before may have left one.
+    private var clockAlertEnd: Duration?
     private(set) var wake: Timestamp?
     private var isFaulty = false
     /// What the planner was told last; nil when it has to be told anew.
@@ -52,6 +61,7 @@ struct Turn: Sendable {
         planner = RunPlanner(
             jobs: jobs, memories: memories, active: try around.store.active(), host: around.host, at: now)
         planner.limits = around.limits
+        clockAlertEnd = around.clock.uptime() + Self.clockAlert
     }
 
     var now: Timestamp { around.clock.now() }
@@ -162,7 +172,7 @@ struct Turn: Sendable {
             guard error.code == .runTaken else { throw error }
             return
         }
-        tell("job/\(key.job)/failed", "job \(key.job) failed in its run \(key), and its next run is due")
+        tell(JobAlert.key(key.job), "job \(key.job) failed in its run \(key), and its next run is due")
     }
 
     // MARK: Ends
@@ -232,7 +242,7 @@ struct Turn: Sendable {
         planner.putOff(key, until: now + wait)
         if !misfire.isTold, !isQuietAtFirst || misfire.count > 0 {
             around.logger.error("the run did not begin; it is due still", metadata: ["run": "\(key)"])
-            tell("job/\(key.job)/failed", "job \(key.job) does not start: \(message)")
+            tell(JobAlert.key(key.job), "job \(key.job) does not start: \(message)")
             misfire.isTold = true
         }
         misfire.count += 1
@@ -247,7 +257,7 @@ struct Turn: Sendable {
         } catch {
             return error.code == .runTaken
         }
-        tell("job/\(key.job)/failed", "job \(key.job) did not start: \(message)")
+        tell(JobAlert.key(key.job), "job \(key.job) did not start: \(message)")
         return true
     }
 
@@ -280,21 +290,47 @@ struct Turn: Sendable {
 
     // MARK: From outside
 
+    /// Takes other jobs with all that was read beside them, or nothing of it.
     mutating func reload() {
         do throws(HoldfastError) {
             let fresh = try around.jobs()
-            let memories = try around.store.memories(of: fresh.map(\.name), at: now)
+            let memories: [JobName: JobMemory]
+            do throws(HoldfastError) {
+                memories = try around.store.memories(of: fresh.jobs.map(\.name), at: now)
+            } catch {
+                fresh.drop()
+                throw error
+            }
+            fresh.take()
             revision = nil
-            planner.replace(jobs: fresh, memories: memories, at: now)
-            jobs = Dictionary(uniqueKeysWithValues: fresh.map { ($0.name, $0) })
-            around.logger.notice("the jobs were read again", metadata: ["jobs": "\(fresh.count)"])
-            _ = try around.store.resolve("daemon/configuration", at: now)
+            planner.replace(jobs: fresh.jobs, memories: memories, at: now)
+            jobs = Dictionary(uniqueKeysWithValues: fresh.jobs.map { ($0.name, $0) })
+            around.logger.notice("the jobs were read again", metadata: ["jobs": "\(fresh.jobs.count)"])
+            (isSweepDue, areJobsGood) = (true, true)
+            untold[Self.configurationKey] = nil
         } catch {
             let places = error.context.prefix(5).map { "\($0.key): \($0.value)" }.joined(separator: "; ")
             around.logger.error(
                 "the jobs were not read again; the old ones hold",
                 metadata: ["error": "\(error.message)", "places": "\(places)"])
-            tell("daemon/configuration", "the jobs cannot be read, the old ones hold: \(error.message)")
+            areJobsGood = false
+            tell(Self.configurationKey, "the jobs cannot be read, the old ones hold: \(error.message)")
+        }
+    }
+
+    /// Resolves alerts whose causes are over and that nobody else resolves: of files that are good now, of jobs that
+    /// there are no more, and of a clock that was set a while ago.
+    mutating func sweep() throws(HoldfastError) {
+        if isSweepDue {
+            if areJobsGood { _ = try around.store.resolve(Self.configurationKey, at: now) }
+            let gone = untold.keys.filter { key in JobAlert.job(of: key).map { jobs[$0] == nil } ?? false }
+            for key in gone { untold[key] = nil }
+            try DamageAlerts.resolveGone(but: Set(jobs.keys), in: around.store, at: now)
+            isSweepDue = false
+        }
+        if let end = clockAlertEnd, around.clock.uptime() >= end {
+            _ = try around.store.resolve(Self.clockKey, at: now)
+            clockAlertEnd = nil
         }
     }
 
@@ -302,7 +338,9 @@ struct Turn: Sendable {
         let text = "\(step < .zero ? "back" : "forward") by \((step < .zero ? .zero - step : step).lengthOfTime)"
         around.logger.warning("the clock was set", metadata: ["step": "\(text)"])
         revision = nil
-        tell("daemon/clock", "the clock was set \(text)", .info)
+        clockAlertEnd = around.clock.uptime() + Self.clockAlert
+        // With the time: the same step again is another one.
+        tell(Self.clockKey, "the clock was set \(text), to \(Timestamp(seconds: now.seconds))", .info)
     }
 
     /// Lets an alert fire. One that cannot be written now is told in a later turn.

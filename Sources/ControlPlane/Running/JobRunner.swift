@@ -302,7 +302,7 @@ package struct JobRunner: Sendable {
     /// next end of a run.
     private func raiseAlert(_ job: Job, _ completion: RunCompletion) {
         guard completion.retryAt == nil else { return }
-        let key = "job/\(job.name)/failed"
+        let key = JobAlert.key(job.name)
         do throws(HoldfastError) {
             if completion.outcome == .succeeded {
                 try DamageAlerts.resolve(job.name, in: store, at: clock.now())
