@@ -8,12 +8,23 @@ import Scheduling
 extension Configuration {
     /// `job` with its sources by their names, and the repositories where they are.
     ///
-    /// - Parameter named: The repository that an option or the environment names, in place of the configuration's.
-    package func filledIn(_ job: Job, named: String? = nil) -> Job {
+    /// - Parameters:
+    ///   - named: The repository that an option or the environment names, in place of the configuration's.
+    ///   - look: Tells of a location which place it is; it may block for as long as a disk takes, or for ever.
+    package func filledIn(
+        _ job: Job, named: String? = nil,
+        look: (String) -> PlaceAnswer = { PlaceAnswer(RepositoryIdentity.of($0)) }
+    ) -> Job {
         var full = job
+        var locations: Set<String> = []
+        var silent: Set<String> = []
         // Two names or spellings of one place are one.
         func canonical(_ name: String) -> RepositorySite? {
-            RepositoryIdentity.of(repository(named: name)?.location ?? name)
+            let location = repository(named: name)?.location ?? name
+            let answer = look(location)
+            locations.insert(location)
+            if answer.isSilent { silent.insert(location) }
+            return answer.site
         }
         let own = job.repository ?? named
         let standard = own ?? defaultRepository
@@ -40,7 +51,7 @@ extension Configuration {
         case .check, .mirror, .forget, .ledger, .command: if let standard { places.insert(canonical(standard)) }
         case .backup, .drill: break
         }
-        full.reach = JobReach(parts: found, repositories: places)
+        full.reach = JobReach(parts: found, repositories: places, locations: locations, silent: silent)
         return full
     }
 }

@@ -72,6 +72,7 @@ final class LoopStage: RunLauncher {
     private let loop = Mutex<RunLoop?>(nil)
     /// Reads the jobs in place of those that the stage was made with.
     let reading = Mutex<Reading?>(nil)
+    let places = Mutex<PlaceWatch?>(nil)
 
     init(_ jobs: [Job], at start: Timestamp, play: @escaping Play) {
         let clock = SettableClock(start)
@@ -132,6 +133,7 @@ final class LoopStage: RunLauncher {
             if age >= length { stage.loop.withLock { $0?.drain() } }
         }
         around.drain = .seconds(5)
+        if let places = places.withLock({ $0 }) { around.places = places }
         let made = RunLoop(around)
         loop.withLock { $0 = made }
         defer { loop.withLock { $0 = nil } }

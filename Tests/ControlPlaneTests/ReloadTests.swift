@@ -115,4 +115,41 @@ struct ReloadTests {
         let all = told.withLock { $0 }.filter { !$0.isEmpty }
         #expect(all.count == 2 && all.allSatisfy { $0.contains("forward by 10m") }, "\(all)")
     }
+
+    @Test("lets jobs wait whose repositories do not answer, and no others, until they do")
+    func silent() throws {
+        let stage = LoopStage([everyJob("far", 60), everyJob("near", 60)], at: start, play: Self.works)
+        let silent = Mutex<Set<String>>([])
+        let told = Mutex<[String]>([])
+        stage.places.withLock {
+            $0 = PlaceWatch(
+                silent: { silent.withLock { $0 } },
+                filledIn: { jobs in
+                    jobs.map { job in
+                        var full = job
+                        guard job.name == JobName("far") else { return full }
+                        full.reach = JobReach(
+                            parts: [], repositories: [nil], locations: ["/far"], silent: silent.withLock { $0 })
+                        return full
+                    }
+                }, ask: { _ in })
+        }
+        try stage.run(for: .seconds(310)) { stage, age in
+            silent.withLock { $0 = age >= .seconds(50) && age < .seconds(200) ? ["/far"] : [] }
+            if age >= .seconds(190), age < .seconds(200) { told.withLock { $0 = Self.firing(stage) } }
+        }
+        func launched(_ name: String) -> [Int64] {
+            stage.launched.filter { $0.job == JobName(name) }.map { ($0.scheduled.since(start)).components.seconds }
+        }
+        #expect(launched("near") == [60, 120, 180, 240, 300])
+        // What was due last while it hung is due still when it answers.
+        #expect(launched("far") == [180, 240, 300])
+        let lines = try stage.store.history(HistoryQuery(job: JobName("far"), limit: 10)).reversed()
+        #expect(
+            lines.prefix(2).map(\.state)
+                == [60, 120].map { (seconds: Int64) in
+                    .notRun(.unreachable, last: start + .seconds(seconds), count: 1)
+                })
+        #expect(told.withLock { $0 } == ["repository//far"] && Self.firing(stage).isEmpty)
+    }
 }

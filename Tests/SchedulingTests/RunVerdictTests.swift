@@ -72,6 +72,16 @@ struct RunVerdictTests {
         #expect(verdict(late, after: .seconds(660)).verdict == .start)
     }
 
+    @Test("waits while its repository does not answer, and does not take place when its start deadline has passed")
+    func silent() {
+        let hung = job("a") {
+            $0.startDeadline = .seconds(60)
+            $0.reach = JobReach(parts: [], repositories: [nil], locations: ["/hung"], silent: ["/hung"])
+        }
+        #expect(verdict(hung, after: .seconds(60)).verdict == .wait(until: nil))
+        #expect(verdict(hung, after: .seconds(61)).verdict == .refuse(.unreachable))
+    }
+
     @Test("a timer waits for a busy group, ends what it replaces, and comes after what it comes after")
     func groups() throws {
         let other = job("b", .backup(sources: ["a"]))

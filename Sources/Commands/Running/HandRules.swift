@@ -35,6 +35,11 @@ struct HandRules {
                 job, .paused, "it is paused (\(ShownText.line(reason)))",
                 "`holdfast schedule resume \(job.name)` ends that.")
         }
+        if let place = job.reach?.silent.sorted().first {
+            return refused(
+                job, .unreachable, "the repository at \(ShownText.line(place)) does not answer",
+                "Look at the mount and its server; `stat` on it should return.")
+        }
         for other in jobs where job.thinsOut(sourcesOf: other) {
             let last = memories[other.name]?.last
             guard last?.outcome == .succeeded, !active.contains(where: { $0.key.job == other.name }) else {

@@ -72,16 +72,24 @@ struct JobOptions: ParsableArguments {
     ///
     /// A configuration that cannot be read says nothing, and then jobs that name no repository may share one; the runs
     /// themselves tell what is wrong with it.
-    func loadFilledIn(_ context: CommandContext) throws(HoldfastError) -> [Job] {
-        filledIn(try load(context).map(\.job), context)
+    ///
+    /// - Parameter looks: Looks at the places of repositories, and waits for none that hangs.
+    func loadFilledIn(
+        _ context: CommandContext, _ looks: RepositoryLooks? = nil
+    ) throws(HoldfastError) -> [Job] {
+        Self.filledIn(try load(context).map(\.job), context, looks ?? RepositoryLooks(context.clock))
     }
 
     /// These jobs with what the configuration fills in.
-    func filledIn(_ jobs: [Job], _ context: CommandContext) -> [Job] {
+    ///
+    /// - Parameter isAnew: Whether places are looked at; else what is known of them counts.
+    static func filledIn(
+        _ jobs: [Job], _ context: CommandContext, _ looks: RepositoryLooks, isAnew: Bool = true
+    ) -> [Job] {
         guard let configuration = try? context.configuration() else { return jobs }
         // The variable holds for the verbs that runs start; options of this verb do not.
         let named = context.variables["HOLDFAST_REPO"]
-        return jobs.map { configuration.filledIn($0, named: named) }
+        return configuration.filledIn(jobs, named: named, looks, isAnew: isAnew)
     }
 
     /// The jobs of these names, or all when there are none.

@@ -23,10 +23,15 @@ struct JobStart {
     let store: SQLiteRunStore
     /// All jobs of the directory.
     let jobs: [Job]
+    private let looks: RepositoryLooks
     private let runner: JobRunner
 
-    init(_ context: CommandContext, _ store: SQLiteRunStore, jobs: [Job]) throws(HoldfastError) {
+    /// - Parameter looks: Those by which the jobs were filled in.
+    init(
+        _ context: CommandContext, _ store: SQLiteRunStore, jobs: [Job], _ looks: RepositoryLooks
+    ) throws(HoldfastError) {
         self.context = context
+        self.looks = looks
         self.store = store
         self.jobs = jobs
         var settings = JobRunner.Settings(
@@ -58,7 +63,13 @@ struct JobStart {
 
     /// One attempt, which the daemon has decided upon.
     func ordered(_ job: Job, _ key: RunKey) throws(HoldfastError) -> JobRunReport.Run {
-        JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
+        // The daemon looks again as well, and tries again until the start deadline.
+        if let place = job.reach?.silent.sorted().first {
+            throw HoldfastError(
+                .busy, "the repository at \(place) does not answer", hint: "Look at the mount and its server.",
+                retry: .later)
+        }
+        return JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
     }
 
     /// Runs `job` now with its further attempts, unless something speaks against it.
@@ -99,11 +110,18 @@ struct JobStart {
         var planner = RunPlanner(
             jobs: jobs, memories: try memories(), active: try store.active(), host: Host.name, at: now)
         var asked: Set<RunKey> = []
-        var (attempts, looks) = (0, 0)
+        var (job, silent) = (job, looks.silent)
+        var (attempts, turns) = (0, 0)
         while true {
             try context.cancellation.check()
-            looks += 1
-            if looks % 5 == 0 { try tidy() }
+            turns += 1
+            if turns % 5 == 0 { try tidy() }
+            if looks.silent != silent {
+                silent = looks.silent
+                let fresh = JobOptions.filledIn(jobs, context, looks, isAnew: false)
+                planner.replace(jobs: fresh, memories: try memories(), at: now)
+                job = fresh.first { $0.name == key.job } ?? job
+            }
             planner.update(memories: try memories(), active: try store.active())
             // The delay of a timer is within the job's limit, and by its own measure.
             let (verdict, stops) = planner.verdict(on: key, delay: job.jitter, at: now)

@@ -47,6 +47,8 @@ struct DaemonVerb: ParsableCommand {
         /// About the copies of the files that were accepted.
         var options: [String] = []
         var configuration: Configuration?
+        /// The same jobs by what is known of the places of their repositories.
+        var filledIn: @Sendable ([Job]) -> [Job] = { $0 }
     }
 
     /// Far more than a notifier takes that works.
@@ -98,18 +100,22 @@ struct DaemonVerb: ParsableCommand {
             guard known.withLock({ $0.count < 1000 && $0.insert(path).inserted }) else { return }
             logger.error("the end of a run cannot be read", metadata: ["path": "\(path)", "error": "\(reason)"])
         }
+        let looks = RepositoryLooks(context.clock)
         let accepted = AcceptedFiles(state: try context.stateDirectory())
         var around = RunLoopSurroundings(
             store: store, spool: spool, launcher: launcher, clock: context.clock,
             host: Host.name, logger: logger
         ) { () throws(HoldfastError) in
-            try read(context, accepted) { fresh, routes, secrets in
+            try read(context, accepted, looks) { fresh, routes, secrets in
                 holding.withLock { $0 = fresh }
                 dispatcher.replace(routes)
                 scrubber.learn(from: secrets)
             }
         }
         around.scrubber = scrubber
+        around.places = PlaceWatch(
+            silent: { looks.silent }, filledIn: { jobs in holding.withLock { $0.filledIn }(jobs) },
+            ask: { looks.ask($0) })
         let clock = context.clock
         around.endOrphans = { Descendants.end(grace: .zero, clock: clock) }
         around.limits.running = maxRunning
@@ -128,17 +134,18 @@ struct DaemonVerb: ParsableCommand {
 
     /// Reads all files, which takes nothing: what was read is given to `take` when the loop has taken the jobs.
     private func read(
-        _ context: CommandContext, _ accepted: AcceptedFiles,
+        _ context: CommandContext, _ accepted: AcceptedFiles, _ looks: RepositoryLooks,
         take: @escaping @Sendable (Holding, [AlertRoute], SecretScrubber) -> Void
     ) throws(HoldfastError) -> ReadJobs {
         let kept = try accepted.keep(context, jobs)
         do throws(HoldfastError) {
             // The configuration that runs will be about has to be good as well, and so have those who are told.
             let routes = try kept.context.alertRoutes()
-            let jobs = try kept.jobs.loadFilledIn(kept.context)
+            let jobs = try kept.jobs.loadFilledIn(kept.context, looks)
             let fresh = Holding(
                 options: try kept.context.childOptions() + ["--schedules", try kept.jobs.directory(kept.context)],
-                configuration: try kept.context.configuration())
+                configuration: try kept.context.configuration(),
+                filledIn: { JobOptions.filledIn($0, kept.context, looks, isAnew: false) })
             let secrets = kept.context.scrubber
             return ReadJobs(jobs) {
                 take(fresh, routes, secrets)

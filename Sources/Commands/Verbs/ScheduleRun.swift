@@ -57,7 +57,8 @@ struct ScheduleRun: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             // The daemon has read all files; what became of the others since is not this run's business.
-            let known = bySchedule ? try alone(context) : try jobs.loadFilledIn(context)
+            let looks = RepositoryLooks(context.clock)
+            let known = bySchedule ? try alone(context, looks) : try jobs.loadFilledIn(context, looks)
             let wanted =
                 all
                 ? Self.ordered(known.filter(\.isEnabled))
@@ -66,7 +67,7 @@ struct ScheduleRun: ParsableCommand {
                     : try jobs.load(names, context).map(\.job).compactMap { job in
                         known.first { $0.name == job.name }
                     })
-            let start = try JobStart(context, try context.openRunStore(), jobs: known)
+            let start = try JobStart(context, try context.openRunStore(), jobs: known, looks)
             var runs: [JobRunReport.Run] = []
             for job in wanted {
                 if context.cancellation.isRaised { break }
@@ -85,14 +86,14 @@ struct ScheduleRun: ParsableCommand {
     }
 
     /// The named jobs out of those files that are good.
-    private func alone(_ context: CommandContext) throws(HoldfastError) -> [Job] {
+    private func alone(_ context: CommandContext, _ looks: RepositoryLooks) throws(HoldfastError) -> [Job] {
         let directory = try jobs.directory(context)
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         for name in try JobDirectory.files(entries, in: directory) {
             guard case .good(let found) = try JobFile.read("\(directory)/\(name)"),
                 names.contains(found.job.name.description)
             else { continue }
-            return [jobs.filledIn([found.job], context)[0]]
+            return JobOptions.filledIn([found.job], context, looks)
         }
         throw HoldfastError(
             .configuration, "no good file in \(directory) has the job \(names.joined(separator: ", "))",

@@ -30,6 +30,25 @@ package struct ReadJobs: Sendable {
     }
 }
 
+/// What is known of the places of repositories. None of this blocks: a place may hang for ever.
+package struct PlaceWatch: Sendable {
+    /// Those that do not answer.
+    package var silent: @Sendable () -> Set<String>
+    /// The same jobs, by what is known now.
+    package var filledIn: @Sendable ([Job]) -> [Job]
+    /// Has places looked at again, since a run could not begin.
+    package var ask: @Sendable (Set<String>) -> Void
+
+    package init(
+        silent: @escaping @Sendable () -> Set<String>, filledIn: @escaping @Sendable ([Job]) -> [Job],
+        ask: @escaping @Sendable (Set<String>) -> Void
+    ) {
+        self.silent = silent
+        self.filledIn = filledIn
+        self.ask = ask
+    }
+}
+
 /// What the loop needs from around it.
 package struct RunLoopSurroundings: Sendable {
     package var store: any RunStore & AlertStore
@@ -40,6 +59,7 @@ package struct RunLoopSurroundings: Sendable {
     package var logger: Logger
     /// Reads the jobs again, as at the start.
     package var jobs: @Sendable () throws(HoldfastError) -> ReadJobs
+    package var places = PlaceWatch(silent: { [] }, filledIn: { $0 }, ask: { _ in })
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
     /// Ends what runs left behind that have ended: every process below this one that nobody here waits for.
@@ -134,6 +154,7 @@ package final class RunLoop: Sendable {
             try turn.guarded { (turn) throws(HoldfastError) in
                 try turn.collect()
                 try turn.sweep()
+                try turn.lookAtPlaces()
                 if !orders.isDraining { try turn.decide() }
             }
             if !isReady {

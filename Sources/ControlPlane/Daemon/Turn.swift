@@ -19,6 +19,7 @@ struct Turn: Sendable {
     private static let clockAlert = Duration.seconds(3600)
     private static let configurationKey = "daemon/configuration"
     private static let clockKey = "daemon/clock"
+    private static let placeKey = "repository/"
 
     /// A run whose process was started.
     private struct Launched: Sendable {
@@ -47,6 +48,8 @@ struct Turn: Sendable {
     /// Whether alerts may fire whose causes went with the jobs before, or with the daemon before.
     private var isSweepDue = true
     private var areJobsGood = true
+    /// The places that the jobs wait for by what the planner was told; nil when it has to be told anew.
+    private var silent: Set<String>?
     /// When the alert of a clock that was set ends, by the uptime. The daemon before may have left one.
     private var clockAlertEnd: Duration?
     private(set) var wake: Timestamp?
@@ -237,6 +240,7 @@ struct Turn: Sendable {
             misfires[key] = nil
             return planner.ended(key)
         }
+        if let locations = jobs[key.job]?.reach?.locations { around.places.ask(locations) }
         var misfire = misfires[key, default: Misfire()]
         let wait = min(RunPlanner.longestPutOff, Self.putOff * (1 << min(misfire.count, 10)))
         planner.putOff(key, until: now + wait)
@@ -306,7 +310,7 @@ struct Turn: Sendable {
             planner.replace(jobs: fresh.jobs, memories: memories, at: now)
             jobs = Dictionary(uniqueKeysWithValues: fresh.jobs.map { ($0.name, $0) })
             around.logger.notice("the jobs were read again", metadata: ["jobs": "\(fresh.jobs.count)"])
-            (isSweepDue, areJobsGood) = (true, true)
+            (isSweepDue, areJobsGood, silent) = (true, true, nil)
             untold[Self.configurationKey] = nil
         } catch {
             let places = error.context.prefix(5).map { "\($0.key): \($0.value)" }.joined(separator: "; ")
@@ -332,6 +336,32 @@ struct Turn: Sendable {
             _ = try around.store.resolve(Self.clockKey, at: now)
             clockAlertEnd = nil
         }
+    }
+
+    /// Lets jobs wait whose repositories do not answer, and go on when they do.
+    mutating func lookAtPlaces() throws(HoldfastError) {
+        let silent = around.places.silent()
+        guard silent != self.silent else { return }
+        let fresh = around.places.filledIn(jobs.values.sorted { $0.name < $1.name })
+        planner.replace(
+            jobs: fresh, memories: try around.store.memories(of: fresh.map(\.name), at: now), at: now)
+        jobs = Dictionary(uniqueKeysWithValues: fresh.map { ($0.name, $0) })
+        var firing: Set<String> = []
+        for place in silent {
+            let waiting = fresh.filter { $0.reach?.silent.contains(place) == true }
+            guard !waiting.isEmpty else { continue }
+            let names = waiting.map { "\($0.name)" }.joined(separator: ", ")
+            around.logger.error("a repository does not answer", metadata: ["place": "\(place)", "jobs": "\(names)"])
+            firing.insert(Self.placeKey + place)
+            _ = try around.store.fire(
+                Self.placeKey + place, .warning, "the repository at \(place) does not answer; jobs wait: \(names)",
+                at: now)
+        }
+        for alert in try around.store.alerts(all: false)
+        where alert.key.hasPrefix(Self.placeKey) && !firing.contains(alert.key) {
+            _ = try around.store.resolve(alert.key, at: now)
+        }
+        self.silent = silent
     }
 
     mutating func noteClockStep(_ step: Duration) {

@@ -39,6 +39,8 @@ package struct NonRun: Sendable, Hashable {
         case startDeadline = "start-deadline"
         /// A job that it comes after has not ended well.
         case dependency
+        /// Its repository did not answer until its start deadline.
+        case unreachable
     }
 
     package var first: Timestamp

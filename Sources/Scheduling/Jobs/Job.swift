@@ -97,10 +97,18 @@ package struct JobReach: Sendable, Hashable {
     package var parts: Set<Part>
     /// The repositories that runs work on.
     package var repositories: Set<RepositorySite?>
+    /// The same as they are written.
+    package var locations: Set<String>
+    /// Those of ``locations`` that do not answer: no run may begin, since nobody could end it.
+    package var silent: Set<String>
 
-    package init(parts: Set<Part>, repositories: Set<RepositorySite?>) {
+    package init(
+        parts: Set<Part>, repositories: Set<RepositorySite?>, locations: Set<String> = [], silent: Set<String> = []
+    ) {
         self.parts = parts
         self.repositories = repositories
+        self.locations = locations
+        self.silent = silent
     }
 
     package var sources: Set<String> { Set(parts.map(\.source)) }

@@ -62,6 +62,8 @@ extension RunPlanner {
             }
             return (.wait(until: next), [])
         }
+        // The call of a run that waits for a mount whose server is gone may not even be ended.
+        if entry.job.reach?.silent.isEmpty == false { return (isLate ? .refuse(.unreachable) : .wait(until: nil), []) }
         // Looked at anew for each attempt: a backup may have failed since the one before.
         switch dependencies(of: entry, at: now) {
         case .refuse(let reason): return (.refuse(reason), [])
