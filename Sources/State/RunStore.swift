@@ -200,6 +200,12 @@ package enum HistoryLimits {
     package static let lines = 10_000
     /// Of one job after another the history is looked through, at every so many fencing tokens.
     static let interval: Int64 = 64
+    /// Where the history is sealed, so many lines of each job are kept until they are: more than one a second in a day.
+    package static let unsealedLines = 100_000
+    /// A clock that goes on by more than this between two tokens may be wrong.
+    package static let clockStep = Duration.seconds(30 * 86_400)
+    /// It is taken for right when it has gone on for so long.
+    package static let clockProof = Duration.seconds(7 * 86_400)
 }
 
 /// By what leases are measured.

@@ -177,7 +177,9 @@ extension SQLiteRunStore {
                 arguments: [
                     job, scheduled, claim.attempt, now.nanoseconds, completion.output, completion.errors,
                 ])
-            try database.execute(sql: "DELETE FROM outputs WHERE noted < ?", arguments: [oldest])
+            if try Self.mayAge(now, database) {
+                try database.execute(sql: "DELETE FROM outputs WHERE noted < ?", arguments: [oldest])
+            }
         }
     }
 
@@ -329,15 +331,6 @@ extension SQLiteRunStore {
             sql: "UPDATE jobs SET through = max(through, ?) WHERE job = ?", arguments: [through, job])
     }
 
-    /// A new token. With every ``HistoryLimits/interval``th one, whoever takes it and for what, one job after another
-    /// has its history thinned out.
-    private static func nextFence(_ now: Timestamp, _ database: Database) throws -> Int64 {
-        try database.execute(sql: "UPDATE counters SET value = value + 1 WHERE name = 'fence'")
-        let fence = try Int64.fetchOne(database, sql: "SELECT value FROM counters WHERE name = 'fence'") ?? 0
-        try thinOut(fence, now, database)
-        return fence
-    }
-
     /// Sets back memories that lie further ahead than can be. Says whether there were any.
     @discardableResult
     static func stepBack(_ jobs: [String], _ now: Timestamp, _ database: Database) throws -> Bool {
@@ -350,36 +343,6 @@ extension SQLiteRunStore {
             if database.changesCount > 0 { isAny = true }
         }
         return isAny
-    }
-
-    /// At every ``HistoryLimits/interval``th token it is the next job's turn, whatever becomes of that job.
-    private static func thinOut(_ fence: Int64, _ now: Timestamp, _ database: Database) throws {
-        guard fence % HistoryLimits.interval == 0 else { return }
-        let count = try Int64.fetchOne(database, sql: "SELECT count(*) FROM jobs") ?? 0
-        guard count > 0 else { return }
-        let job = try String.fetchOne(
-            database, sql: "SELECT job FROM jobs ORDER BY job LIMIT 1 OFFSET ?",
-            arguments: [fence / HistoryLimits.interval % count])
-        if let job { try thinOut(job, now, database) }
-    }
-
-    /// Removes the lines of a job that are too old or too many. Those of runs that have not ended stay.
-    private static func thinOut(_ job: String, _ now: Timestamp, _ database: Database) throws {
-        let oldest = now.nanoseconds - HistoryLimits.age.nanosecondsClamped
-        // Of runs the newest stays, however old: it tells that the job has a past.
-        let kept = "AND state IN ('ended', 'not-run') AND scheduled < (SELECT max(scheduled) FROM runs WHERE job = ?)"
-        for (table, column) in [("runs", "scheduled"), ("refusals", "noted")] {
-            let last = try Int64.fetchOne(
-                database,
-                sql: "SELECT \(column) FROM \(table) WHERE job = ? ORDER BY \(column) DESC LIMIT 1 OFFSET ?",
-                arguments: [job, HistoryLimits.lines])
-            var arguments: StatementArguments = [job, oldest, last ?? .min]
-            if table == "runs" { arguments += [job] }
-            try database.execute(
-                sql: """
-                    DELETE FROM \(table) WHERE job = ? AND (noted < ? OR \(column) <= ?) \(table == "runs" ? kept : "")
-                    """, arguments: arguments)
-        }
     }
 
     static func key(_ row: Row) -> RunKey {

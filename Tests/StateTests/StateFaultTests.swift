@@ -117,6 +117,8 @@ struct StateFaultTests {
             try record("refused", hour, .manual, at: noon)
         }
         let later = noon + HistoryLimits.age + .seconds(60)
+        // A clock that was right for a week by then.
+        _ = try store.beginCheck(at: later + .seconds(-8 * 86_400))
         for hour in Int64(10)..<300 { try record("paused", hour, .schedule, at: later) }
         let old = try store.history(HistoryQuery(until: later, limit: 1000))
         #expect(old.map(\.key) == [RunKey(job: JobName("gone"), scheduled: key(4).scheduled)])
@@ -136,6 +138,8 @@ struct StateFaultTests {
         let later = noon + HistoryLimits.age + .seconds(60)
         let alone = try open()
         for hour in Int64(0)..<40 { try run("check", hour, .structure, in: alone, at: noon) }
+        // A clock that was right for a week by then.
+        _ = try alone.beginCheck(at: later + .seconds(-8 * 86_400))
         for hour in Int64(100)..<200 { try run("check", hour, .structure, in: alone, at: later) }
         #expect(try alone.history(HistoryQuery(until: later, limit: 1000)).isEmpty)
 
@@ -151,6 +155,8 @@ struct StateFaultTests {
             let nonRun = NonRun(first: instant, last: instant, count: 1, reason: .paused)
             try several.record([nonRun], of: JobName("gone"), .schedule, at: noon)
         }
+        // A clock that was right for a week by then.
+        _ = try several.beginCheck(at: later + .seconds(-8 * 86_400))
         for hour in Int64(100)..<400 {
             try run("backup", hour, nil, in: several, at: later)
             try run("check", hour, .structure, in: several, at: later)
@@ -269,6 +275,8 @@ struct StateFaultTests {
         let nonRun = NonRun(first: key(3).scheduled, last: key(3).scheduled, count: 1, reason: .paused)
         try store.record([nonRun], of: key(3).job, .manual, at: noon)
         let later = noon + HistoryLimits.age + .seconds(1)
+        // A clock that was right for a week by then.
+        _ = try store.beginCheck(at: later + .seconds(-8 * 86_400))
         for hour in Int64(10_000)..<10_064 {
             let claim = try store.begin(key(hour), .schedule, holder: holder, lease: .zero, at: later)
             #expect(claim.fence > old.fence)

@@ -38,7 +38,7 @@ struct RunLedger {
                 .notPermitted, "this key (role \(repository.keyring.role)) may not sign the run ledger",
                 hint: "Have an admin give it the right: `holdfast keys grant SLOT --attest`.")
         }
-        let end = Timestamp(seconds: Self.dayNumber(now + (.zero - Self.settling)) * Self.day)
+        let end = Self.end(at: now)
         let oldest = end + (.zero - HistoryLimits.age)
         // A segment of a clock that was ahead says nothing of the days that have come since.
         let sealed = try Self.segments(of: repository).compactMap(\.record)
@@ -54,6 +54,11 @@ struct RunLedger {
             next = next + .seconds(Self.day)
         }
         return made
+    }
+
+    /// Up to where there is nothing left to seal at `now` once that was done.
+    static func end(at now: Timestamp) -> Timestamp {
+        Timestamp(seconds: dayNumber(now + (.zero - settling)) * day)
     }
 
     private static func dayNumber(_ time: Timestamp) -> Int64 { time.seconds.floorDivided(by: day) }

@@ -29,7 +29,9 @@ struct ScheduleSeal: ParsableCommand {
             let ledger = RunLedger(
                 repository: repository, history: history, identity: history.origin, host: Host.name,
                 state: state)
-            let made = try ledger.seal(at: context.clock.now())
+            let now = context.clock.now()
+            let made = try ledger.seal(at: now)
+            try history.noteSealed(until: RunLedger.end(at: now))
             let report = SealReport(segments: made.compactMap { SealReport.Segment($0) })
             if report.segments.isEmpty { try context.output.line("nothing to seal: no day is over that is not sealed") }
             for segment in report.segments {
