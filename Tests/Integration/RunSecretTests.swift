@@ -28,4 +28,25 @@ struct RunSecretTests {
         let history = try jobs.history("job")
         #expect(history.count == 1)
     }
+
+    @Test("are a run's own, also when the daemon is killed that handed them on")
+    func handedOn() throws {
+        let jobs = try JobRun()
+        try jobs.script(
+            "job",
+            """
+            cat "$HOLDFAST_PASSWORD_FILE" > "$0.first"
+            while [ ! -e "$0.go" ]; do sleep 0.1; done
+            cat "$HOLDFAST_PASSWORD_FILE" > "$0.second" || echo none > "$0.second"
+            """, "when: {every: 1s}")
+        var run = jobs.run
+        run.password = "fischers-fritz"
+        let daemon = try run.start(["daemon"], naming: false)
+        try jobs.wait(for: "the run") { jobs.text("job.sh.first") == "fischers-fritz" }
+        daemon.send(SIGKILL)
+        _ = try daemon.finish()
+        _ = try jobs.run.file("job.sh.go", "")
+        try jobs.wait(for: "its second step") { !jobs.text("job.sh.second").isEmpty }
+        #expect(jobs.text("job.sh.second") == "fischers-fritz")
+    }
 }

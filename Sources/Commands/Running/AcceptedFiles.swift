@@ -1,7 +1,9 @@
 // The configuration and the jobs that a daemon has accepted, kept for the runs that it starts.
 
+import CLinux
 import Configuring
 import FoundationEssentials
+import Glibc
 import Primitives
 import Synchronization
 
@@ -10,8 +12,15 @@ import Synchronization
 /// A run is a process of its own and reads them again. Would it read the originals, then what somebody is in the middle
 /// of changing, or has broken, would be what runs, and not the jobs that hold.
 struct AcceptedFiles {
-    /// What a run under way may still want to read.
+    /// What a run that is just started may still want to read.
     private static let mostKept = 16
+
+    /// Copies that a run reads, for as long as this lives, or its process.
+    final class Hold: Sendable {
+        fileprivate let descriptor: Int32
+        fileprivate init(_ descriptor: Int32) { self.descriptor = descriptor }
+        deinit { close(descriptor) }
+    }
 
     /// Below the state directory.
     let directory: String
@@ -50,9 +59,30 @@ struct AcceptedFiles {
     /// Takes copies away that are not wanted after all.
     func drop(_ kept: String) { try? FileManager.default.removeItem(atPath: kept) }
 
-    /// Takes the oldest copies away.
+    /// Takes the oldest copies away that no run reads.
     func thin() {
-        for number in numbers().dropLast(Self.mostKept) { drop("\(directory)/\(number)") }
+        for number in numbers().dropLast(Self.mostKept) {
+            let kept = "\(directory)/\(number)"
+            // One that cannot be opened is a remainder of one that was taken away.
+            guard let hold = Self.locked(kept, LOCK_EX) else {
+                if access(kept, R_OK) != 0 { drop(kept) }
+                continue
+            }
+            withExtendedLifetime(hold) { drop(kept) }
+        }
+    }
+
+    /// Keeps the copies from being taken away whose jobs are in `schedules`; nil when there are none.
+    static func hold(_ schedules: String) -> Hold? {
+        guard let slash = schedules.lastIndex(of: "/") else { return nil }
+        return locked(String(schedules[..<slash]), LOCK_SH)
+    }
+
+    private static func locked(_ kept: String, _ kind: Int32) -> Hold? {
+        let descriptor = holdfast_openat(AT_FDCWD, kept, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else { return nil }
+        let hold = Hold(descriptor)
+        return flock(descriptor, kind | LOCK_NB) == 0 ? hold : nil
     }
 
     private func numbers() -> [Int] {

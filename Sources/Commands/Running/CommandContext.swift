@@ -35,6 +35,20 @@ struct CommandContext: Sendable {
         return try Repository.open(store, secret: key.secret, environment: environment)
     }
 
+    /// This with the password that a daemon handed on, read now: its later steps need it also when the daemon is gone.
+    ///
+    /// - Throws: What ``SecretFile/read(_:limit:)`` throws, as when the daemon is gone already.
+    func keepingHandedPassword() throws(HoldfastError) -> CommandContext {
+        guard inheritedPassword == nil, let path = variables["HOLDFAST_PASSWORD_FILE"], HandedPassword.isHanded(path)
+        else { return self }
+        let file = try SecretFile.read(path, limit: SecretSource.maximumPassword)
+        var own = CommandContext(
+            options: options, output: output, environment: environment, variables: variables, runner: runner,
+            inheritedPassword: file.bytes)
+        own.inheritedVaultPassword = inheritedVaultPassword
+        return own
+    }
+
     /// `store` with retries, and with the limits of `transfer`.
     func decorated(_ store: any ObjectStore, _ transfer: TransferOptions?) -> any ObjectStore {
         let retrying = RetryingStore(

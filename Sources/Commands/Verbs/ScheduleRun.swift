@@ -55,7 +55,11 @@ struct ScheduleRun: ParsableCommand {
     }
 
     func run() throws {
-        try global.execute { (context) throws(HoldfastError) in
+        try global.execute { (given) throws(HoldfastError) in
+            let context = bySchedule ? try given.keepingHandedPassword() : given
+            // As long as this run reads the files that it was started for, nobody takes them away.
+            let held = jobs.schedules.flatMap { bySchedule ? AcceptedFiles.hold($0) : nil }
+            defer { withExtendedLifetime(held) {} }
             // The daemon has read all files; what became of the others since is not this run's business.
             let looks = RepositoryLooks(context.clock)
             let known = bySchedule ? try alone(context, looks) : try jobs.loadFilledIn(context, looks)

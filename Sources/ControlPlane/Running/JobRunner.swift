@@ -18,6 +18,7 @@ package struct JobRunner: Sendable {
     /// Between two tries to reach a store that is locked or full; doubled up to the other.
     private static let firstWait = Duration.milliseconds(200)
     private static let longestWait = Duration.seconds(10)
+    private static let passwordFile = "HOLDFAST_PASSWORD_FILE"
 
     package struct Settings: Sendable {
         /// This program.
@@ -191,14 +192,22 @@ package struct JobRunner: Sendable {
         let words: [String]
         var secret: HandedSecret?
         switch step.program {
-        case .other(let own): words = own
+        case .other(let own):
+            words = own
+            // Its own in place of one that goes with a daemon which may be killed.
+            if let password = settings.password, let path = ProcessEnvironment.value(Self.passwordFile),
+                HandedPassword.isHanded(path)
+            {
+                secret = try HandedSecret(password)
+                changes[Self.passwordFile] = secret?.path
+            }
         case .own(let own):
             words =
                 [settings.program] + own.prefix(1) + settings.globals
                 + (job.repository.map { ["--repo", $0] } ?? []) + own.dropFirst()
             if let password = settings.password {
                 secret = try HandedSecret(password)
-                changes["HOLDFAST_PASSWORD_FILE"] = secret?.path
+                changes[Self.passwordFile] = secret?.path
             }
         }
         defer { withExtendedLifetime(secret) {} }
@@ -305,7 +314,11 @@ package struct JobRunner: Sendable {
         let key = JobAlert.key(job.name)
         do throws(HoldfastError) {
             if completion.outcome == .succeeded {
-                try DamageAlerts.resolve(job.name, in: store, at: clock.now())
+                if case .check = job.action {
+                    try DamageAlerts.resolve(job.name, in: store, at: clock.now())
+                } else {
+                    _ = try store.resolve(key, at: clock.now())
+                }
                 return
             }
             let isGrave = completion.outcome == .checkFailed
