@@ -152,7 +152,6 @@ extension SQLiteRunStore {
         _ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp
     ) throws(HoldfastError) {
         let oldest = now.nanoseconds - Self.outputAge
-        let check = completion.check
         try write { database in
             let (job, scheduled) = (claim.key.job.description, claim.key.scheduled.seconds)
             let known = try Row.fetchOne(
@@ -169,7 +168,7 @@ extension SQLiteRunStore {
                 return
             }
             try Self.end(claim.key, completion, began: claim.began, at: now, database)
-            if let check {
+            if let check = try Self.check(of: claim, completion, database) {
                 try Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, database)
             }
             try database.execute(

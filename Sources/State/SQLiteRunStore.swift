@@ -58,6 +58,7 @@ package final class SQLiteRunStore: RunStore, RunHistory, CheckLedger {
                     .unsupportedFormat, "the state database \(path) is of a newer holdfast",
                     hint: "Use the version that wrote it, or a newer one.")
             }
+            try Self.settleOlder(database)
             origin = try Self.origin(in: database, entropy)
             identity = try Self.identity(of: path, origin)
         } catch {

@@ -16,8 +16,26 @@ enum StateSchema {
         migrator.registerMigration("checks") { database in try database.execute(sql: checks) }
         migrator.registerMigration("told-states") { database in try database.execute(sql: toldStates) }
         migrator.registerMigration("check-memories") { database in try database.execute(sql: checkMemories) }
+        migrator.registerMigration("unended") { database in try database.execute(sql: unended) }
         return migrator
     }
+
+    /// Runs that a process of before this may end, which writes no check down; and what was found by a check that
+    /// waited for another attempt when checks began to be remembered.
+    private static let unended = """
+        CREATE TABLE unended (
+            job TEXT NOT NULL,
+            scheduled INTEGER NOT NULL,
+            fence INTEGER NOT NULL,
+            PRIMARY KEY (job, scheduled)
+        ) WITHOUT ROWID;
+        INSERT INTO unended SELECT job, scheduled, fence FROM runs WHERE state = 'running';
+        INSERT OR IGNORE INTO checks (repository, job, extent, outcome, began, noted, ended)
+            SELECT '', job, 'everything', 'check-failed', max(fence), max(fence), max(ended) FROM runs AS bad
+            WHERE state = 'waiting' AND outcome = 'check-failed' AND NOT EXISTS (
+                SELECT 1 FROM checks WHERE checks.job = bad.job AND checks.began = bad.fence)
+            GROUP BY job;
+        """
 
     private static let checkMemories = """
         CREATE TABLE remembered_checks (
