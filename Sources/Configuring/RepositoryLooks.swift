@@ -104,7 +104,8 @@ package final class RepositoryLooks: Sendable {
                 state.waiting.append(location)
             }
             if let isDone {
-                if locations.isEmpty { isDone.raise() } else { state.waiters.append(Waiter(left: locations, isDone: isDone)) }
+                if locations.isEmpty { isDone.raise() }
+                state.waiters.append(Waiter(left: locations, isDone: isDone))
             }
             let lacking = min(state.waiting.count, Self.maximumThreads - state.threads)
             state.threads += lacking
