@@ -1,6 +1,5 @@
 // The configuration and the jobs that a daemon has accepted, kept for the runs that it starts.
 
-import CLinux
 import Configuring
 import FoundationEssentials
 import Glibc
@@ -79,7 +78,7 @@ struct AcceptedFiles {
     }
 
     private static func locked(_ kept: String, _ kind: Int32) -> Hold? {
-        let descriptor = holdfast_openat(AT_FDCWD, kept, O_RDONLY | O_DIRECTORY, 0)
+        let descriptor = open(kept, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         let hold = Hold(descriptor)
         return flock(descriptor, kind | LOCK_NB) == 0 ? hold : nil
