@@ -16,6 +16,11 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -38,6 +43,9 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     ],
     targets: [
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
@@ -67,7 +75,11 @@ let package = Package(
         library("Scheduling", ["Primitives", "Sealing"]),
         library("State", ["Primitives", "CLinux", "Scheduling", grdb]),
         library("SecretVaults", ["Primitives"]),
-        library("VaultProviders", ["Primitives", "CLinux", "Sealing", "SecretVaults", grdb]),
+        library(
+            "VaultProviders",
+            [
+                "Primitives", "CLinux", "Sealing", "SecretVaults", grdb, httpClient, nioCore, nioHTTP, nioPosix, nioTLS,
+            ]),
         library("Telemetry", ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", logging]),
         library("ControlPlane", ["Primitives", "CLinux", "Scheduling", "State", logging, lifecycle, signals]),
         library(
@@ -94,6 +106,7 @@ let package = Package(
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
         // Apart from TestSupport, since the fuzzer links that without the database and what it brings.
         library("StateSupport", ["Primitives", "Scheduling", "State"]),
+        library("VaultSupport", ["Primitives", "SecretVaults", "VaultProviders"]),
         library(
             "Simulation",
             ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Recovery", "TestSupport", logging]),
@@ -124,7 +137,10 @@ let package = Package(
         tests("StateTests", ["Primitives", "Scheduling", "State", "TestSupport"]),
         tests(
             "SecretVaultsTests",
-            ["Primitives", "CLinux", "Sealing", "SecretVaults", "VaultProviders", "TestSupport", "VaultWriter"]),
+            [
+                "Primitives", "CLinux", "Sealing", "SecretVaults", "VaultProviders", "TestSupport", "VaultSupport",
+                "VaultWriter",
+            ]),
         tests("TelemetryTests", ["Primitives", "Scheduling", "State", "Telemetry", "TestSupport", logging]),
         tests(
             "ControlPlaneTests",
@@ -156,13 +172,13 @@ let package = Package(
             "Conformance",
             [
                 "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "Scheduling",
-                "State", "StateSupport", "SecretVaults", "VaultProviders", "TestSupport",
+                "State", "StateSupport", "SecretVaults", "VaultProviders", "TestSupport", "VaultSupport",
             ]),
         tests(
             "Integration",
             [
                 "Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "VaultProviders", "TestSupport",
-                "holdfast",
+                "VaultSupport", "holdfast",
             ]),
         tests("Tidy", ["TestSupport"]),
     ]

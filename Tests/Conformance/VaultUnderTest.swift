@@ -2,9 +2,11 @@
 
 import Primitives
 import SecretVaults
+import Synchronization
 import TestSupport
 import Testing
 import VaultProviders
+import VaultSupport
 
 /// A vault made for one test, with what must live as long.
 struct VaultFixture: Sendable {
@@ -24,7 +26,7 @@ struct VaultUnderTest: Sendable, CustomTestStringConvertible {
     let make: @Sendable () throws -> VaultFixture
     var testDescription: String { name }
 
-    static let all = [embedded]
+    static let all = OpenBaoServer.isInstalled ? [embedded, keyValue2, keyValue1] : [embedded]
 
     static let embedded = VaultUnderTest(name: "EmbeddedVault") {
         let directory = TemporaryDirectory()
@@ -42,6 +44,25 @@ struct VaultUnderTest: Sendable, CustomTestStringConvertible {
                 try EmbeddedVault.open(
                     at: path, password: password(), clock: clock, entropy: entropy, patience: .seconds(60))
             }, directory: directory)
+    }
+}
+
+/// The stores of keys and values of a real OpenBao in memory; each test has a folder of its own there.
+extension VaultUnderTest {
+    static let keyValue2 = VaultUnderTest(name: "OpenBao KV 2") { try openBao("conformance2", version: 2) }
+    static let keyValue1 = VaultUnderTest(name: "OpenBao KV 1") { try openBao("conformance1", version: 1) }
+
+    private static let mounts = Mutex<(made: Set<String>, tests: Int)>(([], 0))
+
+    private static func openBao(_ mount: String, version: Int) throws -> VaultFixture {
+        let server = try OpenBaoServer.inMemory()
+        let number = try mounts.withLock { mounts in
+            if mounts.made.insert(mount).inserted { try server.mount(mount, version: version) }
+            mounts.tests += 1
+            return mounts.tests
+        }
+        return VaultFixture(
+            vault: try server.open(mount), open: { try server.open(mount) }, prefix: "test \(number)/")
     }
 }
 

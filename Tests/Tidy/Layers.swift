@@ -19,7 +19,10 @@ enum Layers {
         "Scheduling": ["Primitives", "Sealing"],
         "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
         "SecretVaults": ["Primitives"],
-        "VaultProviders": ["Primitives", "CLinux", "Sealing", "SecretVaults", "GRDB"],
+        "VaultProviders": [
+            "Primitives", "CLinux", "Sealing", "SecretVaults", "GRDB", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
+            "NIOPosix", "NIOSSL",
+        ],
         "Telemetry": ["Primitives", "CLinux", "CTLS", "Sealing", "Scheduling", "State", "Logging"],
         "ControlPlane": [
             "Primitives", "CLinux", "Scheduling", "State", "Logging", "ServiceLifecycle", "UnixSignals",
@@ -53,12 +56,13 @@ enum Layers {
         ],
         "Soak": ["Primitives", "Simulation"],
         "VaultWriter": ["Primitives", "SecretVaults", "VaultProviders"],
+        "VaultSupport": ["Primitives", "SecretVaults", "VaultProviders"],
     ]
 
     /// Targets that must never reach the product; they may use each other where the table says so.
     static let neverShipped: Set<String> = [
         "Simulation", "Soak", "TestSupport", "StateSupport", "Benchmarks", "Fuzzing", "FuzzEntry",
-        "VaultWriter",
+        "VaultWriter", "VaultSupport",
     ]
 
     /// Modules that come with the toolchain; none needs a declaration.

@@ -1,0 +1,238 @@
+// A login at Vault or OpenBao, kept alive, and the calls that go under it.
+
+import Primitives
+import SecretVaults
+import Synchronization
+
+/// What a call needs to be told from others in a failure.
+struct HashiCorpCall {
+    var method: VaultRequest.Method
+    var path: HashiCorpPath
+    var right: VaultRight
+    var body: SecretBytes?
+    var effect = VaultRequest.Effect.none
+
+    init(
+        _ method: VaultRequest.Method, _ path: HashiCorpPath, _ right: VaultRight, body: SecretBytes? = nil,
+        effect: VaultRequest.Effect = .none
+    ) {
+        self.method = method
+        self.path = path
+        self.right = right
+        self.body = body
+        self.effect = effect
+    }
+
+    init(_ path: HashiCorpPath, _ right: VaultRight) { self.init(.get, path, right) }
+}
+
+/// Sends calls with a token that it gets, renews and gets again.
+///
+/// Of several threads that need a new token one fetches it and the others wait for that. A token is renewed after two
+/// thirds of its lease; when a renewal does not make the lease longer, its own limit is near, and there is a new login.
+package final class HashiCorpSession: Sendable {
+    private let transport: any VaultTransport
+    private let options: HashiCorpOptions
+    private let clock: any Clock
+    /// What the location says, with the mount.
+    let location: String
+    /// A path that this login was seen to reach, to tell a dead token from a missing right.
+    private let probe: HashiCorpPath
+    private let held = Mutex<HeldToken?>(nil)
+
+    private struct HeldToken: Sendable {
+        var token: SecretBytes
+        /// On the clock's uptime.
+        var since: Duration
+        /// Nil for one that does not end, or of which nothing can be learned.
+        var lease: Duration?
+        var isRenewable: Bool
+
+        func isFresh(at now: Duration) -> Bool { lease.map { now - since < $0 * 2 / 3 } ?? true }
+        func isAlive(at now: Duration) -> Bool { lease.map { now - since < $0 } ?? true }
+    }
+
+    init(
+        _ transport: any VaultTransport, _ options: HashiCorpOptions, location: String, probe: HashiCorpPath,
+        clock: any Clock
+    ) {
+        self.transport = transport
+        self.options = options
+        self.location = location
+        self.probe = probe
+        self.clock = clock
+    }
+
+    // MARK: - Calls
+
+    /// Sends a call under the login; once more after a new login when the old one turned out to be dead.
+    ///
+    /// - Returns: an answer of success, or a 404, or a 400 of which the caller knows better.
+    func send(_ call: HashiCorpCall) throws(HoldfastError) -> VaultAnswer {
+        let token = try token(insteadOf: nil)
+        let answer = try send(call, token)
+        guard answer.status == 403 else { return try checked(answer, call) }
+        if try isKnown(token) { throw denied(call) }
+        guard options.login.canRepeat else { throw loginFailed("its token is wrong, expired or revoked") }
+        // A refusal did nothing, so that a write may be sent again, too.
+        let again = try send(call, try self.token(insteadOf: token))
+        if again.status == 403 { throw denied(call) }
+        return try checked(again, call)
+    }
+
+    /// Sends a call that needs no login.
+    func sendOpenly(_ path: HashiCorpPath) throws(HoldfastError) -> VaultAnswer {
+        try transport.send(VaultRequest(.get, path.target, headers: headers(nil)))
+    }
+
+    private func send(_ call: HashiCorpCall, _ token: SecretBytes?) throws(HoldfastError) -> VaultAnswer {
+        try transport.send(
+            VaultRequest(
+                call.method, call.path.target, headers: headers(token), body: call.body, effect: call.effect))
+    }
+
+    private func headers(_ token: SecretBytes?) -> [(name: String, value: String)] {
+        var headers = [(name: "X-Vault-Request", value: "true"), (name: "Content-Type", value: "application/json")]
+        if let namespace = options.namespace { headers.append((name: "X-Vault-Namespace", value: namespace)) }
+        if let token {
+            headers.append((name: "X-Vault-Token", value: token.withBytes { String(decoding: $0, as: UTF8.self) }))
+        }
+        return headers
+    }
+
+    private func isKnown(_ token: SecretBytes) throws(HoldfastError) -> Bool {
+        let own = HashiCorpCall(HashiCorpPath("auth/token/lookup-self"), .list)
+        if try send(own, token).status == 200 { return true }
+        // A token without the default policy may not ask about itself.
+        return try send(HashiCorpCall(probe, .list), token).status == 200
+    }
+
+    // MARK: - Tokens
+
+    private func token(insteadOf dead: SecretBytes?) throws(HoldfastError) -> SecretBytes {
+        try held.withLock { (held) throws(HoldfastError) in
+            let now = clock.uptime()
+            if let found = held, dead.map({ $0.equals(found.token) }) != true {
+                if found.isFresh(at: now) { return found.token }
+                if let renewed = try renewed(found) {
+                    held = renewed
+                    return renewed.token
+                }
+                // Nothing better can be had: it is used to its end.
+                if !options.login.canRepeat { return found.token }
+            }
+            let new = try logIn()
+            held = new
+            return new.token
+        }
+    }
+
+    /// Nil when a new login is due.
+    private func renewed(_ old: HeldToken) throws(HoldfastError) -> HeldToken? {
+        let now = clock.uptime()
+        guard old.isRenewable, old.isAlive(at: now), let lease = old.lease else { return nil }
+        let path = HashiCorpPath("auth/token/renew-self")
+        let answer: VaultAnswer
+        do throws(HoldfastError) {
+            answer = try send(HashiCorpCall(.post, path, .list, body: Self.empty), old.token)
+        } catch {
+            // It is good for a while yet, and the next call tries again.
+            return old
+        }
+        guard answer.status == 200 else { return answer.status >= 500 || answer.status == 429 ? old : nil }
+        guard let new = try login(in: answer), let granted = new.lease else { return nil }
+        let left = lease - (now - old.since)
+        // The server caps it to what the token may live at most: no growth means that its end is near.
+        return granted > left + .seconds(1)
+            ? HeldToken(
+                token: old.token, since: now, lease: granted, isRenewable: new.isRenewable) : nil
+    }
+
+    private static var empty: SecretBytes {
+        var body = SecretBuffer()
+        body.append("{}")
+        return body.taken()
+    }
+
+    private func logIn() throws(HoldfastError) -> HeldToken {
+        switch options.login {
+        case .token(let token): return try lookedUp(token)
+        case .tokenFile(let path): return try lookedUp(try HashiCorpLogin.credential(path))
+        case .appRole(let roleID, let secretID, let mount):
+            var body = SecretBuffer()
+            body.append("{\"role_id\":")
+            try HashiCorpLogin.credential(roleID).withBytes { body.appendJSON($0) }
+            body.append(",\"secret_id\":")
+            try HashiCorpLogin.credential(secretID).withBytes { body.appendJSON($0) }
+            body.append("}")
+            return try logIn(at: mount, body.taken(), "the role id or the secret id is wrong or used up")
+        case .jwt(let role, let file, let mount):
+            var body = SecretBuffer()
+            body.append("{\"role\":")
+            body.appendJSON(role)
+            body.append(",\"jwt\":")
+            try HashiCorpLogin.credential(file).withBytes { body.appendJSON($0) }
+            body.append("}")
+            return try logIn(at: mount, body.taken(), "the role \(role) does not take the signed token of \(file)")
+        }
+    }
+
+    private func logIn(at mount: String, _ body: SecretBytes, _ refusal: String) throws(HoldfastError) -> HeldToken {
+        let path = HashiCorpPath("auth/\(mount)/login")
+        let answer = try transport.send(VaultRequest(.post, path.target, headers: headers(nil), body: body))
+        switch answer.status {
+        case 200:
+            guard let login = try login(in: answer) else {
+                throw senseless("a login without a token")
+            }
+            return login
+        case 400, 401, 403: throw loginFailed(refusal)
+        case 404: throw loginFailed("there is no way to log in at auth/\(mount)")
+        default: throw failure(answer, HashiCorpCall(.post, path, .list))
+        }
+    }
+
+    /// Learns how long a token lives that came from elsewhere.
+    private func lookedUp(_ token: SecretBytes) throws(HoldfastError) -> HeldToken {
+        var found = HeldToken(token: token, since: clock.uptime(), lease: nil, isRenewable: false)
+        let answer = try send(HashiCorpCall(HashiCorpPath("auth/token/lookup-self"), .list), token)
+        guard answer.status == 200 else {
+            // It may not ask about itself; whether it is dead the call itself will tell.
+            if answer.status == 403 || answer.status == 404 { return found }
+            throw failure(answer, HashiCorpCall(HashiCorpPath("auth/token/lookup-self"), .list))
+        }
+        try read(answer) { (scanner) throws(HoldfastError) in
+            try scanner.members(of: "data") { (scanner, key) throws(HoldfastError) in
+                switch key {
+                case "ttl":
+                    let seconds = try scanner.integer()
+                    found.lease = seconds > 0 ? .seconds(seconds) : nil
+                case "renewable": found.isRenewable = try scanner.bool()
+                default: try scanner.skip()
+                }
+            }
+        }
+        return found
+    }
+
+    /// The `auth` block of an answer; nil when there is none.
+    private func login(in answer: VaultAnswer) throws(HoldfastError) -> HeldToken? {
+        var token: SecretBytes?
+        var (lease, isRenewable) = (Int64(0), false)
+        try read(answer) { (scanner) throws(HoldfastError) in
+            try scanner.members(of: "auth") { (scanner, key) throws(HoldfastError) in
+                switch key {
+                case "client_token":
+                    var bytes = try scanner.stringBytes()
+                    token = SecretBytes(wiping: &bytes)
+                case "lease_duration": lease = try scanner.integer()
+                case "renewable": isRenewable = try scanner.bool()
+                default: try scanner.skip()
+                }
+            }
+        }
+        guard let token, token.count > 0 else { return nil }
+        return HeldToken(
+            token: token, since: clock.uptime(), lease: lease > 0 ? .seconds(lease) : nil, isRenewable: isRenewable)
+    }
+}

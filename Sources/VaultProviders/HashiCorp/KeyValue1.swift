@@ -1,0 +1,138 @@
+// KV 1 of Vault and OpenBao: one value under a name.
+
+import Primitives
+import SecretVaults
+
+/// A mount of the store of keys and values without versions.
+///
+/// It knows nothing of a secret but its name and its value, and can't compare: an expectation is looked up before the
+/// put, and a writer in between is not noticed.
+package final class KeyValue1: SecretVault {
+    package let capabilities: VaultCapabilities
+    package var location: String { client.location }
+    private let client: KeyValueClient
+
+    init(_ client: KeyValueClient, concurrency: Int) {
+        self.client = client
+        capabilities = VaultCapabilities(
+            kind: .keyValue1, nameRule: .path, maximumNameBytes: SecretName.maximumCount,
+            maximumValue: SecretValue.maximumCount, forms: [.fields], fields: [], keepsVersions: false,
+            comparison: .lookedUp, stateChanges: [], removals: [.permanent], concurrency: concurrency)
+    }
+
+    package func preflight(
+        _ rights: Set<VaultRight>, under prefix: String
+    ) throws(HoldfastError) -> VaultPreflight {
+        let path = "\(client.mount)/\(prefix)"
+        var needed: [(right: VaultRight, path: String, capability: String)] = []
+        for right in VaultRight.allCases where rights.contains(right) {
+            switch right {
+            case .list, .describe: needed.append((right, path, "list"))
+            case .read: needed.append((right, path, "read"))
+            case .write: needed += ["create", "update"].map { (right, path, $0) }
+            case .change: needed.append((right, path, "delete"))
+            }
+        }
+        return try client.preflight(needed)
+    }
+
+    package func list(
+        under prefix: String, after mark: VaultPageMark?, limit: Int
+    ) throws(HoldfastError) -> SecretPage {
+        var walk = FolderWalk(prefix: prefix, limit: limit) { (folder, after, _) throws(HoldfastError) in
+            var part = try self.client.names(in: "", folder, after: after)
+            for index in part.entries.indices where !part.entries[index].isFolder {
+                part.entries[index].record = self.record(SecretName(validated: folder + part.entries[index].name))
+            }
+            return part
+        }
+        return try walk.page(after: mark)
+    }
+
+    /// Looks into the folder: nothing else tells of a secret without its value.
+    package func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord {
+        try client.check(name, capabilities)
+        let slash = name.bytes.lastIndex(of: UInt8(ascii: "/"))
+        let folder = slash.map { Array(name.bytes[...$0]) } ?? []
+        let own = Array(name.bytes[folder.count...])
+        guard try client.names(in: "", folder, after: []).entries.contains(where: { $0.name == own }) else {
+            throw .secretNotFound(name)
+        }
+        return record(name)
+    }
+
+    private func record(_ name: SecretName) -> SecretRecord {
+        var record = SecretRecord(name: name)
+        record.versions = [SecretVersion(id: .unversioned, order: 1, created: nil)]
+        record.current = .unversioned
+        return record
+    }
+
+    package func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
+        try client.check(name, capabilities)
+        if let version, version != .unversioned { throw .secretNotFound(name, version) }
+        let answer = try client.send(HashiCorpCall(client.path("", name), .read))
+        guard answer.status == 200 else { throw .secretNotFound(name) }
+        guard let bytes = try client.value(answer, under: "") else {
+            throw client.session.senseless("no value of \(name)")
+        }
+        return SecretReading(version: .unversioned, value: SecretValue(.fields, bytes))
+    }
+
+    package func put(_ put: SecretPut) throws(HoldfastError) -> SecretVersion {
+        try client.check(put, capabilities)
+        switch put.expected {
+        case .anything: break
+        case .absent:
+            if try isThere(put.name) { throw .secretConflict(put.name, "it is there already") }
+        case .current(let id):
+            guard id == .unversioned, try isThere(put.name) else {
+                throw .secretConflict(put.name, "it has no version \(id)")
+            }
+        }
+        let call = HashiCorpCall(
+            .post, client.path("", put.name), .write, body: put.value.bytes, effect: .write)
+        do throws(HoldfastError) {
+            let answer = try client.send(call)
+            guard (200..<300).contains(answer.status) else { throw refusal(answer, put.name, call) }
+        } catch  where error.code == .writeUnknown {
+            guard let found = try? read(put.name, nil), JSONText.isSame(found.value.bytes, put.value.bytes) else {
+                throw error
+            }
+        }
+        return SecretVersion(id: .unversioned, order: 1, created: nil)
+    }
+
+    private func refusal(_ answer: VaultAnswer, _ name: SecretName, _ call: HashiCorpCall) -> HoldfastError {
+        if client.session.errors(in: answer).contains(where: { $0.contains("missing data fields") }) {
+            return HoldfastError(
+                .usage, "\(name) has no field, which a vault of kind \(capabilities.kind.rawValue) can't keep",
+                hint: "Give it a field, or use KV 2.")
+        }
+        return client.refusal(answer, name, call)
+    }
+
+    private func isThere(_ name: SecretName) throws(HoldfastError) -> Bool {
+        do throws(HoldfastError) {
+            _ = try describe(name)
+            return true
+        } catch  where error.code == .secretNotFound {
+            return false
+        }
+    }
+
+    package func change(_ name: SecretName, _ change: SecretChange) throws(HoldfastError) {
+        try client.check(name, capabilities)
+        guard case .remove(.permanent) = change else {
+            throw .unsupported("do that to \(name); it can put and remove", by: capabilities.kind)
+        }
+        _ = try describe(name)
+        let call = HashiCorpCall(.delete, client.path("", name), .change, effect: .write)
+        do throws(HoldfastError) {
+            let answer = try client.send(call)
+            guard (200..<300).contains(answer.status) else { throw client.refusal(answer, name, call) }
+        } catch  where error.code == .writeUnknown {
+            if try isThere(name) { throw error }
+        }
+    }
+}
