@@ -8,10 +8,11 @@ package struct SourceURL: Sendable, Hashable {
     package var text: String
     package var scheme: String
 
-    /// - Returns: nil for a scheme that is not in the table, or nothing behind it.
+    /// - Returns: nil for a scheme that is not in the table, nothing behind it, or what can't be meant.
     package init?(_ text: String) {
         guard let colon = text.firstIndex(of: ":"), !text[colon...].dropFirst().isEmpty, !text.utf8.contains(0),
-            WorkloadScheme.sources.contains(where: { $0.name == text[..<colon] })
+            WorkloadScheme.sources.contains(where: { $0.name == text[..<colon] }),
+            WorkloadScheme.refusal(of: text) == nil
         else { return nil }
         self.text = text
         scheme = String(text[..<colon])
@@ -41,7 +42,10 @@ package struct SourceURL: Sendable, Hashable {
             return "a source's URL is \(WorkloadScheme.forms); for a directory write dir:PATH"
         }
         let scheme = String(text[..<colon])
-        if known.contains(scheme) { return "nothing stands behind \(scheme):" }
+        if known.contains(scheme) {
+            if text[colon...].dropFirst().isEmpty { return "nothing stands behind \(scheme):" }
+            return WorkloadScheme.refusal(of: text) ?? "nothing can be meant by it"
+        }
         let hint = Nearest.word(to: scheme, among: known).map { "; did you mean `\($0):`?" } ?? ""
         return "unknown scheme `\(scheme):`; a source's URL is \(WorkloadScheme.forms)\(hint)"
     }

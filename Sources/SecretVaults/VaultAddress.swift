@@ -4,9 +4,10 @@ import Primitives
 
 /// Opens vaults; `VaultProviders` has the one of the program.
 package protocol VaultOpener: Sendable {
+    /// - Parameter cancellation: Ends the waits between attempts at a vault that is asked again.
     /// - Throws: what the vault's own opening throws.
     func open(
-        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy
+        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy, cancellation: Cancellation
     ) throws(HoldfastError) -> any SecretVault
 }
 
@@ -15,7 +16,7 @@ package struct NoVaultOpener: VaultOpener {
     package init() {}
 
     package func open(
-        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy
+        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy, cancellation: Cancellation
     ) throws(HoldfastError) -> any SecretVault {
         throw HoldfastError(
             .usage, "vault:\(address.text) can't be opened here", hint: "Name a verb that reads or writes vaults.")
@@ -26,18 +27,38 @@ package struct NoVaultOpener: VaultOpener {
 package enum VaultAddress: Sendable, Hashable {
     /// `embedded:PATH`
     case embedded(path: String)
+    /// `https://HOST[:PORT]/MOUNT`: Vault or OpenBao.
+    case hashiCorp(HashiCorpLocation)
 
     /// How such URLs are written.
-    package static let form = "vault:embedded:PATH"
+    package static let forms = ["vault:embedded:PATH", "vault:https://HOST/MOUNT"]
+    /// The same in one text.
+    package static let form = forms.joined(separator: " or ")
 
     /// Nil for what can't be meant.
     package init?(_ rest: String) {
-        guard let colon = rest.firstIndex(of: ":") else { return nil }
-        let value = String(rest[rest.index(after: colon)...])
-        guard !value.isEmpty else { return nil }
-        switch rest[..<colon] {
-        case "embedded": self = .embedded(path: value)
-        default: return nil
+        guard let address = try? Self.read(rest) else { return nil }
+        self = address
+    }
+
+    /// - Throws: `.usage`, which says why nothing can be meant by it.
+    package static func read(_ rest: String) throws(HoldfastError) -> VaultAddress {
+        let scheme = rest.prefix { $0 != ":" }
+        let value = String(rest.dropFirst(scheme.count + 1))
+        switch scheme {
+        case "embedded" where !value.isEmpty: return .embedded(path: value)
+        case "https", "http": return .hashiCorp(try HashiCorpLocation(rest))
+        default: throw HoldfastError(.usage, "this is no location of a vault", hint: "Write \(form).")
+        }
+    }
+
+    /// Why nothing can be meant by `rest`; nil when something is.
+    package static func refusal(of rest: String) -> String? {
+        do throws(HoldfastError) {
+            _ = try read(rest)
+            return nil
+        } catch {
+            return error.message
         }
     }
 
@@ -45,6 +66,7 @@ package enum VaultAddress: Sendable, Hashable {
     package func resolved(from directory: String) -> VaultAddress {
         switch self {
         case .embedded(let path): path.hasPrefix("/") ? self : .embedded(path: "\(directory)/\(path)")
+        case .hashiCorp: self
         }
     }
 
@@ -52,6 +74,7 @@ package enum VaultAddress: Sendable, Hashable {
     package var text: String {
         switch self {
         case .embedded(let path): "embedded:\(Host.absolutePath(path))"
+        case .hashiCorp(let location): location.description
         }
     }
 }

@@ -7,23 +7,29 @@ import SecretVaults
 package struct VaultLogin: VaultOpener {
     /// The password of an embedded vault.
     package var password: @Sendable () throws(HoldfastError) -> SecretBytes
-    /// Variables of the environment, by which remote vaults' own tools go.
-    package var variable: @Sendable (String) -> String?
+    /// The variables of the environment by which remote vaults' own tools go.
+    package var variables: HashiCorpVariables
 
     package init(
-        password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes,
-        variable: @escaping @Sendable (String) -> String?
+        password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes, variables: HashiCorpVariables
     ) {
         self.password = password
-        self.variable = variable
+        self.variables = variables
     }
 
     package func open(
-        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy
+        _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy, cancellation: Cancellation
     ) throws(HoldfastError) -> any SecretVault {
         switch address {
         case .embedded(let path):
-            try EmbeddedVault.open(at: path, password: try password(), clock: clock, entropy: entropy)
+            return try EmbeddedVault.open(at: path, password: try password(), clock: clock, entropy: entropy)
+        case .hashiCorp(let location):
+            let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
+            let options = try variables.options(for: location)
+            let vault = try patience.again { () throws(HoldfastError) in
+                try HashiCorpMount.open(location, options, clock: clock)
+            }
+            return RetryingVault(vault, patience)
         }
     }
 }

@@ -12,6 +12,8 @@ package struct WorkloadScheme: Sendable {
     package var name: String
     /// How such a URL is written.
     package var form: String
+    /// The other ways to write one.
+    package var otherForms: [String] = []
     package var doc: String
     /// What follows the scheme is a path of a file or directory; a relative one goes from the configuration's.
     package var isPath = false
@@ -20,6 +22,8 @@ package struct WorkloadScheme: Sendable {
     /// Nothing need stand behind the colon.
     package var mayBeBare = false
     package var capabilities: WorkloadCapabilities
+    /// Why what stands behind the scheme cannot be meant, in words for an operator; nil where there is no more to say.
+    package var refusal: @Sendable (_ rest: String) -> String? = { _ in nil }
     /// Makes the workload of a URL of this scheme; nil when what stands behind the scheme cannot be meant.
     package var make: @Sendable (_ rest: String, WorkloadOptions) -> (any Workload)?
 
@@ -58,8 +62,9 @@ package struct WorkloadScheme: Sendable {
             capabilities: DumpWorkload.capabilities
         ) { DumpWorkload(rest: $0, options: $1) },
         WorkloadScheme(
-            name: "vault", form: VaultAddress.form, doc: "all versions of the secrets of a vault",
-            capabilities: VaultWorkload.capabilities
+            name: "vault", form: VaultAddress.forms[0], otherForms: Array(VaultAddress.forms.dropFirst()),
+            doc: "all versions of the secrets of a vault", capabilities: VaultWorkload.capabilities,
+            refusal: { VaultAddress.refusal(of: $0) }
         ) { VaultWorkload(rest: $0, options: $1) },
     ]
 
@@ -74,9 +79,15 @@ package struct WorkloadScheme: Sendable {
     package static var targetForms: String { list(targets) }
 
     private static func list(_ schemes: [WorkloadScheme]) -> String {
-        let forms = schemes.map(\.form)
+        let forms = schemes.flatMap { [$0.form] + $0.otherForms }
         guard forms.count > 1, let last = forms.last else { return forms.first ?? "" }
         return forms.dropLast().joined(separator: ", ") + " or " + last
+    }
+
+    /// Why nothing can be meant by a URL of a known scheme, where there is more to say than its forms.
+    package static func refusal(of url: String) -> String? {
+        guard let colon = url.firstIndex(of: ":") else { return nil }
+        return named(url[..<colon])?.refusal(String(url[url.index(after: colon)...]))
     }
 
     /// The workload of a URL; nil for a scheme that is not in the table, or nothing that can be meant behind it.

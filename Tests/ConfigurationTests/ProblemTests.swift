@@ -76,8 +76,8 @@ struct ProblemTests {
             "sources:\n  a: {url: 'dri:/a'}\n",
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
-                    + "postgres://USER@HOST/, postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME or "
-                    + "vault:embedded:PATH; "
+                    + "postgres://USER@HOST/, postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, "
+                    + "vault:embedded:PATH or vault:https://HOST/MOUNT; "
                     + "did you mean `dir:`?"
             ]
         ),
@@ -85,8 +85,16 @@ struct ProblemTests {
             "sources:\n  a: {url: /a}\n",
             [
                 "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/, "
-                    + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME or vault:embedded:PATH; "
+                    + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, vault:embedded:PATH or "
+                    + "vault:https://HOST/MOUNT; "
                     + "for a directory write dir:PATH"
+            ]
+        ),
+        (
+            "sources:\n  a: {url: 'vault:http://vault.example/secret'}\n",
+            [
+                "2:12: `url`: this is no location of a vault: only https:// leaves this machine; http:// is for "
+                    + "localhost"
             ]
         ),
         (

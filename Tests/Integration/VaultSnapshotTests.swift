@@ -10,7 +10,9 @@ import VaultProviders
 
 /// A repository and an embedded vault with its password.
 struct VaultRun {
-    let run: ProgramRun
+    var run: ProgramRun
+    /// What is said with every `vault put`.
+    var putWords: [String] = []
     static let url = "vault:embedded:secrets.vault"
 
     init() throws {
@@ -38,7 +40,7 @@ struct VaultRun {
     func put(_ name: String, bytes: [UInt8], in url: String = url) throws {
         let path = run.directory.path + "/value"
         try Data(bytes).write(to: URL(fileURLWithPath: path))
-        let result = try run("vault", "put", url, name, "--file", path)
+        let result = try run.start(["vault", "put", url, name, "--file", path] + putWords).finish()
         try #require(result.status == 0, "\(result.errors)")
         try FileManager.default.removeItem(atPath: path)
     }

@@ -22,6 +22,7 @@ struct SourceArgument: Sendable {
     /// Why `argument` is no source, and what may have been meant.
     static func refusal(of argument: String) -> String {
         let text = "A source is \(WorkloadScheme.forms), not \(argument.isEmpty ? "nothing" : argument)."
+        if let why = WorkloadScheme.refusal(of: argument) { return "\(argument): \(why)." }
         return argument.isEmpty || argument.contains(":") ? text : text + " For a directory write dir:\(argument)."
     }
 

@@ -1,4 +1,4 @@
-// Where the password of an embedded vault comes from.
+// Where the password of an embedded vault comes from, and the login at others.
 
 import Configuring
 import Primitives
@@ -23,7 +23,11 @@ extension CommandContext {
                 let password = try context.vaultPassword(reference, confirming: false)
                 known.mutex.withLock { $0 = password }
                 return password
-            }, variable: { context.variables[$0] })
+            }, variables: hashiCorpVariables)
+    }
+
+    var hashiCorpVariables: HashiCorpVariables {
+        HashiCorpVariables(value: { [variables] in variables[$0] }, secret: { [variables] in variables.secret($0) })
     }
 
     /// - Parameter confirming: Ask twice on a terminal, for a password that is new.

@@ -4,6 +4,7 @@ import Configuring
 import Glibc
 import ObjectStore
 import Primitives
+import VaultProviders
 import Workloads
 
 extension CommandContext {
@@ -14,8 +15,9 @@ extension CommandContext {
     /// in sight.
     func hiddenFromCopies() -> ScratchSecrets {
         var secrets = ScratchSecrets()
-        secrets.keys = ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"]
-            .compactMap { variables[$0] }
+        secrets.keys =
+            ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"]
+            .compactMap { variables[$0] } + hashiCorpVariables.credentialFiles
         for name in ["HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_VAULT_PASSWORD_COMMAND"] {
             guard let command = variables[name] else { continue }
             // A directory among the words could be one that a check needs.

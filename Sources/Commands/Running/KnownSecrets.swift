@@ -3,6 +3,7 @@
 import Configuring
 import Glibc
 import Primitives
+import VaultProviders
 
 extension CommandContext {
     private static let maximumSecret = 4096
@@ -14,6 +15,11 @@ extension CommandContext {
         for name in ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"] {
             if let path = variables[name] { known += Self.secrets(inFile: path) }
         }
+        // Copied and not taken: the steps that log in at a vault inherit them.
+        known += HashiCorpVariables.credentials.compactMap { variables[$0] }.map { text in
+            SecretBytes(copying: Array(text.utf8).span.bytes)
+        }
+        for path in hashiCorpVariables.credentialFiles { known += Self.secrets(inFile: path) }
         let configuration = try? configuration()
         for repository in configuration?.repositories ?? [] {
             switch repository.opening {

@@ -71,7 +71,8 @@ struct RestoreVerb: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where to: \(WorkloadScheme.targetForms). The parent of PATH must exist.", valueName: "url"))
+            "Where to: \(WorkloadScheme.targetForms). The parent of PATH must exist.", valueName: "url"),
+        transform: { try TargetArgument(typed: $0) })
     var to: TargetArgument?
 
     @Option(
@@ -296,6 +297,15 @@ extension RestorePlan {
 struct TargetArgument: ExpressibleByArgument, Sendable {
     private let text: String
     let workload: any Workload
+
+    /// - Throws: What is wrong with it, for the command line.
+    init(typed argument: String) throws {
+        guard let target = TargetArgument(argument: argument) else {
+            let why = WorkloadScheme.refusal(of: argument) ?? "a target is \(WorkloadScheme.targetForms)"
+            throw ValidationError("\(argument): \(why).")
+        }
+        self = target
+    }
 
     init?(argument: String) {
         guard let workload = WorkloadScheme.workload(argument), workload.capabilities.canBeRestoredTo else {

@@ -89,7 +89,9 @@ extension TextForm {
 
     static let sourceURL = TextForm(
         name: "URL",
-        doc: WorkloadScheme.sources.map { "`\($0.form)` (\($0.doc))" }.joined(separator: ", ")
+        doc: WorkloadScheme.sources.map { scheme in
+            ([scheme.form] + scheme.otherForms).map { "`\($0)`" }.joined(separator: " or ") + " (\(scheme.doc))"
+        }.joined(separator: ", ")
             + "; a relative path goes from the file's directory",
         pattern: "^(" + WorkloadScheme.sources.map(\.name).joined(separator: "|") + "):.+$"
     ) { SourceURL($0) == nil ? SourceURL.refusal(of: $0) : nil }

@@ -31,7 +31,8 @@ package struct VaultWorkload: Workload {
     package var capabilities: WorkloadCapabilities { Self.capabilities }
 
     private func open(_ context: WorkloadContext) throws(HoldfastError) -> any SecretVault {
-        try opener.open(address, clock: context.clock, entropy: context.entropy)
+        try opener.open(
+            address, clock: context.clock, entropy: context.entropy, cancellation: context.cancellation)
     }
 
     package func preflight(_ context: WorkloadContext) throws(HoldfastError) -> [WorkloadFinding] {

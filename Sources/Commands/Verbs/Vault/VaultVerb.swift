@@ -15,7 +15,8 @@ struct VaultVerb: ParsableCommand {
             secrets, `holdfast restore SNAPSHOT --to VAULT` puts them back.
 
             The password of an embedded vault comes from HOLDFAST_VAULT_PASSWORD_FILE, \
-            HOLDFAST_VAULT_PASSWORD_COMMAND or HOLDFAST_VAULT_PASSWORD, else from the terminal.
+            HOLDFAST_VAULT_PASSWORD_COMMAND or HOLDFAST_VAULT_PASSWORD, else from the terminal. The login at Vault or \
+            OpenBao comes from the variables of their own tools, such as BAO_TOKEN; docs/VAULTS.md has them all.
             """,
         subcommands: [
             VaultInit.self, VaultPut.self, VaultList.self, VaultShow.self, VaultGet.self, VaultState.self,
@@ -25,22 +26,22 @@ struct VaultVerb: ParsableCommand {
 
 /// A vault as it is typed.
 struct VaultArgument: ExpressibleByArgument, Sendable {
-    let address: VaultAddress
+    private let rest: String
 
     init?(argument: String) {
-        guard argument.hasPrefix("vault:"), let address = VaultAddress(String(argument.dropFirst(6))) else {
-            return nil
-        }
-        self.address = address
+        guard argument.hasPrefix("vault:") else { return nil }
+        rest = String(argument.dropFirst(6))
     }
 
     func open(_ context: CommandContext) throws(HoldfastError) -> any SecretVault {
-        try context.vaultLogin().open(address, clock: context.clock, entropy: context.environment.entropy)
+        try context.vaultLogin().open(
+            try VaultAddress.read(rest), clock: context.clock, entropy: context.environment.entropy,
+            cancellation: context.cancellation)
     }
 
     /// - Throws: `.usage` for a vault of another kind.
     func embeddedPath(toDo what: String) throws(HoldfastError) -> String {
-        guard case .embedded(let path) = address else {
+        guard case .embedded(let path) = try VaultAddress.read(rest) else {
             throw HoldfastError(.usage, "only an embedded vault can \(what)", hint: "Use the vault's own tool.")
         }
         return path
