@@ -13,11 +13,15 @@ struct SecretWriter {
     private let secret: SecretRecord
     /// As it was before anything was put; nil when it was not there.
     private let there: SecretRecord?
+    /// What holds in the vault where a secret sets no limit of its own.
+    private let defaults: SecretLimits
     /// Ids in the vault by those of the snapshot.
     private var ids: [SecretVersionID: SecretVersionID]
     /// Of the snapshot's versions those that were put just now.
     private var made: Set<SecretVersionID> = []
     private var areLimitsLifted = false
+    /// The number of versions for which the vault's default had to be raised.
+    private var raised: Int?
     private(set) var put = 0
     private(set) var isChanged = false
     /// Live versions of which the snapshot has no value, or a damaged one. They are not put: nothing near is made up,
@@ -29,8 +33,9 @@ struct SecretWriter {
 
     init(
         _ vault: any SecretVault, _ fit: SecretFit, _ secret: SecretRecord, _ there: SecretRecord?,
-        _ ids: [SecretVersionID: SecretVersionID]
+        _ ids: [SecretVersionID: SecretVersionID], defaults: SecretLimits
     ) {
+        self.defaults = defaults
         self.vault = vault
         self.fit = fit
         self.secret = secret
@@ -63,7 +68,7 @@ struct SecretWriter {
         guard !missing.isEmpty || secret.removal == nil else { return }
         if there?.removal != nil { try change(.recover) }
         guard !missing.isEmpty else { return }
-        try liftLimits()
+        try liftLimits(for: (there?.versions.count ?? 0) + missing.count)
         // Of the versions that are there some are behind this one in the snapshot, and will be before it in the vault.
         let lastThere = secret.versions.lastIndex { ids[$0.id] != nil } ?? -1
         fit.lose("places of versions in the order", missing.count { $0 < lastThere })
@@ -106,13 +111,13 @@ struct SecretWriter {
         return false
     }
 
-    /// The vault's own limits would push versions out, or delete them, while others are put.
-    private mutating func liftLimits() throws(HoldfastError) {
-        guard let there, there.attributes.limits != SecretLimits(), fit.capabilities.fields.contains(.limits) else {
-            return
-        }
-        var attributes = there.attributes
-        attributes.limits = SecretLimits()
+    /// Limits of the secret, or of the vault, would push versions out, or delete them, while others are put.
+    private mutating func liftLimits(for count: Int) throws(HoldfastError) {
+        guard fit.capabilities.fields.contains(.limits) else { return }
+        if let most = defaults.maximumVersions, most < count { raised = count }
+        guard raised != nil || there.map({ $0.attributes.limits != SecretLimits() }) == true else { return }
+        var attributes = there?.attributes ?? SecretAttributes()
+        attributes.limits = SecretLimits(maximumVersions: raised)
         try change(.attributes(attributes))
         areLimitsLifted = true
     }
@@ -257,7 +262,12 @@ struct SecretWriter {
     }
 
     private mutating func setAttributes() throws(HoldfastError) {
-        let attributes = fit.attributes(secret.attributes)
+        var attributes = fit.attributes(secret.attributes)
+        if let raised, attributes.limits.maximumVersions == nil {
+            // The next put by anybody would push out what was just given back.
+            attributes.limits.maximumVersions = raised
+            fit.lose("limits of versions, which are raised so that none is pushed out,")
+        }
         guard areLimitsLifted || attributes != (there?.attributes ?? SecretAttributes()) else { return }
         try change(.attributes(attributes))
     }

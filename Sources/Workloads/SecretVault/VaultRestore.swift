@@ -26,9 +26,15 @@ final class VaultRestore: SecretReceiver {
     private let context: WorkloadContext
     private let comparison: SecretComparison
     private let fit: SecretFit
+    private let defaults: SecretLimits
     private let state = Mutex(State())
 
-    init(_ vault: any SecretVault, _ selection: SecretSelection, _ context: WorkloadContext) {
+    /// - Parameter defaults: What the vault's preflight said of its own limits.
+    init(
+        _ vault: any SecretVault, _ selection: SecretSelection, _ context: WorkloadContext,
+        defaults: SecretLimits = SecretLimits()
+    ) {
+        self.defaults = defaults
         self.vault = vault
         self.selection = selection
         self.context = context
@@ -106,7 +112,7 @@ final class VaultRestore: SecretReceiver {
     private func restoreAll(
         _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID], _ value: Values
     ) throws(HoldfastError) {
-        var writer = SecretWriter(vault, fit, secret, there, ids)
+        var writer = SecretWriter(vault, fit, secret, there, ids, defaults: defaults)
         try writer.putMissing(value, context.cancellation)
         try writer.settle()
         let outcome = writer

@@ -131,7 +131,7 @@ package struct VaultWorkload: Workload {
                 .vaultAccessDenied, "the login may not \(missing.right.rawValue) \(missing.path)",
                 hint: "Restore with a login that may; docs/VAULTS.md has the policy.")
         }
-        return RestoreStage(secrets: VaultRestore(vault, selection, context))
+        return RestoreStage(secrets: VaultRestore(vault, selection, context, defaults: found.defaults))
     }
 
     package func finishRestore(
