@@ -75,9 +75,11 @@ package final class HashiCorpSession: Sendable {
         if try isKnown(token) { throw denied(call) }
         guard options.login.canRepeat else { throw loginFailed("its token is wrong, expired or revoked") }
         // A refusal did nothing, so that a write may be sent again, too.
-        let again = try send(call, try self.token(insteadOf: token))
-        if again.status == 403 { throw denied(call) }
-        return try checked(again, call)
+        let other = try self.token(insteadOf: token)
+        let again = try send(call, other)
+        guard again.status == 403 else { return try checked(again, call) }
+        // A file may still hold the dead one.
+        throw try isKnown(other) ? denied(call) : loginFailed("its token is wrong, expired or revoked")
     }
 
     /// Sends a call that needs no login.
