@@ -179,6 +179,21 @@ struct HashiCorpScriptedTests {
         #expect(try versions() == 1 && scripted.requests.filter(writes).count == 4)
     }
 
+    @Test("can be let go of right after an answer, by many at once")
+    func letGo() throws {
+        let failures = Shared(0)
+        let threads = (0..<8).compactMap { _ in
+            JoinableThread {
+                for _ in 0..<20 {
+                    let listed = try? server.open(mount).list(under: "", after: nil, limit: 10)
+                    if listed == nil { failures.mutex.withLock { $0 += 1 } }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(failures.mutex.withLock { $0 } == 0)
+    }
+
     @Test("gave its place to another writer while the answer was lost")
     func overtaken() throws {
         try putDirectly()

@@ -8,11 +8,13 @@ import NIOPosix
 import NIOSSL
 import Primitives
 import SecretVaults
+import Synchronization
 
 /// A client of one origin, over async-http-client.
 ///
 /// Redirects within the origin are followed, three at most. Anywhere else they are a failure that names the other
-/// host: no credential, no body, follows there. Proxies are not used. Connections are kept for a minute.
+/// host: no credential, no body, follows there. Proxies are not used. Connections are kept for a minute, and shared by
+/// all clients of a process that were made alike.
 package final class VaultHTTP: VaultTransport {
     private let origin: WebAddress
     private let options: VaultHTTPOptions
@@ -25,20 +27,39 @@ package final class VaultHTTP: VaultTransport {
     package init(_ origin: WebAddress, _ options: VaultHTTPOptions, clock: any Primitives.Clock) throws(HoldfastError) {
         self.origin = origin
         self.options = options
+        client = try Self.client(options)
+        gate = CallGate(
+            concurrency: options.concurrency, callsPerSecond: options.callsPerSecond, clock: clock)
+    }
+
+    /// Clients by what they were made with. None is ever shut down: the library ends the process when a connection is
+    /// given back just while that is done, and one is, right after the last answer. A process has one or two.
+    private static let clients = Mutex<[VaultHTTPOptions: HTTPClient]>([:])
+
+    private static func client(_ options: VaultHTTPOptions) throws(HoldfastError) -> HTTPClient {
+        // A file of authorities that can't be read is told each time.
+        let trust = try trust(options)
+        var key = options
+        key.callsPerSecond = nil
+        return clients.withLock { clients in
+            if let client = clients[key] { return client }
+            let client = made(options, trust)
+            clients[key] = client
+            return client
+        }
+    }
+
+    private static func made(_ options: VaultHTTPOptions, _ trust: TLSConfiguration) -> HTTPClient {
         var configuration = HTTPClient.Configuration(
-            tlsConfiguration: try Self.trust(options),
+            tlsConfiguration: trust,
             redirectConfiguration: .disallow,
             timeout: .init(connect: .init(options.connectTimeout), read: .init(options.readTimeout)))
         configuration.httpVersion = .http1Only
         // One call is one attempt: a refused connection is told at once.
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = max(options.concurrency, 1)
-        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        gate = CallGate(
-            concurrency: options.concurrency, callsPerSecond: options.callsPerSecond, clock: clock)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
-
-    deinit { client.shutdown { _ in } }
 
     package func send(_ request: VaultRequest) throws(HoldfastError) -> VaultAnswer {
         var request = request
