@@ -4,12 +4,17 @@ import Primitives
 
 /// Reads the nodes of snapshots.
 ///
-/// Memory: one node of each level at a time. Thread: one at a time; make one per thread.
+/// Memory: one node of each level at a time, and the few of directories that entries were last looked up in. Thread:
+/// one at a time; make one per thread.
 package final class SnapshotTree {
     /// Deeper directories are reported instead of followed: walks use the stack.
     package static let maximumDepth = 1024
 
     private let chunks: ChunkReader
+    /// Those that entries were last looked up in, newest first: lookups come in the order of paths, and to decode a
+    /// node with hundreds of entries for each of them takes longer than anything else.
+    private var lookedUp: [(id: ChunkID, node: DirectoryNode)] = []
+    private static let keptNodes = 4
 
     package init(_ chunks: ChunkReader) { self.chunks = chunks }
 
@@ -34,7 +39,7 @@ package final class SnapshotTree {
 
     /// The entry called `name` in a directory, found without reading the whole of it; nil when there is none.
     package func entry(_ name: [UInt8], in tree: NodeReference) throws(HoldfastError) -> Entry? {
-        let node = try directoryNode(tree)
+        let node = try lookupNode(tree)
         switch node.items {
         case .entries(let entries):
             guard tree.level == 0 else { throw wrongLevel(tree) }
@@ -46,6 +51,18 @@ package final class SnapshotTree {
             }
             return try entry(name, in: NodeReference(id: child.id, level: level - 1))
         }
+    }
+
+    private func lookupNode(_ reference: NodeReference) throws(HoldfastError) -> DirectoryNode {
+        if let place = lookedUp.firstIndex(where: { $0.id == reference.id }) {
+            let found = lookedUp.remove(at: place)
+            lookedUp.insert(found, at: 0)
+            return found.node
+        }
+        let node = try directoryNode(reference)
+        lookedUp.insert((reference.id, node), at: 0)
+        if lookedUp.count > Self.keptNodes { lookedUp.removeLast() }
+        return node
     }
 
     /// The entry at `path` below `root`, part by part; nil when there is none.
