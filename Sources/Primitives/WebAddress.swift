@@ -14,6 +14,27 @@ package struct WebAddress: Sendable, Hashable, CustomStringConvertible {
     /// - Returns: nil for anything else; ``refusal(of:)`` says why.
     package init?(_ text: String) {
         guard Self.refusal(of: text) == nil else { return nil }
+        self.init(checked: text)
+    }
+
+    /// Addresses that clouds give to each machine or container alone, for its own credentials; no router forwards them.
+    /// EC2's and Azure's metadata service, ECS's and EKS's endpoints.
+    private static let machineServices: Set<String> = [
+        "169.254.169.254", "fd00:ec2::254", "169.254.170.2", "169.254.170.23", "fd00:ec2::23",
+    ]
+
+    /// `http://HOST[:PORT]/PATH` where the host is one of those addresses, which have no certificate.
+    package init?(machineService text: String) {
+        guard text.hasPrefix("http://"), text.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else { return nil }
+        let authority = text.dropFirst(7).prefix { $0 != "/" && $0 != "?" }
+        let (host, port) = Self.parts(authority)
+        guard Self.machineServices.contains(host), port.map({ UInt16($0).map { $0 > 0 } == true }) != false else {
+            return nil
+        }
+        self.init(checked: text)
+    }
+
+    private init(checked text: String) {
         isTLS = text.hasPrefix("https://")
         let rest = text.dropFirst(isTLS ? 8 : 7)
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
