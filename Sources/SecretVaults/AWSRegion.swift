@@ -16,7 +16,8 @@ package struct AWSRegion: Sendable, Hashable {
             }
         guard isFit else {
             throw HoldfastError(
-                .usage, "`\(name.prefix(40))` is no region of AWS", hint: "Write vault:aws:REGION, as in vault:aws:eu-central-1.")
+                .usage, "`\(name.prefix(40))` is no region of AWS",
+                hint: "Write vault:aws:REGION, as in vault:aws:eu-central-1.")
         }
         self.name = name
     }

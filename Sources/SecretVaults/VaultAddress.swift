@@ -29,9 +29,11 @@ package enum VaultAddress: Sendable, Hashable {
     case embedded(path: String)
     /// `https://HOST[:PORT]/MOUNT`: Vault or OpenBao.
     case hashiCorp(HashiCorpLocation)
+    /// `aws:REGION`: AWS Secrets Manager, in the account of the login.
+    case aws(AWSRegion)
 
     /// How such URLs are written.
-    package static let forms = ["vault:embedded:PATH", "vault:https://HOST/MOUNT"]
+    package static let forms = ["vault:embedded:PATH", "vault:https://HOST/MOUNT", "vault:aws:REGION"]
     /// The same in one text.
     package static let form = forms.joined(separator: " or ")
 
@@ -48,6 +50,7 @@ package enum VaultAddress: Sendable, Hashable {
         switch scheme {
         case "embedded" where !value.isEmpty: return .embedded(path: value)
         case "https", "http": return .hashiCorp(try HashiCorpLocation(rest))
+        case "aws": return .aws(try AWSRegion(value))
         default: throw HoldfastError(.usage, "this is no location of a vault", hint: "Write \(form).")
         }
     }
@@ -66,7 +69,7 @@ package enum VaultAddress: Sendable, Hashable {
     package func resolved(from directory: String) -> VaultAddress {
         switch self {
         case .embedded(let path): path.hasPrefix("/") ? self : .embedded(path: "\(directory)/\(path)")
-        case .hashiCorp: self
+        case .hashiCorp, .aws: self
         }
     }
 
@@ -75,6 +78,7 @@ package enum VaultAddress: Sendable, Hashable {
         switch self {
         case .embedded(let path): "embedded:\(Host.absolutePath(path))"
         case .hashiCorp(let location): location.description
+        case .aws(let region): "aws:\(region.name)"
         }
     }
 }

@@ -68,6 +68,8 @@ package struct VaultCapabilities: Sendable, Hashable {
     package var maximumValue: ByteCount
     package var forms: Set<SecretForm>
     package var fields: Set<Field>
+    /// How many bytes an id has that a put chooses.
+    package var idBytes: ClosedRange<Int>
     /// False for KV 1, which has one value under ``SecretVersionID/unversioned``: the same id may then mean another
     /// value. Everywhere else an id means one value for ever, so that what was read once is not read again.
     package var keepsVersions: Bool
@@ -83,7 +85,8 @@ package struct VaultCapabilities: Sendable, Hashable {
 
     package init(
         kind: VaultKind, nameRule: NameRule, maximumNameBytes: Int, maximumValue: ByteCount, forms: Set<SecretForm>,
-        fields: Set<Field>, keepsVersions: Bool = true, comparison: VaultComparison,
+        fields: Set<Field>, idBytes: ClosedRange<Int> = 1...SecretVersionID.maximumCount, keepsVersions: Bool = true,
+        comparison: VaultComparison,
         stateChanges: Set<SecretStateChange>, removals: Set<SecretRemovalKind>, stages: SecretStages? = nil,
         maximumLabels: Int = 0, concurrency: Int
     ) {
@@ -93,6 +96,7 @@ package struct VaultCapabilities: Sendable, Hashable {
         self.maximumValue = maximumValue
         self.forms = forms
         self.fields = fields
+        self.idBytes = idBytes
         self.keepsVersions = keepsVersions
         self.comparison = comparison
         self.stateChanges = stateChanges
@@ -100,6 +104,11 @@ package struct VaultCapabilities: Sendable, Hashable {
         self.stages = stages
         self.maximumLabels = maximumLabels
         self.concurrency = concurrency
+    }
+
+    /// Whether a put can give a version this id.
+    package func takes(_ id: SecretVersionID) -> Bool {
+        fields.contains(.versionID) && idBytes.contains(id.bytes.count)
     }
 
     /// Says why `name` can't be a secret of such a vault, or nil when it can.

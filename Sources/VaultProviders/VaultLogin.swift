@@ -7,14 +7,18 @@ import SecretVaults
 package struct VaultLogin: VaultOpener {
     /// The password of an embedded vault.
     package var password: @Sendable () throws(HoldfastError) -> SecretBytes
-    /// The variables of the environment by which remote vaults' own tools go.
+    /// The variables of the environment by which the tools of Vault and OpenBao go.
     package var variables: HashiCorpVariables
+    /// Those by which AWS's go.
+    package var aws: AWSEnvironment
 
     package init(
-        password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes, variables: HashiCorpVariables
+        password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes, variables: HashiCorpVariables,
+        aws: AWSEnvironment
     ) {
         self.password = password
         self.variables = variables
+        self.aws = aws
     }
 
     package func open(
@@ -30,6 +34,9 @@ package struct VaultLogin: VaultOpener {
                 try HashiCorpMount.open(location, options, clock: clock)
             }
             return RetryingVault(vault, patience)
+        case .aws(let region):
+            let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
+            return RetryingVault(try aws.open(region, clock: clock, entropy: entropy), patience)
         }
     }
 }

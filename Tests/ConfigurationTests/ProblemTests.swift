@@ -77,7 +77,7 @@ struct ProblemTests {
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
                     + "postgres://USER@HOST/, postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, "
-                    + "vault:embedded:PATH or vault:https://HOST/MOUNT; "
+                    + "vault:embedded:PATH, vault:https://HOST/MOUNT or vault:aws:REGION; "
                     + "did you mean `dir:`?"
             ]
         ),
@@ -85,8 +85,8 @@ struct ProblemTests {
             "sources:\n  a: {url: /a}\n",
             [
                 "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/, "
-                    + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, vault:embedded:PATH or "
-                    + "vault:https://HOST/MOUNT; "
+                    + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, vault:embedded:PATH, "
+                    + "vault:https://HOST/MOUNT or vault:aws:REGION; "
                     + "for a directory write dir:PATH"
             ]
         ),

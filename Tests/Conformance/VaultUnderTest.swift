@@ -26,7 +26,9 @@ struct VaultUnderTest: Sendable, CustomTestStringConvertible {
     let make: @Sendable () throws -> VaultFixture
     var testDescription: String { name }
 
-    static let all = OpenBaoServer.isInstalled ? [embedded, keyValue2, keyValue1] : [embedded]
+    static let all =
+        [embedded] + (OpenBaoServer.isInstalled ? [keyValue2, keyValue1] : [])
+        + (MotoServer.isInstalled ? [secretsManager] : [])
 
     static let embedded = VaultUnderTest(name: "EmbeddedVault") {
         let directory = TemporaryDirectory()
@@ -64,6 +66,22 @@ extension VaultUnderTest {
         return VaultFixture(
             vault: try server.open(mount), open: { try server.open(mount) }, prefix: "test \(number)/")
     }
+}
+
+/// Secrets of one region of moto; the names of each test begin in a way of their own.
+extension VaultUnderTest {
+    static let secretsManager = VaultUnderTest(name: "AWS Secrets Manager") {
+        let server = try MotoServer.inMemory()
+        let number = regions.withLock { count in
+            count += 1
+            return count
+        }
+        // The service keeps a hundred versions without a label.
+        return VaultFixture(
+            vault: try server.open(), open: { try server.open() }, prefix: "test-\(number)/", manyVersions: 100)
+    }
+
+    private static let regions = Mutex(0)
 }
 
 /// A copy of `bytes` that prints redacted.

@@ -14,8 +14,8 @@ struct AWSSignatureTests {
         keyID: "AKIDEXAMPLE", secret: secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))
     private let instant = Timestamp(seconds: 1_440_938_160)
 
-    /// A case of the "AWS Signature Version 4 test suite", whose date is 2015-08-30T12:36:00Z, whose region is us-east-1
-    /// and whose service is `service`.
+    /// A case of the "AWS Signature Version 4 test suite", whose date is 2015-08-30T12:36:00Z, whose region is
+    /// us-east-1 and whose service is `service`.
     struct Vector: Sendable, CustomTestStringConvertible {
         var name: String
         var method = "GET"

@@ -17,7 +17,9 @@ struct ScriptedAWS {
     }
 
     /// By keys that do not end, unless `variables` name another way.
-    func open(_ variables: [String: String] = Self.keys, clock: (any Primitives.Clock)? = nil) throws -> SecretsManager {
+    func open(
+        _ variables: [String: String] = Self.keys, clock: (any Primitives.Clock)? = nil
+    ) throws -> SecretsManager {
         let all = variables.merging(["AWS_ENDPOINT_URL": server.origin]) { given, _ in given }
         return try MotoServer.open(all, clock: clock ?? self.clock)
     }

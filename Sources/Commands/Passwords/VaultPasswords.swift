@@ -23,11 +23,15 @@ extension CommandContext {
                 let password = try context.vaultPassword(reference, confirming: false)
                 known.mutex.withLock { $0 = password }
                 return password
-            }, variables: hashiCorpVariables)
+            }, variables: hashiCorpVariables, aws: awsEnvironment)
     }
 
     var hashiCorpVariables: HashiCorpVariables {
         HashiCorpVariables(value: { [variables] in variables[$0] }, secret: { [variables] in variables.secret($0) })
+    }
+
+    var awsEnvironment: AWSEnvironment {
+        AWSEnvironment(value: { [variables] in variables[$0] }, secret: { [variables] in variables.secret($0) })
     }
 
     /// - Parameter confirming: Ask twice on a terminal, for a password that is new.

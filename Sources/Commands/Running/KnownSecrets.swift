@@ -16,10 +16,12 @@ extension CommandContext {
             if let path = variables[name] { known += Self.secrets(inFile: path) }
         }
         // Copied and not taken: the steps that log in at a vault inherit them.
-        known += HashiCorpVariables.credentials.compactMap { variables[$0] }.map { text in
+        let names = HashiCorpVariables.credentials + AWSEnvironment.credentials
+        known += names.compactMap { variables[$0] }.map { text in
             SecretBytes(copying: Array(text.utf8).span.bytes)
         }
-        for path in hashiCorpVariables.credentialFiles { known += Self.secrets(inFile: path) }
+        let paths = hashiCorpVariables.credentialFiles + awsEnvironment.credentialFiles
+        for path in paths { known += Self.secrets(inFile: path) }
         let configuration = try? configuration()
         for repository in configuration?.repositories ?? [] {
             switch repository.opening {

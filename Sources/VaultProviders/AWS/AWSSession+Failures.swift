@@ -9,7 +9,8 @@ extension AWSSession {
     /// It stands in a header, in the JSON as `__type` or `code`, perhaps after a namespace and `#`, or in XML where a
     /// layer before the service answers. The status does not tell: most are 400.
     static func kind(of answer: VaultAnswer) -> String {
-        let found = answer.headers["x-amzn-errortype"] ?? type(in: answer.body) ?? XMLText.text(of: "Code", in: answer.body)
+        let found =
+            answer.headers["x-amzn-errortype"] ?? type(in: answer.body) ?? XMLText.text(of: "Code", in: answer.body)
         let name = (found ?? "").split(separator: "#").last.map(String.init) ?? ""
         return String(name.prefix { $0 != ":" }.prefix(100))
     }
@@ -108,7 +109,7 @@ extension AWSSession {
     private func keyFailed(_ call: AWSCall) -> HoldfastError {
         HoldfastError(
             .vaultAccessDenied, "AWS KMS did not let \(call.path) use the secret's key",
-            hint: "See whether the key is enabled and not to be deleted, and whether its policy lets this login use it.",
+            hint: "See whether the key is enabled, is not to be deleted, and has a policy that lets this login use it.",
             context: [("path", call.path)])
     }
 

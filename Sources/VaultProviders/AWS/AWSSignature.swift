@@ -18,9 +18,9 @@ struct AWSRequest {
 
 /// Signature Version 4, `AWS4-HMAC-SHA256`, with the signature in a header.
 ///
-/// Source: "AWS Signature Version 4 for API requests", AWS Identity and Access Management User Guide, sections "Create a
-/// signed AWS API request" and "Elements of an AWS API request signature". Secrets Manager takes the path as it is
-/// sent, encoded once, which for `/` makes no difference.
+/// Source: "AWS Signature Version 4 for API requests", AWS Identity and Access Management User Guide, sections "Create
+/// a signed AWS API request" and "Elements of an AWS API request signature". The path is signed as it is sent, which is
+/// enough for `/`.
 struct AWSSignature {
     var region: String
     var service: String

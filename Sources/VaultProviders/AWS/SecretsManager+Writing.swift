@@ -32,7 +32,8 @@ extension SecretsManager {
     private func check(_ put: SecretPut) throws(HoldfastError) {
         if let why = capabilities.refusal(of: put.name) {
             throw HoldfastError(
-                .limitExceeded, "\(put.name) can't be the name of a secret in AWS: \(why)", hint: "Choose another name.")
+                .limitExceeded, "\(put.name) can't be the name of a secret in AWS: \(why)",
+                hint: "Choose another name.")
         }
         guard capabilities.forms.contains(put.value.form) else {
             throw HoldfastError.unsupported("keep objects of fields", by: .aws)
@@ -60,7 +61,8 @@ extension SecretsManager {
         }
         if let id = put.id, !Self.isFit(id) {
             throw HoldfastError(
-                .usage, "\(id) can't be the id of a version in AWS Secrets Manager", hint: "Give it 32 to 64 characters.")
+                .usage, "\(id) can't be the id of a version in AWS Secrets Manager",
+                hint: "Give it 32 to 64 characters.")
         }
     }
 

@@ -7,9 +7,9 @@ import Synchronization
 /// The secrets of one account in one region.
 ///
 /// Source: the service's API reference (version 2017-10-17, JSON 1.1) and its quotas. Where the service promises less
-/// than the protocol asks, or a copy of it answers otherwise, there is a guard here: types of failures are read from the
-/// answer and never from its status; the current version is asked for by its label; what a write meets is looked at
-/// before; and nothing here ever calls RotateSecret.
+/// than the protocol asks, or a copy of it answers otherwise, there is a guard here: kinds of failure are read from
+/// the answer and never from its status; the current version is asked for by its label; what a write meets is looked
+/// at before; and nothing here ever calls RotateSecret.
 ///
 /// Beside what ``SecretVault`` says:
 /// - The first version of a secret becomes the current one whatever labels a put names: the service does that.
@@ -32,9 +32,9 @@ package final class SecretsManager: SecretVault {
 
     package let capabilities = VaultCapabilities(
         kind: .aws, nameRule: .awsName, maximumNameBytes: 512, maximumValue: .kibi(64), forms: [.text, .binary],
-        fields: [.description, .secretTags, .versionID], comparison: .creationAtomic, stateChanges: [],
-        removals: [.recoverable, .permanent], stages: SecretsManager.stages,
-        maximumLabels: SecretsManager.labelQuota - 3, concurrency: 8)
+        fields: [.description, .secretTags, .versionID], idBytes: SecretsManager.idLengths,
+        comparison: .creationAtomic, stateChanges: [], removals: [.recoverable, .permanent],
+        stages: SecretsManager.stages, maximumLabels: SecretsManager.labelQuota - 3, concurrency: 8)
 
     package var location: String { session.location }
 
@@ -57,7 +57,9 @@ package final class SecretsManager: SecretVault {
         }
         let random = try entropy.bytes(8)
         let instant = place >> 12
-        var bytes: [UInt8] = stride(from: UInt64(40), through: 0, by: -8).map { UInt8(truncatingIfNeeded: instant >> $0) }
+        var bytes: [UInt8] = stride(from: 40, through: 0, by: -8).map { (shift: Int) in
+            UInt8(truncatingIfNeeded: instant >> UInt64(shift))
+        }
         bytes += [0x70 | UInt8(place >> 8 & 0x0F), UInt8(place & 0xFF), 0x80 | random[0] & 0x3F] + random[1...]
         var text = Array(Hex.encode(bytes).utf8)
         for place in [20, 16, 12, 8] { text.insert(UInt8(ascii: "-"), at: place) }

@@ -16,7 +16,6 @@ enum SecretRelation: Sendable {
 struct SecretComparison {
     let vault: any SecretInventory
 
-    private var keepsIDs: Bool { vault.capabilities.fields.contains(.versionID) }
     private var keepsCreated: Bool { vault.capabilities.fields.contains(.created) }
 
     /// The secret as it is in the vault; nil when it is not there.
@@ -34,6 +33,7 @@ struct SecretComparison {
     ) throws(HoldfastError) -> SecretRelation {
         guard let there = try there(secret.name) else { return .absent }
         let byID = try match(secret, there, value) { there[secret.versions[$0].id] }
+        let keepsIDs = secret.versions.allSatisfy { vault.capabilities.takes($0.id) }
         if byID.problem == nil || keepsIDs { return Self.relation(there, byID) }
         // Where ids are not kept a restore has numbered anew, in the order of the snapshot.
         let byPlace = try match(secret, there, value) { $0 < there.versions.count ? there.versions[$0] : nil }

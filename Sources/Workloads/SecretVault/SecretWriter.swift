@@ -19,6 +19,8 @@ struct SecretWriter {
     private var ids: [SecretVersionID: SecretVersionID]
     /// Of the snapshot's versions those that were put just now.
     private var made: Set<SecretVersionID> = []
+    /// Which version of the vault has each label.
+    private var holders: [StagingLabel: SecretVersionID]
     private var areLimitsLifted = false
     /// The number of versions for which the vault's default had to be raised.
     private var raised: Int?
@@ -41,6 +43,8 @@ struct SecretWriter {
         self.secret = secret
         self.there = there
         self.ids = ids
+        holders = [:]
+        for version in there?.versions ?? [] { for label in version.labels { holders[label] = version.id } }
     }
 
     /// What a put over `there` expects.
@@ -48,8 +52,6 @@ struct SecretWriter {
         guard let there, !there.versions.isEmpty else { return .absent }
         return there.current.map { .current($0) } ?? .anything
     }
-
-    private var keepsIDs: Bool { fit.capabilities.fields.contains(.versionID) }
 
     private mutating func change(_ change: SecretChange) throws(HoldfastError) {
         try vault.change(secret.name, change)
@@ -131,7 +133,7 @@ struct SecretWriter {
             return nil
         }
         var put = SecretPut(secret.name, try fit.value(value, of: secret.name), expected: expected)
-        if keepsIDs { put.id = version.id } else { fit.lose("version ids") }
+        if fit.capabilities.takes(version.id) { put.id = version.id } else { fit.lose("version ids") }
         if fit.capabilities.stages != nil { put.staging = .labels([]) }
         put.attributes = fit.attributes(version.attributes)
         if fit.capabilities.fields.contains(.created) {
@@ -141,8 +143,11 @@ struct SecretWriter {
         }
         fit.lose("soft deletions that were due", version.deletionDue == nil ? 0 : 1)
         fit.lose("details that only the vault of the snapshot has words for", version.extras.count)
-        let id = try vault.put(put).id
+        let now = try vault.put(put)
+        let id = now.id
         isChanged = true
+        // AWS makes the first version of a secret the current one, whatever it is asked.
+        for label in now.labels { holders[label] = id }
         if plain == nil {
             // Nobody is to take a placeholder for a value, not for a moment longer than it takes.
             try vault.change(secret.name, .state(.destroy, of: id))
@@ -236,8 +241,6 @@ struct SecretWriter {
             }
             return
         }
-        var holders: [StagingLabel: SecretVersionID] = [:]
-        for version in there?.versions ?? [] { for label in version.labels { holders[label] = version.id } }
         var wanted: [(label: StagingLabel, id: SecretVersionID?)] = []
         // The current one first: moving it moves the one before along.
         if let current = secret.current { wanted.append((stages.current, ids[current])) }
