@@ -27,7 +27,7 @@ struct AWSVaultTests {
         return String(rest[open.upperBound..<end.lowerBound])
     }
 
-    private func name(_ text: String) -> SecretName { SecretName(validated: Array(text.utf8)) }
+    private func named(_ text: String) -> SecretName { SecretName(validated: Array(text.utf8)) }
 
     @discardableResult
     private func put(
@@ -43,7 +43,7 @@ struct AWSVaultTests {
         defer { server.stop() }
         let (admin, reader) = (try server.open(), try server.open(as: "reader"))
         let restorer = try server.open(as: "restorer")
-        let name = name("app/db")
+        let name = named("app/db")
         // What a restore does, by who may restore.
         let id = try put(restorer, name, "one").id
         let second = try put(restorer, name, "two", .labels([])).id
@@ -76,7 +76,7 @@ struct AWSVaultTests {
     @Test("makes the first version current whatever labels it gets, and later ones only if told")
     func firstVersion() throws {
         let vault = try MotoServer.inMemory().open()
-        let name = name("first-version")
+        let name = named("first-version")
         let pin = try StagingLabel("mine")
         let first = try put(vault, name, "one", .labels([pin]))
         #expect(first.labels == [SecretsManager.stages.current, pin])
@@ -89,7 +89,7 @@ struct AWSVaultTests {
     @Test("does not put over a removed secret, over another value, or over what is there")
     func guards() throws {
         let vault = try MotoServer.inMemory().open()
-        let name = name("guards")
+        let name = named("guards")
         let pending = SecretsManager.stages.pending
         let id = try SecretVersionID("33333333-3333-3333-3333-333333333333")
         try put(vault, name, "one")
@@ -115,7 +115,7 @@ struct AWSVaultTests {
     @Test("takes tags and the description away as well as it gives them")
     func attributes() throws {
         let vault = try MotoServer.inMemory().open()
-        let name = name("attributes")
+        let name = named("attributes")
         try put(vault, name, "one")
         let tags = SecretTags([("a", "1"), ("b", "2")])
         try vault.change(name, .attributes(SecretAttributes(description: "text", tags: tags)))
@@ -131,8 +131,8 @@ struct AWSVaultTests {
     func unfit() throws {
         let vault = try MotoServer.inMemory().open()
         let fit = SecretValue(.text, secret("x"))
-        #expect(failure { _ = try vault.put(SecretPut(name("a b"), fit, expected: .anything)) }?.code == .limitExceeded)
-        let name = name("unfit")
+        #expect(failure { _ = try vault.put(SecretPut(named("a b"), fit, expected: .anything)) }?.code == .limitExceeded)
+        let name = named("unfit")
         let empty = SecretPut(name, SecretValue(.text, secret("")), expected: .anything)
         #expect(failure { _ = try vault.put(empty) }?.code == .limitExceeded)
         let bytes: [UInt8] = [0xFF]
@@ -148,7 +148,7 @@ struct AWSVaultTests {
     @Test("keeps the versions that are needed by labels of its own, and lets go of the others")
     func pinned() throws {
         let vault = try MotoServer.inMemory().open()
-        let name = name("pinned")
+        let name = named("pinned")
         let ids = try (0..<4).map { index in
             try put(vault, name, "\(index)", index == 0 ? .current : .labels([])).id
         }
@@ -167,7 +167,7 @@ struct AWSVaultTests {
 
     @Test("pins as many as there are labels for: bare versions first, and of them the newest")
     func quota() throws {
-        var record = SecretRecord(name: name("full"))
+        var record = SecretRecord(name: named("full"))
         record.versions = (1...30).map { number in
             SecretVersion(
                 id: SecretVersionID(validated: Array("version-\(number)".utf8)), order: UInt64(number), created: nil)
