@@ -31,6 +31,11 @@ package final class MotoServer: Sendable {
     package struct Keys: Sendable {
         package var id: String
         package var secret: String
+
+        package init(id: String, secret: String) {
+            self.id = id
+            self.secret = secret
+        }
     }
 
     package struct Failure: Error, CustomStringConvertible {

@@ -68,7 +68,7 @@ struct AWSCredentialTests {
     ]
 
     @Test("are refused by halves, and from places that are none", arguments: halves)
-    func halves(_ variables: [String: String]) throws {
+    func halved(_ variables: [String: String]) throws {
         let found = try #require(failure { _ = try MotoServer.open(variables) })
         #expect(found.code == .configuration && !"\(found)".contains("hunter2") && !found.hint.isEmpty)
     }

@@ -149,7 +149,7 @@ struct AWSFaultTests {
     ]
 
     @Test("is not believed when its answer makes no sense", arguments: senseless)
-    func senseless(_ body: String) throws {
+    func believed(_ body: String) throws {
         let aws = try ScriptedAWS { _ in .answer(200, body: body) }
         defer { aws.server.stop() }
         #expect(failure { _ = try aws.open().read(name, nil) }?.code == .corruptObject)
