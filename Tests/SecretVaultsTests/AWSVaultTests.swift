@@ -131,7 +131,8 @@ struct AWSVaultTests {
     func unfit() throws {
         let vault = try MotoServer.inMemory().open()
         let fit = SecretValue(.text, secret("x"))
-        #expect(failure { _ = try vault.put(SecretPut(named("a b"), fit, expected: .anything)) }?.code == .limitExceeded)
+        #expect(
+            failure { _ = try vault.put(SecretPut(named("a b"), fit, expected: .anything)) }?.code == .limitExceeded)
         let name = named("unfit")
         let empty = SecretPut(name, SecretValue(.text, secret("")), expected: .anything)
         #expect(failure { _ = try vault.put(empty) }?.code == .limitExceeded)

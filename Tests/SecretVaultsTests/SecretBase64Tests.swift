@@ -23,9 +23,11 @@ struct SecretBase64Tests {
         }
     }
 
-    @Test("is refused where another text would say the same", arguments: [
-        "A", "AA", "AA=", "AAA", "A===", "=AAA", "AB==", "AAB=", "AA=A", "AA==AAAA", "AA-_", "AA A", "AAA\n",
-    ])
+    @Test(
+        "is refused where another text would say the same",
+        arguments: [
+            "A", "AA", "AA=", "AAA", "A===", "=AAA", "AB==", "AAB=", "AA=A", "AA==AAAA", "AA-_", "AA A", "AAA\n",
+        ])
     func refused(_ text: String) { #expect(SecretBase64.decode(secret(text)) == nil) }
 }
 
@@ -37,6 +39,8 @@ struct XMLTextTests {
         #expect(XMLText.text(of: "B", in: document) == "x & <y>")
         #expect(XMLText.text(of: "D", in: document) == "1" && XMLText.text(of: "E", in: document) == "")
         #expect(XMLText.text(of: "C", in: document) == nil && XMLText.text(of: "F", in: document) == nil)
-        for text in ["", "<B>", "<B>x", "<B>x</C>", "</B><B>"] { #expect(XMLText.text(of: "B", in: secret(text)) == nil) }
+        for text in ["", "<B>", "<B>x", "<B>x</C>", "</B><B>"] {
+            #expect(XMLText.text(of: "B", in: secret(text)) == nil)
+        }
     }
 }

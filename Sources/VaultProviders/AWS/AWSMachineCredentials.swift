@@ -79,7 +79,8 @@ struct AWSInstanceCredentials: AWSCredentialSource {
         } catch {
             // Most often this is no machine of EC2, or a container one hop too far from it: waiting does not help.
             throw AWSCredentialFailure.refused(
-                name, "it does not answer. Not on EC2, set the variables of another way to log in; in a container, "
+                name,
+                "it does not answer. Not on EC2, set the variables of another way to log in; in a container, "
                     + "raise the hop limit of the machine's metadata service to 2")
         }
         switch answer.status {
