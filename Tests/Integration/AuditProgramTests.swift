@@ -154,6 +154,35 @@ struct AuditProgramTests {
         #expect(try verify("--retired", try #require(log as? String)).status == 0)
     }
 
+    @Test("is compared with the heads in snapshots of vaults, whatever host somebody names for them")
+    func snapshotHeads() throws {
+        #expect(try run("backup", VaultRun.url, "--host", "elsewhere").status == 0)
+        let compared = try verify()
+        #expect(compared.status == 0 && compared.object["knownCount"] as? Int == 6, "\(compared)")
+        try vault.put("app/key", "another-value")
+        let lines = try lines()
+        // Behind the newest head nothing vouches; up to it everything is found.
+        try write(Array(lines[..<6]))
+        #expect(try verify().status == 0)
+        try write(Array(lines[..<5]))
+        #expect(try verify("--local").status == 0)
+        let cut = try verify()
+        #expect(cut.status == 4 && cut.kinds == ["cut-off"])
+        // Reading nothing new is a head as well.
+        try write(lines)
+        #expect(try run("backup", VaultRun.url, "--source", "other").status == 0)
+        let count = try self.lines().count
+        #expect(try run("backup", VaultRun.url, "--source", "other").status == 0)
+        #expect(try self.lines().count == count)
+        #expect(try verify().object["knownCount"] as? Int == count)
+
+        try FileManager.default.removeItem(atPath: audit)
+        let gone = try verify()
+        #expect(gone.status == 4 && gone.kinds == ["missing-log"])
+        let text = try run("audit", "verify")
+        #expect(text.output.contains("the snapshot"), "\(text.output)")
+    }
+
     /// Writes a line of yesterday into the history of runs, and seals it.
     private func sealYesterday() throws {
         try run.makeDirectory("data")

@@ -203,7 +203,7 @@ final class AuditedVault: SecretVault {
     var testimony: [String: String] {
         do throws(HoldfastError) {
             guard let head = try context.auditHead() else { return [:] }
-            return head.facts(ofState: try context.stateDirectory())
+            return head.facts(ofState: try context.stateDirectory(), on: Host.name)
         } catch {
             context.output.warning("the snapshot has no head of the audit log: \(ShownText.line(error.message))")
             return [:]

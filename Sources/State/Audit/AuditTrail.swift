@@ -33,12 +33,13 @@ package struct AuditHead: Sendable, Hashable {
     /// The facts that a record of evidence carries; none for a log without a record.
     package static func facts(of head: AuditHead?) -> [String: String] { head.map { [fact: $0.text] } ?? [:] }
 
-    /// Beside the head in a snapshot, which does not name the state otherwise.
+    /// Beside the head in a snapshot, whose host may be one that somebody named: where the log is.
+    package static let hostFact = "audit.host"
     package static let stateFact = "audit.state"
 
     /// The facts that a snapshot carries.
-    package func facts(ofState directory: String) -> [String: String] {
-        [Self.fact: text, Self.stateFact: directory]
+    package func facts(ofState directory: String, on host: String) -> [String: String] {
+        [Self.fact: text, Self.hostFact: host, Self.stateFact: directory]
     }
 }
 

@@ -4,6 +4,7 @@ import ArgumentParser
 import Primitives
 import Repository
 import State
+import Workloads
 
 struct AuditVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,7 +13,7 @@ struct AuditVerify: ParsableCommand {
         discussion: """
             Each record has its own digest and that of the one before. What was cut off at the end, or rewritten from \
             some record to the end, shows in no digest: it is found against the heads that `holdfast schedule seal` \
-            signs into the repository, which are compared when one is named. Without one, and behind the newest head, \
+            and snapshots of vaults sign into the repository, which are compared when one is named. Without one, and behind the newest head, \
             it cannot be found, and the text says so. What is wrong makes the exit status 4.
 
             Examples:
@@ -55,15 +56,18 @@ struct AuditVerify: ParsableCommand {
         }
     }
 
-    /// The heads in the evidence of the repository; nil when none is named.
+    /// The heads in the evidence and in the snapshots of the repository; nil when none is named.
     private func heads(_ context: CommandContext) throws(HoldfastError) -> [SignedAuditHead]? {
         guard !local else { return nil }
         if try context.namedPlace() == nil, try context.configuration() == nil { return nil }
-        let listing = try context.openRepository().evidence()
-        for damaged in listing.damaged {
-            context.output.warning("\(damaged.key) is damaged: \(ShownText.line(damaged.error.message))")
+        let repository = try context.openRepository()
+        let evidence = try repository.evidence()
+        let snapshots = try repository.snapshots()
+        for (key, error) in evidence.damaged.map({ ($0.key, $0.error) }) + snapshots.damaged {
+            context.output.warning("\(key) is damaged: \(ShownText.line(error.message))")
         }
-        return listing.evidence.compactMap { SignedAuditHead($0) }
+        return evidence.evidence.compactMap { SignedAuditHead($0) }
+            + snapshots.snapshots.flatMap { SignedAuditHead.heads(in: $0) }
     }
 
     /// A log as a whole that is gone, and began anew, is an end that was cut off.
@@ -78,7 +82,7 @@ struct AuditVerify: ParsableCommand {
             verdict.problems.append(
                 AuditProblem(
                     .missingLog, nil, at: nil,
-                    "the log \(name), of \(head.head.count) records as evidence \(head.evidence) tells, is not here; "
+                    "the log \(name), of \(head.head.count) records as \(head.origin) tells, is not here; "
                         + "if it was moved away on purpose, give --retired \(name)"))
         }
     }
@@ -124,10 +128,11 @@ struct AuditVerify: ParsableCommand {
     }
 }
 
-/// A head that a record of evidence carries.
+/// A head that a record of evidence or a snapshot carries.
 struct SignedAuditHead {
     let head: AuditHead
-    let evidence: ULID
+    /// What carries it, in words.
+    let origin: String
     private let host: String
     private let state: String
 
@@ -136,9 +141,24 @@ struct SignedAuditHead {
             let text = record.facts[AuditHead.fact], let head = AuditHead(text: text)
         else { return nil }
         self.head = head
-        self.evidence = evidence.id
+        origin = "evidence \(evidence.id)"
         host = record.environment.host
         state = record.environment.target
+    }
+
+    private init?(_ snapshot: Snapshot, _ facts: [String: String], prefix: String) {
+        guard let text = facts[prefix + AuditHead.fact], let head = AuditHead(text: text) else { return nil }
+        self.head = head
+        origin = "the snapshot \(snapshot.id)"
+        host = facts[prefix + AuditHead.hostFact] ?? ""
+        state = facts[prefix + AuditHead.stateFact] ?? ""
+    }
+
+    /// Those of a snapshot, of which one of several roots has each its own.
+    static func heads(in snapshot: Snapshot) -> [SignedAuditHead] {
+        guard let record = snapshot.record else { return [] }
+        let roots = record.roots.map { SnapshotRecord.prefix(ofRoot: String(decoding: $0.path, as: UTF8.self)) }
+        return ([""] + roots).compactMap { SignedAuditHead(snapshot, record.facts, prefix: $0) }
     }
 
     /// Whether it is of the state in this directory of this host.
