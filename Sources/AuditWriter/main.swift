@@ -1,6 +1,7 @@
 // Appends to an audit log until it is killed. Tests start it; it ships with nothing.
 
 import Foundation
+import Glibc
 import Primitives
 import State
 
@@ -13,11 +14,18 @@ func run(_ arguments: [String]) throws(HoldfastError) {
     }
     let log = AuditLog(
         state: arguments[0], actor: AuditActor(user: arguments[1], uid: 1000, host: "test"), clock: SystemClock(),
-        entropy: SystemEntropy(), patience: .seconds(120), segmentSize: ByteCount(size))
+        entropy: SystemEntropy(), patience: .seconds(120), segmentSize: ByteCount(size),
+        // In pieces, with time in between, so that a kill in the middle of a record is no rarity.
+        write: { number, bytes, count in
+            if groups == 0 { usleep(1000) }
+            return Glibc.write(number, bytes, groups == 0 ? min(count, 1000) : count)
+        })
+    FileHandle.standardOutput.write(Data("\n".utf8))
     var group = 0
     while groups == 0 || group < groups {
         group += 1
-        let count = group % 7 == 0 ? 64 : 1
+        // Those that are killed do not get far.
+        let count = group % (groups == 0 ? 2 : 7) == 0 ? 64 : 1
         let entries = (0..<count).map {
             AuditEntry(.read, vault: "embedded:/vault", secret: "secret/\(group)/\($0)", version: "\(group)")
         }

@@ -23,6 +23,8 @@ struct AuditKillTests {
             process.standardOutput = output
             process.standardError = errors
             try process.run()
+            // It has begun when it says so; a kill before that is none in the middle of anything.
+            _ = output.fileHandleForReading.readData(ofLength: 1)
         }
 
         /// The first number and the count of each group that it was told of.
@@ -55,10 +57,10 @@ struct AuditKillTests {
     func killed() throws {
         let seed = try SystemEntropy().bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         let random = SeededEntropy(seed: seed)
-        var (known, killed): (UInt64, Int) = (0, 0)
-        for round in 0..<25 {
+        var (known, killed, torn): (UInt64, Int, Int) = (0, 0, 0)
+        for round in 0..<40 {
             let writers = try (0..<2).map { try Writer(stage.state, "w\(round).\($0)", groups: 0, segment: 30_000) }
-            SystemClock().sleep(for: .milliseconds(Int64(20 + random.next() % 80)), unless: Cancellation())
+            SystemClock().sleep(for: .milliseconds(Int64(20 + random.next() % 130)), unless: Cancellation())
             for writer in writers { kill(writer.process.processIdentifier, SIGKILL) }
             for writer in writers {
                 for group in writer.finish() { known = max(known, group.first + group.count - 1) }
@@ -68,8 +70,10 @@ struct AuditKillTests {
             let verdict = try stage.verify()
             #expect(verdict.isWhole, "seed \(seed), round \(round): \(verdict.problems)")
             #expect(verdict.records >= known, "seed \(seed), round \(round): \(verdict.records) of \(known)")
+            torn += verdict.torn == nil ? 0 : 1
         }
         #expect(known > 50 && killed > 40, "seed \(seed): nothing was written, or nobody was killed")
+        #expect(torn > 0, "seed \(seed): nobody was killed in the middle of a record")
         _ = try stage.log().append([stage.entry(0)])
         let verdict = try stage.verify()
         #expect(verdict.isWhole && verdict.torn == nil, "seed \(seed)")

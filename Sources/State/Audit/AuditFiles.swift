@@ -8,6 +8,9 @@ import Primitives
 struct AuditFiles: Sendable {
     static let ending = ".audit"
 
+    /// write(2).
+    typealias Write = @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
+
     struct Segment: Sendable, Hashable {
         var name: String
         var size: Int
@@ -155,11 +158,14 @@ final class OpenedFile: Sendable {
         return bytes
     }
 
-    func write(_ bytes: [UInt8]) throws(HoldfastError) {
+    func write(
+        _ bytes: [UInt8], by write: AuditFiles.Write = { Glibc.write($0, $1, $2) }
+    ) throws(HoldfastError) {
         var done = 0
         while done < bytes.count {
             let (count, failure) = bytes.withUnsafeBytes { raw in
-                retryingInterrupts { Glibc.write(number, raw.baseAddress.map { $0 + done }, raw.count - done) }
+                let rest = raw.baseAddress.map { UnsafeRawPointer($0 + done) }
+                return retryingInterrupts { write(number, rest, raw.count - done) }
             }
             guard count > 0 else { throw HoldfastError.systemCall("write", failure, on: path) }
             done += count

@@ -27,6 +27,7 @@ package final class AuditLog: AuditTrail {
     private let entropy: any Entropy
     private let patience: Duration
     private let segmentSize: Int
+    private let write: AuditFiles.Write
     private let sync: @Sendable (Int32) -> Int32
     private let remark: @Sendable (String) -> Void
     private let known = Mutex<Tail?>(nil)
@@ -34,11 +35,12 @@ package final class AuditLog: AuditTrail {
     /// - Parameters:
     ///   - directory: Of the state. Nothing is made before the first append.
     ///   - segmentSize: When a segment is followed by another.
-    ///   - sync: fsync(2), or what a test puts in its place.
+    ///   - write, sync: write(2) and fsync(2), or what a test puts in their place.
     ///   - remark: Hears of what was set aside.
     package init(
         state directory: String, actor: AuditActor, clock: any Primitives.Clock, entropy: any Entropy,
         patience: Duration = AuditLimits.patience, segmentSize: ByteCount = AuditLimits.segment,
+        write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int = { Glibc.write($0, $1, $2) },
         sync: @escaping @Sendable (Int32) -> Int32 = { fsync($0) },
         remark: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -48,6 +50,7 @@ package final class AuditLog: AuditTrail {
         self.entropy = entropy
         self.patience = patience
         self.segmentSize = Int(segmentSize.bytes)
+        self.write = write
         self.sync = sync
         self.remark = remark
     }
@@ -114,7 +117,7 @@ package final class AuditLog: AuditTrail {
         let isNew = segment.size == 0
         let file = try files.open(segment.name, O_WRONLY | O_APPEND | O_CREAT)
         do throws(HoldfastError) {
-            try file.write(text)
+            try file.write(text, by: write)
             guard sync(file.number) == 0 else { throw HoldfastError.systemCall("fsync", errno, on: file.path) }
             if isNew { try syncDirectory(files.directory) }
         } catch {
