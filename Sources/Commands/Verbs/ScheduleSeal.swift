@@ -26,9 +26,10 @@ struct ScheduleSeal: ParsableCommand {
             let state = try context.stateDirectory()
             let history = try context.openRunStore()
             let repository = try context.openRepository()
-            let ledger = RunLedger(
+            var ledger = RunLedger(
                 repository: repository, history: history, identity: history.origin, host: Host.name,
                 state: state)
+            ledger.audit = try context.auditHead()
             let now = context.clock.now()
             let made = try ledger.seal(at: now)
             try history.noteSealed(until: RunLedger.end(at: now))
