@@ -75,7 +75,7 @@ struct JobStart {
     /// Runs `job` now with its further attempts, unless something speaks against it.
     func byHand(_ job: Job, _ key: RunKey) throws(HoldfastError) -> End {
         try tidy()
-        let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
+        let rules = try handRules()
         if let (reason, error) = rules.refusal(of: job) {
             return try refuse(job, key, reason, error)
         }
@@ -95,7 +95,7 @@ struct JobStart {
             context.clock.sleep(for: next.since(now), unless: context.cancellation)
             if context.cancellation.isRaised { return .ran(run) }
             // A backup may have failed, or somebody may have paused the job since.
-            let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
+            let rules = try handRules()
             if let (_, error) = rules.refusalToRepeat(job) {
                 return .ran(JobRunReport.Run(key, try giveUp(key, error.message), attempts: attempts))
             }
@@ -108,7 +108,8 @@ struct JobStart {
         try tidy()
         try checkFree(key)
         var planner = RunPlanner(
-            jobs: jobs, memories: try memories(), active: try store.active(), host: Host.name, at: now)
+            jobs: jobs, memories: try memories(), active: try store.active(), checks: try store.checks(),
+            host: Host.name, at: now)
         var asked: Set<RunKey> = []
         var (job, silent) = (job, looks.silent)
         var (attempts, turns) = (0, 0)
@@ -122,7 +123,7 @@ struct JobStart {
                 planner.replace(jobs: fresh, memories: try memories(), at: now)
                 job = fresh.first { $0.name == key.job } ?? job
             }
-            planner.update(memories: try memories(), active: try store.active())
+            planner.update(memories: try memories(), active: try store.active(), checks: try store.checks())
             // The delay of a timer is within the job's limit, and by its own measure.
             let (verdict, stops) = planner.verdict(on: key, delay: job.jitter, at: now)
             for other in stops where asked.insert(other).inserted {
@@ -175,6 +176,12 @@ struct JobStart {
     /// Whether another run of the job was faster than this one. It may have ended by now, so that nobody looks for it;
     /// a state that is locked says that a later try may help.
     private static func isSecond(_ error: HoldfastError) -> Bool { error.code == .busy && error.retry == .never }
+
+    private func handRules() throws(HoldfastError) -> HandRules {
+        HandRules(
+            jobs: jobs, memories: try memories(), active: try store.active(),
+            faults: RepositoryFaults(try store.checks(), jobs: jobs), now: now)
+    }
 
     private func memories() throws(HoldfastError) -> [JobName: JobMemory] {
         try store.memories(of: jobs.map(\.name), at: now)

@@ -96,19 +96,7 @@ struct StatusSchedule {
 
     /// What is known of the repository at this place by checks, also of jobs that are called otherwise by now.
     func checks(at location: String) -> CheckStanding {
-        CheckStanding(checks.compactMap { placed($0) }, of: RepositoryIdentity.path(of: location))
-    }
-
-    /// A check of before places were remembered was where its job's file says, if it does. Of runs of before it is not
-    /// known that they were checks: one of a job that does something else was none, and tells of itself elsewhere.
-    private func placed(_ check: CheckRecord) -> CheckRecord? {
-        guard check.note.repository == nil, check.began == check.noted,
-            let job = jobs.first(where: { $0.name == check.job })
-        else { return check }
-        guard case .check = job.action else { return nil }
-        var placed = check
-        placed.note.repository = (job.reach?.repositories.first ?? nil)?.path
-        return placed
+        CheckStanding(checks.compactMap { $0.placed(by: jobs) }, of: RepositoryIdentity.path(of: location))
     }
 
     /// Jobs that do not do what they should.

@@ -62,7 +62,8 @@ struct Turn: Sendable {
         self.jobs = Dictionary(uniqueKeysWithValues: jobs.map { ($0.name, $0) })
         let memories = try around.store.memories(of: jobs.map(\.name), at: now)
         planner = RunPlanner(
-            jobs: jobs, memories: memories, active: try around.store.active(), host: around.host, at: now)
+            jobs: jobs, memories: memories, active: try around.store.active(), checks: try around.store.checks(),
+            host: around.host, at: now)
         planner.limits = around.limits
         clockAlertEnd = around.clock.uptime() + Self.clockAlert
     }
@@ -107,7 +108,8 @@ struct Turn: Sendable {
         let revision = try around.store.revision()
         if revision != self.revision {
             planner.update(
-                memories: try around.store.memories(of: Array(jobs.keys), at: now), active: try around.store.active())
+                memories: try around.store.memories(of: Array(jobs.keys), at: now), active: try around.store.active(),
+                checks: try around.store.checks())
             self.revision = revision
         }
         let decision = planner.decide(at: now)

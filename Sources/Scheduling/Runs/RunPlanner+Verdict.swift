@@ -114,12 +114,12 @@ extension RunPlanner {
             }
         }
         guard case .forget = entry.job.action else { return isWaiting ? .wait(until: nil) : .start }
-        for other in entries where entry.job.thinsOut(sourcesOf: other.job) {
-            switch Self.standing(of: other, since: nil, isBusy: isBusy(other)) {
-            case .good: continue
-            case .bad: return .refuse(.dependency)
-            case .open: isWaiting = true
-            }
+        let rule = RetentionRule(
+            entry.job, among: entries.map(\.job), memories: { name in places[name].map { entries[$0].memory } },
+            faults: faults, isBusy: { name in places[name].map { isBusy(entries[$0]) } ?? false }, at: now)
+        if let objection = rule.objection {
+            guard objection.passes else { return .refuse(.dependency) }
+            isWaiting = true
         }
         return isWaiting ? .wait(until: nil) : .start
     }

@@ -69,10 +69,18 @@ package struct RunPlanner: Sendable {
     var stopping: Set<RunKey> = []
     /// Runs that were to start and did not begin, with the instants before which they are not tried again.
     var putOff: [RunKey: Timestamp] = [:]
+    /// What checks found that speaks against retention.
+    private(set) var faults = RepositoryFaults([], jobs: [])
+    private var checks: [CheckRecord] = []
     private let host: String
 
-    package init(jobs: [Job], memories: [JobName: JobMemory], active: [ActiveRun], host: String, at now: Timestamp) {
+    /// - Parameter checks: All that the store knows; retention goes by them.
+    package init(
+        jobs: [Job], memories: [JobName: JobMemory], active: [ActiveRun], checks: [CheckRecord] = [], host: String,
+        at now: Timestamp
+    ) {
         self.host = host
+        self.checks = checks
         replace(jobs: jobs, memories: memories, at: now)
         update(memories: memories, active: active)
     }
@@ -92,10 +100,19 @@ package struct RunPlanner: Sendable {
             return entry
         }
         places = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($0.element.job.name, $0.offset) })
+        faults = RepositoryFaults(checks, jobs: jobs)
     }
 
     /// What the store remembers now.
-    package mutating func update(memories: [JobName: JobMemory], active: [ActiveRun]) {
+    ///
+    /// - Parameter checks: Nil when they are as they were.
+    package mutating func update(
+        memories: [JobName: JobMemory], active: [ActiveRun], checks: [CheckRecord]? = nil
+    ) {
+        if let checks, checks != self.checks {
+            self.checks = checks
+            faults = RepositoryFaults(checks, jobs: entries.map(\.job))
+        }
         for (name, memory) in memories {
             guard let place = places[name] else { continue }
             entries[place].memory = memory
