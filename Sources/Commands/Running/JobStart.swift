@@ -129,6 +129,9 @@ struct JobStart {
             for other in stops where asked.insert(other).inserted {
                 if let holder = planner.holder(of: other) { _ = HolderProcess.stop(holder, host: Host.name) }
             }
+            for other in asked where try store.run(other).map(Self.isWaiting) == true {
+                try ReplacedRun.conclude(other, in: store, at: now)
+            }
             switch verdict {
             case .start:
                 try takePlace(of: job, key)
@@ -181,6 +184,10 @@ struct JobStart {
         HandRules(
             jobs: jobs, memories: try memories(), active: try store.active(),
             faults: RepositoryFaults(try store.checks(), jobs: jobs), now: now)
+    }
+
+    private static func isWaiting(_ run: RunRecord) -> Bool {
+        if case .waiting = run.state { true } else { false }
     }
 
     private func memories() throws(HoldfastError) -> [JobName: JobMemory] {

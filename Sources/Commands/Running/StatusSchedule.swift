@@ -12,6 +12,8 @@ struct StatusSchedule {
     private var jobs: [Job] = []
     private var memories: [JobName: JobMemory] = [:]
     private var active: Set<JobName> = []
+    /// When runs were to have their next attempts that nobody goes on with.
+    private var stuck: [JobName: Timestamp] = [:]
     private var checks: [CheckRecord] = []
     private(set) var alerts: [AlertRecord] = []
     private(set) var failure: HoldfastError?
@@ -52,6 +54,9 @@ struct StatusSchedule {
         isKnown = failure == nil
         let runs = Self.value(&failure) { () throws(HoldfastError) in try store.active() } ?? []
         active = Set(jobs.filter { job in runs.contains { JobTrouble.isActive($0, of: job, at: now) } }.map(\.name))
+        for run in runs where !active.contains(run.key.job) {
+            if case .waiting(let until) = run.phase { stuck[run.key.job] = until }
+        }
         Self.value(&failure) { () throws(HoldfastError) in try PauseAlerts.end(in: store, at: now) }
         alerts = Self.value(&failure) { () throws(HoldfastError) in try store.alerts(all: false) } ?? []
         memories =
@@ -102,8 +107,10 @@ struct StatusSchedule {
     /// Jobs that do not do what they should.
     func troubles(at now: Timestamp) -> [(job: JobName, trouble: JobTrouble)] {
         jobs.compactMap { job in
-            JobTrouble(job, memories[job.name], isActive: active.contains(job.name), host: Host.name, at: now)
-                .map { (job.name, $0) }
+            JobTrouble(
+                job, memories[job.name], isActive: active.contains(job.name), stuck: stuck[job.name], host: Host.name,
+                at: now
+            ).map { (job.name, $0) }
         }
     }
 

@@ -126,6 +126,7 @@ struct Turn: Sendable {
                     // In order: a later instant that is written first would hide an earlier one after a restart.
                     if failure != nil { unwritten.append((job, nonRuns)) } else { try record(job, nonRuns) }
                 case .giveUp(let key): if failure == nil { try giveUp(key) }
+                case .replace(let key): if failure == nil { try ReplacedRun.conclude(key, in: around.store, at: now) }
                 }
             } catch {
                 failure = error

@@ -167,5 +167,5 @@ extension RunOutcome {
     /// It did all that it was to do.
     package var isGood: Bool { self == .succeeded }
     /// It was ended because somebody or another run wanted so.
-    package var isByOrder: Bool { self == .stopped }
+    package var isByOrder: Bool { self == .stopped || self == .replaced }
 }

@@ -12,6 +12,8 @@ package enum RunAction: Sendable, Hashable {
     case stop(RunKey)
     /// This run waited for another attempt, and the next run of its job is due.
     case giveUp(RunKey)
+    /// This run was ended for another one, which takes its place: it gets no further attempt.
+    case replace(RunKey)
 }
 
 /// What is to be done now, and when to ask again at the latest.
@@ -133,8 +135,8 @@ package struct RunPlanner: Sendable {
 
     /// The process of a run that was started has ended; ``update(memories:active:)`` tells how.
     package mutating func ended(_ key: RunKey) {
+        // One that was to be ended for another may wait for an attempt that it does not get.
         launched.remove(key)
-        stopping.remove(key)
     }
 
     /// A run that was to start did not begin, and nobody else has it: it is due still, and tried again at `instant`.
@@ -181,8 +183,12 @@ package struct RunPlanner: Sendable {
             Question(place: place, scheduled: entries[place].pending[0], delay: entries[place].delay)
         }
         for run in active.values {
-            guard case .waiting(let until) = run.phase, let place = places[run.key.job], !launched.contains(run.key)
-            else { continue }
+            guard case .waiting(let until) = run.phase, !launched.contains(run.key) else { continue }
+            if stopping.contains(run.key) {
+                decision.actions.append(.replace(run.key))
+                continue
+            }
+            guard let place = places[run.key.job] else { continue }
             if !entries[place].pending.isEmpty {
                 decision.actions.append(.giveUp(run.key))
                 continue
