@@ -81,6 +81,13 @@ struct LintTests {
         #expect(try rules(lint([one, paused], rpo: .seconds(14 * 3600))) == ["warning paused", "error rpo"])
     }
 
+    @Test("the longest interval of a job on workdays is that over the weekend")
+    func longest() throws {
+        let now = try Make.instant("2026-11-02T12:00:00Z")
+        #expect(try ScheduleLint.longestInterval(job("a", "Mon..Fri 02:00"), "h", now) == .seconds(3 * 86_400))
+        #expect(try ScheduleLint.longestInterval(job("a", "2026-12-24 18:00"), "h", now) == nil)
+    }
+
     @Test("a source with an RPO and without a job is an error; a duration that is not known a warning")
     func missing() throws {
         #expect(try rules(lint([])) == ["error rpo"])

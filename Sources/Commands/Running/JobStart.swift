@@ -157,6 +157,7 @@ struct JobStart {
             case .refuse(let reason):
                 let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
                 try store.record([nonRun], of: job.name, .schedule, at: now)
+                try StarvedAlerts.tell(job, in: store, host: Host.name, at: now)
                 return .refused(
                     reason,
                     HoldfastError(

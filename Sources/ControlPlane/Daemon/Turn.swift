@@ -146,6 +146,17 @@ struct Turn: Sendable {
                     "count": "\(nonRun.count.map { "\($0)" } ?? "many")",
                 ])
         }
+        tellStarved(job)
+    }
+
+    /// Tells of jobs that do not get to run. What cannot be told now is when the next run does not take place.
+    private func tellStarved(_ name: JobName) {
+        guard let job = jobs[name] else { return }
+        do throws(HoldfastError) {
+            try StarvedAlerts.tell(job, in: around.store, host: around.host, at: now)
+        } catch {
+            around.logger.error("the alert was not written", metadata: ["alert": "\(StarvedAlerts.key(name))"])
+        }
     }
 
     private mutating func start(_ key: RunKey) {
@@ -273,6 +284,13 @@ struct Turn: Sendable {
         // What this process started is looked at when it ends.
         let own = Set(running.keys).union(ended.map(\.key))
         note(try burial.run(sparing: own))
+    }
+
+    /// Lets the alerts of pauses and of jobs that do not get to run fire and end with their causes.
+    func keepAlerts() throws(HoldfastError) {
+        let all = jobs.values.sorted { $0.name < $1.name }
+        try PauseAlerts.keep(all, in: around.store, at: now)
+        try StarvedAlerts.end(all, in: around.store, at: now)
     }
 
     private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }

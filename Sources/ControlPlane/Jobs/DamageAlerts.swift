@@ -34,7 +34,9 @@ package enum DamageAlerts {
         let others = found.filter { $0 != job && firing.contains(key($0)) }
         guard !others.isEmpty else { return }
         let memories = try store.memories(of: Array(others), at: now)
-        for other in others where memories[other]?.last?.outcome == .checkFailed {
+        for other in others {
+            // Its newest run may have looked at less and found nothing; one that failed otherwise has an alert of its own.
+            guard let last = memories[other]?.last?.outcome, last == .checkFailed || last == .succeeded else { continue }
             _ = try store.resolve(key(other), at: now)
         }
     }

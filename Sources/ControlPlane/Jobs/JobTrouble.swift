@@ -9,6 +9,8 @@ package enum JobTrouble: Sendable, Hashable {
     case failing(RunOutcome, at: Timestamp)
     /// What was due then has neither run nor been recorded: nothing runs jobs.
     case overdue(since: Timestamp)
+    /// What is due of it does not take place since then, though nobody ordered so: ``StarvedJob``.
+    case starved(since: Timestamp, NonRun.Reason)
 
     /// For a machine that has just started, and a scheduler that is a little late.
     private static let grace = Duration.seconds(600)

@@ -258,8 +258,14 @@ package struct ScheduleLint: Sendable {
             hint: "Take a time outside 01:00 to 03:00, or `timeZone: UTC`.")
     }
 
+    /// The longest time between two runs in the year to come; nil when there are no two.
+    package static func longestInterval(_ job: Job, _ host: String, _ now: Timestamp) -> Duration? {
+        let starts = starts(job, host, now)
+        return zip(starts, starts.dropFirst()).map { $1.since($0) }.max()
+    }
+
     /// Scheduled instants of a job whose runs may start, from now on.
-    static func starts(_ job: Job, _ host: String, _ now: Timestamp) -> [Timestamp] {
+    package static func starts(_ job: Job, _ host: String, _ now: Timestamp) -> [Timestamp] {
         let instants = job.schedule.occurrences(after: now, through: now + horizon, limit: maximumInstants)
             .map(\.instant)
         guard !job.windows.isEmpty || !job.blackouts.isEmpty else { return instants }
