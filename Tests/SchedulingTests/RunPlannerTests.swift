@@ -305,6 +305,25 @@ struct RunPlannerTests {
         #expect(next.decide(at: due).actions == [.start(old)])
     }
 
+    @Test("records what waits of a job of which somebody else has run a later run")
+    func overtaken() throws {
+        let (one, other) = (try job("a", .backup(sources: ["shop"])), try job("b", .backup(sources: ["shop"])))
+        let queued = { (job: Job) in
+            var job = job
+            job.concurrency = [.source: .queue]
+            return job
+        }
+        let memories = [one.name: JobMemory(through: start), other.name: JobMemory(through: start)]
+        var planner = RunPlanner(
+            jobs: [one, queued(other)], memories: memories, active: [], host: "host", at: start)
+        let due = start + .seconds(3600)
+        #expect(planner.decide(at: due).actions == [.start(RunKey(job: one.name, scheduled: due))])
+        planner.update(memories: [other.name: JobMemory(through: due + .seconds(3600))], active: [])
+        let nonRun = NonRun(first: due, last: due, count: 1, reason: .caughtUp)
+        #expect(planner.decide(at: due + .seconds(60)).actions == [.record(other.name, [nonRun])])
+        #expect(planner.decide(at: due + .seconds(61)).actions.isEmpty)
+    }
+
     @Test("starts another attempt when its wait is over, and gives it up when the next run is due")
     func retries() throws {
         let one = try job("a")

@@ -110,6 +110,9 @@ struct JobStart {
         var planner = RunPlanner(
             jobs: jobs, memories: try memories(), active: try store.active(), checks: try store.checks(),
             host: Host.name, at: now)
+        let (missed, isNotMadeUpFor) = planner.missed(before: key, at: now)
+        try store.record(missed, of: job.name, .schedule, at: now)
+        if let reason = isNotMadeUpFor { return try leaveOut(job, key, reason) }
         var asked: Set<RunKey> = []
         var (job, silent) = (job, looks.silent)
         var (attempts, turns) = (0, 0)
@@ -154,20 +157,24 @@ struct JobStart {
                 }
                 let most = until.map { max(.milliseconds(10), min(Self.look, $0.since(now))) } ?? Self.look
                 context.clock.sleep(for: most, unless: context.cancellation)
-            case .refuse(let reason):
-                let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
-                try store.record([nonRun], of: job.name, .schedule, at: now)
-                try StarvedAlerts.tell(job, in: store, host: Host.name, at: now)
-                return .refused(
-                    reason,
-                    HoldfastError(
-                        .busy, "the run \(key) does not take place: \(reason.rawValue)",
-                        hint: "docs/SCHEDULING.md says what that means. `holdfast schedule run \(job.name)` runs it."))
+            case .refuse(let reason): return try leaveOut(job, key, reason)
             }
         }
     }
 
     // MARK: Parts
+
+    /// A run of the schedule does not take place.
+    private func leaveOut(_ job: Job, _ key: RunKey, _ reason: NonRun.Reason) throws(HoldfastError) -> End {
+        let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
+        try store.record([nonRun], of: job.name, .schedule, at: now)
+        try StarvedAlerts.tell(job, in: store, host: Host.name, at: now)
+        return .refused(
+            reason,
+            HoldfastError(
+                .busy, "the run \(key) does not take place: \(reason.rawValue)",
+                hint: "docs/SCHEDULING.md says what that means. `holdfast schedule run \(job.name)` runs it."))
+    }
 
     private func refuse(
         _ job: Job, _ key: RunKey, _ reason: NonRun.Reason, _ error: HoldfastError

@@ -74,6 +74,8 @@ package struct RunPlanner: Sendable {
     /// What checks found that speaks against retention.
     private(set) var faults = RepositoryFaults([], jobs: [])
     private var checks: [CheckRecord] = []
+    /// What was due of jobs of which somebody else ran a later run.
+    private var overtaken: [(job: JobName, instants: [Timestamp])] = []
     private let host: String
 
     /// - Parameter checks: All that the store knows; retention goes by them.
@@ -123,6 +125,9 @@ package struct RunPlanner: Sendable {
                 entries[place].admitted = memory.through
                 entries[place].foresee()
             }
+            // A later one was run by somebody else, as by a timer.
+            let passed = entries[place].pending.filter { $0 < memory.through }
+            if !passed.isEmpty { overtaken.append((name, passed)) }
             entries[place].pending.removeAll { $0 <= memory.through }
         }
         self.active = Dictionary(uniqueKeysWithValues: active.map { ($0.key, $0) })
@@ -168,6 +173,11 @@ package struct RunPlanner: Sendable {
 
     package mutating func decide(at now: Timestamp) -> RunDecision {
         var decision = RunDecision()
+        for (job, instants) in overtaken {
+            decision.actions.append(
+                .record(job, instants.map { NonRun(first: $0, last: $0, count: 1, reason: .caughtUp) }))
+        }
+        overtaken = []
         var room = limits.waiting - waitingCount
         for place in entries.indices {
             stepBack(place, at: now)
