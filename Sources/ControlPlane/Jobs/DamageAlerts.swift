@@ -35,8 +35,10 @@ package enum DamageAlerts {
         guard !others.isEmpty else { return }
         let memories = try store.memories(of: Array(others), at: now)
         for other in others {
-            // Its newest run may have looked at less and found nothing; one that failed otherwise has an alert of its own.
-            guard let last = memories[other]?.last?.outcome, last == .checkFailed || last == .succeeded else { continue }
+            // Its newest run may have looked at less and found nothing; of one that failed otherwise the alert tells.
+            guard let last = memories[other]?.last?.outcome, last == .checkFailed || last == .succeeded else {
+                continue
+            }
             _ = try store.resolve(key(other), at: now)
         }
     }
