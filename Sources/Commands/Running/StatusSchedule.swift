@@ -166,7 +166,7 @@ struct StatusSchedule {
     /// longest interval, with that length. A check by another job that looks at as much counts as well.
     func lateCheck(at location: String) -> LateCheck? {
         let place = RepositoryIdentity.path(of: location)
-        let good = checks.map { $0.placed(by: jobs) }.filter {
+        let good = checks.compactMap { $0.placed(by: jobs) }.filter {
             $0.outcome.isGood && ($0.note.repository == nil || $0.note.repository == place)
                 && $0.ended.since(now) <= RunMemoryLimits.ahead
         }
