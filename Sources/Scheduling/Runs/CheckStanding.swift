@@ -20,7 +20,7 @@ extension CheckRecord {
 }
 
 extension CheckRecord {
-    /// The same check with the place that its job's file says, if it does: before places were remembered there was none.
+    /// The same check with the place that its job's file says, if it does: there was a time when none was remembered.
     /// Of runs of before it is not known that they were checks: of one of a job that does something else this is nil,
     /// since it was none, and tells of itself elsewhere.
     package func placed(by jobs: [Job]) -> CheckRecord? {
