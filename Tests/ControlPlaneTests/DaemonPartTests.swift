@@ -144,6 +144,28 @@ struct DaemonPartTests {
         #expect(try firing(120) == ["job/job/failed"])
     }
 
+    @Test("a pause in a job's file is an alert as well, which says so, for as long as it stands there")
+    func filePauses() throws {
+        let store = try store()
+        var paused = job
+        paused.pause = Pause(reason: "disk swap", until: noon + .seconds(60))
+        func alerts(_ jobs: [Job], _ seconds: Int64) throws -> [String] {
+            try PauseAlerts.keep(jobs, in: store, at: noon + .seconds(seconds))
+            return try store.alerts(all: false).map(\.summary)
+        }
+        let text = "job \(job.name) is paused by its file until \(noon + .seconds(60)): disk swap"
+        #expect(try alerts([paused], 0) == [text])
+        let since = try store.alerts(all: false).map(\.changed)
+        #expect(try alerts([paused], 30) == [text] && store.alerts(all: false).map(\.changed) == since)
+        // Who cannot read the jobs ends none of them.
+        try PauseAlerts.end(in: store, at: noon + .seconds(31))
+        #expect(try store.alerts(all: false).count == 1)
+        #expect(try alerts([paused], 60).isEmpty)
+        paused.pause?.until = nil
+        #expect(try alerts([paused], 61) == ["job \(job.name) is paused by its file: disk swap"])
+        #expect(try alerts([job], 62).isEmpty)
+    }
+
     @Test("the janitor makes nobody wait, and does a thing that is asked for twice once")
     func janitor() throws {
         let gate = Monitor(false)

@@ -66,6 +66,25 @@ struct DaemonTests {
         #expect(try outcomes(jobs, "job").allSatisfy { $0 == "succeeded" || $0 == "overlap" })
     }
 
+    @Test("goes on with a run that the end of the daemon before it stopped")
+    func resumes() throws {
+        let jobs = try JobRun()
+        // What is due is far away: the run that is there is of a minute ago.
+        try jobs.script(
+            "job", "echo began >> \"$0.out\"; test -e \"$0.go\" || sleep 1000", "when: {every: 5s}\n"
+                + "concurrency: {source: queue}\ndeadlines: {start: 1h}")
+        let first = try daemon(jobs, "--drain", "1s")
+        try jobs.wait(for: "a run") { !jobs.text("job.sh.out").isEmpty }
+        _ = try jobs.run.file("job.sh.go", "")
+        try jobs.job("job", jobs.text("schedules/job.yaml").replacing("5s", with: "1d"))
+        #expect(try end(first).status == 0)
+        #expect(try outcomes(jobs, "job").first == "waiting")
+        let second = try daemon(jobs)
+        try jobs.wait(for: "the end of the run") { try outcomes(jobs, "job").first == "succeeded" }
+        #expect(try end(second).status == 0)
+        #expect(try jobs.history("job").last?["attempt"] as? Int == 2)
+    }
+
     @Test("keeps the old jobs when the new ones are broken, tells, and takes good ones")
     func reloads() throws {
         let jobs = try JobRun()

@@ -82,7 +82,7 @@ struct ScheduleRun: ParsableCommand {
                 try show(run, start, key, context)
             }
             // The daemon tells of what it runs itself.
-            if !bySchedule { context.tellAlerts(start.store) }
+            if !bySchedule { context.tellAlerts(start.store, known) }
             try context.output.json(JobRunReport(runs: runs))
             try context.cancellation.check()
             return runs.map(\.status).max { $0.rawValue < $1.rawValue } ?? .success

@@ -51,7 +51,7 @@ package struct PlaceWatch: Sendable {
 
 /// What the loop needs from around it.
 package struct RunLoopSurroundings: Sendable {
-    package var store: any RunStore & AlertStore
+    package var store: any RunStore & RunHistory & AlertStore
     package var spool: OutcomeSpool
     package var launcher: any RunLauncher
     package var clock: any Clock
@@ -75,9 +75,8 @@ package struct RunLoopSurroundings: Sendable {
     package var drain = Duration.seconds(300)
 
     package init(
-        store: any RunStore & AlertStore, spool: OutcomeSpool, launcher: any RunLauncher, clock: any Clock,
-        host: String,
-        logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> ReadJobs
+        store: any RunStore & RunHistory & AlertStore, spool: OutcomeSpool, launcher: any RunLauncher,
+        clock: any Clock, host: String, logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> ReadJobs
     ) {
         self.store = store
         self.spool = spool
@@ -147,7 +146,7 @@ package final class RunLoop: Sendable {
             if uptime >= nextBurial {
                 try turn.guarded { (turn) throws(HoldfastError) in
                     try turn.bury()
-                    try PauseAlerts.end(in: around.store, at: around.clock.now())
+                    try turn.keepAlerts()
                 }
                 nextBurial = uptime + Self.burial
             }

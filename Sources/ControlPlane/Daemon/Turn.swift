@@ -62,7 +62,8 @@ struct Turn: Sendable {
         self.jobs = Dictionary(uniqueKeysWithValues: jobs.map { ($0.name, $0) })
         let memories = try around.store.memories(of: jobs.map(\.name), at: now)
         planner = RunPlanner(
-            jobs: jobs, memories: memories, active: try around.store.active(), host: around.host, at: now)
+            jobs: jobs, memories: memories, active: try around.store.active(), checks: try around.store.checks(),
+            host: around.host, at: now)
         planner.limits = around.limits
         clockAlertEnd = around.clock.uptime() + Self.clockAlert
     }
@@ -107,7 +108,8 @@ struct Turn: Sendable {
         let revision = try around.store.revision()
         if revision != self.revision {
             planner.update(
-                memories: try around.store.memories(of: Array(jobs.keys), at: now), active: try around.store.active())
+                memories: try around.store.memories(of: Array(jobs.keys), at: now), active: try around.store.active(),
+                checks: try around.store.checks())
             self.revision = revision
         }
         let decision = planner.decide(at: now)
@@ -124,6 +126,7 @@ struct Turn: Sendable {
                     // In order: a later instant that is written first would hide an earlier one after a restart.
                     if failure != nil { unwritten.append((job, nonRuns)) } else { try record(job, nonRuns) }
                 case .giveUp(let key): if failure == nil { try giveUp(key) }
+                case .replace(let key): if failure == nil { try ReplacedRun.conclude(key, in: around.store, at: now) }
                 }
             } catch {
                 failure = error
@@ -142,6 +145,17 @@ struct Turn: Sendable {
                     "job": "\(job)", "scheduled": "\(nonRun.first)", "reason": "\(nonRun.reason.rawValue)",
                     "count": "\(nonRun.count.map { "\($0)" } ?? "many")",
                 ])
+        }
+        tellStarved(job)
+    }
+
+    /// Tells of jobs that do not get to run. What cannot be told now is when the next run does not take place.
+    private func tellStarved(_ name: JobName) {
+        guard let job = jobs[name] else { return }
+        do throws(HoldfastError) {
+            try StarvedAlerts.tell(job, in: around.store, host: around.host, at: now)
+        } catch {
+            around.logger.error("the alert was not written", metadata: ["alert": "\(StarvedAlerts.key(name))"])
         }
     }
 
@@ -270,6 +284,13 @@ struct Turn: Sendable {
         // What this process started is looked at when it ends.
         let own = Set(running.keys).union(ended.map(\.key))
         note(try burial.run(sparing: own))
+    }
+
+    /// Lets the alerts of pauses and of jobs that do not get to run fire and end with their causes.
+    func keepAlerts() throws(HoldfastError) {
+        let all = jobs.values.sorted { $0.name < $1.name }
+        try PauseAlerts.keep(all, in: around.store, at: now)
+        try StarvedAlerts.end(all, in: around.store, at: now)
     }
 
     private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }

@@ -34,7 +34,11 @@ package enum DamageAlerts {
         let others = found.filter { $0 != job && firing.contains(key($0)) }
         guard !others.isEmpty else { return }
         let memories = try store.memories(of: Array(others), at: now)
-        for other in others where memories[other]?.last?.outcome == .checkFailed {
+        for other in others {
+            // Its newest run may have looked at less and found nothing; of one that failed otherwise the alert tells.
+            guard let last = memories[other]?.last?.outcome, last == .checkFailed || last == .succeeded else {
+                continue
+            }
             _ = try store.resolve(key(other), at: now)
         }
     }

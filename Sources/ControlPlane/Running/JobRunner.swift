@@ -19,6 +19,8 @@ package struct JobRunner: Sendable {
     private static let firstWait = Duration.milliseconds(200)
     private static let longestWait = Duration.seconds(10)
     private static let passwordFile = "HOLDFAST_PASSWORD_FILE"
+    /// Runs that are stopped before their ends, as by a daemon that ends, begin so much oftener than their jobs say.
+    package static let resumptions = 3
 
     package struct Settings: Sendable {
         /// This program.
@@ -84,7 +86,7 @@ package struct JobRunner: Sendable {
                 cancellation.raise()
             }
         }
-        var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
+        var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim, trigger)
         if case .check(let budget) = job.action, completion.check == nil {
             completion.check = note(job, budget, completion.outcome, memory: nil)
         }
@@ -129,7 +131,7 @@ package struct JobRunner: Sendable {
     // MARK: The work
 
     private func carryOut(
-        _ job: Job, _ type: any JobType, _ steps: [JobStep], _ claim: RunClaim
+        _ job: Job, _ type: any JobType, _ steps: [JobStep], _ claim: RunClaim, _ trigger: RunTrigger
     ) -> RunCompletion {
         let deadline = job.runDeadline.map { clock.uptime() + $0 }
         var completion = RunCompletion(.succeeded)
@@ -139,8 +141,11 @@ package struct JobRunner: Sendable {
             do throws(HoldfastError) {
                 end = try carryOut(step, job, claim, timeout: left)
             } catch {
-                completion = RunCompletion(.failed, code: error.code.rawValue, message: error.message)
-                completion.retryAt = retry(job, claim, error.code, error.retry)
+                let isStopped = error.code == .interrupted
+                completion = RunCompletion(
+                    isStopped ? .stopped : .failed, code: error.code.rawValue, message: error.message)
+                completion.retryAt =
+                    isStopped ? resumption(job, claim, trigger) : retry(job, claim, error.code, error.retry)
                 return scrubbed(completion)
             }
             let reading = type.reading(end, of: step)
@@ -156,9 +161,9 @@ package struct JobRunner: Sendable {
             completion.errors += scrubber.tail(
                 end.errors, limit: RunCompletion.maximumOutput, isCut: end.errors.count >= RunCompletion.maximumOutput)
             guard reading.outcome == .succeeded else {
-                if reading.outcome != .stopped {
-                    completion.retryAt = retry(job, claim, reading.code ?? .processFailed, reading.retry)
-                }
+                completion.retryAt =
+                    reading.outcome == .stopped
+                    ? resumption(job, claim, trigger) : retry(job, claim, reading.code ?? .processFailed, reading.retry)
                 break
             }
         }
@@ -179,6 +184,13 @@ package struct JobRunner: Sendable {
 
     private func retry(_ job: Job, _ claim: RunClaim, _ code: ErrorCode, _ retry: RetryClass) -> Timestamp? {
         job.retries.wait(beforeAttempt: claim.attempt + 1, after: code, retry).map { clock.now() + $0 }
+    }
+
+    /// A run of the schedule that was stopped before its end is due still: whoever runs jobs then goes on with it. Who
+    /// ended it for another run says so in the store.
+    private func resumption(_ job: Job, _ claim: RunClaim, _ trigger: RunTrigger) -> Timestamp? {
+        guard trigger == .schedule, claim.attempt < job.retries.attempts + Self.resumptions else { return nil }
+        return clock.now()
     }
 
     private func carryOut(

@@ -20,8 +20,10 @@ package enum RunOutcome: String, Sendable, CaseIterable {
     case checkFailed = "check-failed"
     /// Its run deadline passed.
     case timedOut = "timed-out"
-    /// Another run of its group replaced it, or the scheduler was stopped.
+    /// Somebody stopped it, or the scheduler was stopped.
     case stopped
+    /// Another run of its group took its place.
+    case replaced
     /// Its process went away without a word.
     case died
 }
