@@ -111,6 +111,31 @@ struct DaemonTests {
         #expect(result.errors.contains("the old ones hold"), "\(result.errors)")
     }
 
+    @Test("begins with the files that it accepted last when those at its start are broken, and tells")
+    func brokenAtStart() throws {
+        let jobs = try JobRun()
+        try jobs.script("job", "echo run >> \"$0.out\"", "when: {every: 1s}")
+        try jobs.notify("told")
+        let first = try daemon(jobs)
+        try jobs.wait(for: "a run") { !jobs.text("job.sh.out").isEmpty }
+        #expect(try end(first).status == 0)
+        _ = try jobs.run.file("schedules/other.yaml", "when: nonsense\n")
+        let before = jobs.text("job.sh.out").count
+        let second = try daemon(jobs)
+        try jobs.wait(for: "the alert") { jobs.text("told").contains("daemon/configuration") }
+        #expect(jobs.text("told").contains("\"critical\""), "\(jobs.text("told"))")
+        try jobs.wait(for: "runs of the old jobs") { jobs.text("job.sh.out").count > before + 4 }
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/other.yaml")
+        second.send(SIGHUP)
+        try jobs.wait(for: "the end of the alert") { jobs.text("told").contains("\"resolved\"") }
+        #expect(try end(second).status == 0)
+        // Copies of other files say nothing of these.
+        try jobs.run.makeDirectory("elsewhere")
+        _ = try jobs.run.file("elsewhere/other.yaml", "when: nonsense\n")
+        let third = try jobs("daemon", "--schedules", jobs.run.directory.path + "/elsewhere")
+        #expect(third.status == 64 && third.errors.contains("other.yaml"), "\(third.errors)")
+    }
+
     @Test("lets a notifier tell that takes longer than runs do, and tells the last before it ends")
     func slowNotifier() throws {
         let jobs = try JobRun()

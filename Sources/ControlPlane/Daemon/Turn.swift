@@ -334,13 +334,18 @@ struct Turn: Sendable {
             (isSweepDue, areJobsGood, silent) = (true, true, nil)
             untold[Self.configurationKey] = nil
         } catch {
-            let places = error.context.prefix(5).map { "\($0.key): \($0.value)" }.joined(separator: "; ")
-            around.logger.error(
-                "the jobs were not read again; the old ones hold",
-                metadata: ["error": "\(error.message)", "places": "\(places)"])
-            areJobsGood = false
-            tell(Self.configurationKey, "the jobs cannot be read, the old ones hold: \(error.message)")
+            noteBadJobs(error, severity: .warning)
         }
+    }
+
+    /// Tells that other jobs hold than those of the files.
+    mutating func noteBadJobs(_ error: HoldfastError, severity: AlertRecord.Severity) {
+        let places = error.context.prefix(5).map { "\($0.key): \($0.value)" }.joined(separator: "; ")
+        around.logger.error(
+            "the jobs were not read; the old ones hold",
+            metadata: ["error": "\(error.message)", "places": "\(places)"])
+        areJobsGood = false
+        tell(Self.configurationKey, "the jobs cannot be read, the old ones hold: \(error.message)", severity)
     }
 
     /// Resolves alerts whose causes are over and that nobody else resolves: of files that are good now, of jobs that
