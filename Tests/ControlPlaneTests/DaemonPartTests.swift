@@ -104,7 +104,7 @@ struct DaemonPartTests {
         #expect(summary.contains(filler) && !summary.contains("long"), "\(summary)")
     }
 
-    @Test("a file in the spool that holds nothing is set aside, and those after it are taken over")
+    @Test("a file in the spool that holds nothing is set aside after a day, and those after it are taken over")
     func spool() throws {
         let store = try store()
         let told = Mutex<[String]>([])
@@ -117,8 +117,18 @@ struct DaemonPartTests {
         for (name, text) in [("0", "nonsense"), ("00", ""), ("000", "{\"job\": 1}")] {
             try Data(text.utf8).write(to: URL(filePath: "\(spool.directory)/\(name).end.json"))
         }
-        #expect(try spool.absorb(into: store).written == 1)
-        #expect(told.withLock { $0.count } == 3)
+        let look = try spool.absorb(into: store)
+        #expect(look.written == 1 && look.unreadable.map(\.name) == ["0", "00", "000"])
+        #expect(told.withLock { $0.isEmpty } && look.hidden.contains(0))
+        let clock = ManualClock(noon)
+        let burial = Burial(store, spool, host: "host", clock: clock)
+        for (seconds, count) in [(Int64(0), 0), (86_300, 0), (200, 3)] {
+            clock.advance(by: .seconds(seconds))
+            #expect(try burial.run().isEmpty)
+            #expect(told.withLock { $0.count } == count)
+            let firing = try store.alerts(all: false).map(\.key).filter { $0.hasPrefix("outcome/") }
+            #expect(firing == ["outcome/0", "outcome/00", "outcome/000"])
+        }
         #expect(try store.memories(of: [job.name], at: noon)[job.name]?.last?.outcome == .succeeded)
         let left = try FileManager.default.contentsOfDirectory(atPath: spool.directory).sorted()
         #expect(left == ["0.end.json.damaged", "00.end.json.damaged", "000.end.json.damaged"])

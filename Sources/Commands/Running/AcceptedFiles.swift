@@ -93,7 +93,8 @@ struct AcceptedFiles {
         }
     }
 
-    /// Where the files are, and a hash of the copies by which those are known that a crash has cut: they are not synced.
+    /// Where the files are, and a hash of the copies, by which those are known that a crash has cut: they are not
+    /// synced.
     private func seal(_ kept: String, _ context: CommandContext, _ jobs: JobOptions) -> String? {
         guard let schedules = try? jobs.directory(context) else { return nil }
         var text = "\(Host.absolutePath(schedules))\n"

@@ -69,7 +69,13 @@ struct JobStart {
                 .busy, "the repository at \(place) does not answer", hint: "Look at the mount and its server.",
                 retry: .later)
         }
-        return JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
+        do throws(HoldfastError) {
+            return JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
+        } catch {
+            // The daemon lets a run be due still that ends as busy before it begins.
+            guard error.code == .noSpace, error.retry == .later else { throw error }
+            throw HoldfastError(.busy, error.message, hint: error.hint, cause: error, retry: .later)
+        }
     }
 
     /// Runs `job` now with its further attempts, unless something speaks against it.

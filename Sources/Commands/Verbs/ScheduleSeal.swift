@@ -1,6 +1,7 @@
 // holdfast schedule seal: the history of runs, sealed into the repository.
 
 import ArgumentParser
+import ControlPlane
 import Primitives
 import Repository
 import State
@@ -25,6 +26,8 @@ struct ScheduleSeal: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             let state = try context.stateDirectory()
             let history = try context.openRunStore()
+            // Ends that are beside the state are part of its history.
+            _ = try Burial(history, try context.outcomeSpool(), host: Host.name, clock: context.clock).takeIn()
             let repository = try context.openRepository()
             var ledger = RunLedger(
                 repository: repository, history: history, identity: history.origin, host: Host.name,

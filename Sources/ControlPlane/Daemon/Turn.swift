@@ -54,6 +54,8 @@ struct Turn: Sendable {
     private var clockAlertEnd: Duration?
     private(set) var wake: Timestamp?
     private var isFaulty = false
+    /// Since when the store can be written, by the uptime; nil while it cannot.
+    private var writableSince: Duration?
     /// What the planner was told last; nil when it has to be told anew.
     private var revision: Int64?
 
@@ -92,7 +94,7 @@ struct Turn: Sendable {
             }
             // Once, and not at every turn of a second.
             if !isFaulty { around.logger.error("the state cannot be used", metadata: ["error": "\(error.message)"]) }
-            isFaulty = true
+            (isFaulty, writableSince) = (true, nil)
             // What could not be done is not to be done again at once: the wait of a turn without anything to do is due.
             wake = nil
         }
@@ -210,11 +212,14 @@ struct Turn: Sendable {
 
     /// Makes sure that there is a word on the run. Its process has said one itself, unless it was killed.
     private mutating func take(_ key: RunKey, _ launched: Launched) throws(HoldfastError) {
-        let holder = RunHolder(host: around.host, process: launched.process.number)
-        // Before anything is buried: what it could not write into the store it has put beside it.
-        if let hidden = try burial.takeIn() {
-            note(try around.store.buryDead(gone: holder, sparing: hidden, at: now))
+        // What it could not write into the store it has put beside it, which is taken in before anything is buried.
+        let gone = try around.store.active().compactMap { run -> RunHolder? in
+            guard run.key == key, case .running(let holder, _) = run.phase, holder.host == around.host,
+                holder.process == launched.process.number
+            else { return nil }
+            return holder
         }
+        try bury(gone: gone, sparing: own.subtracting([key]))
         around.endOrphans()
         let known = try around.store.run(key)
         revision = nil
@@ -281,9 +286,8 @@ struct Turn: Sendable {
 
     /// Looks for runs that died: those whose leases ran out, and those of processes of this host that are gone.
     mutating func bury() throws(HoldfastError) {
-        // What this process started is looked at when it ends.
-        let own = Set(running.keys).union(ended.map(\.key))
-        note(try burial.run(sparing: own))
+        let since = writable()
+        note(try burial.run(sparing: own, writableSince: since))
     }
 
     /// Lets the alerts of pauses and of jobs that do not get to run fire and end with their causes.
@@ -292,6 +296,21 @@ struct Turn: Sendable {
         try PauseAlerts.keep(all, in: around.store, at: now)
         try StarvedAlerts.end(all, in: around.store, at: now)
     }
+
+    private mutating func bury(gone: [RunHolder], sparing own: Set<RunKey>) throws(HoldfastError) {
+        let since = writable()
+        note(try burial.bury(gone: gone, sparing: own, writableSince: since))
+    }
+
+    /// Since when the store can be written, if it can be now.
+    private mutating func writable() -> Duration {
+        let since = writableSince ?? around.clock.uptime()
+        writableSince = since
+        return since
+    }
+
+    /// What this process started is looked at when it ends.
+    private var own: Set<RunKey> { Set(running.keys).union(ended.map(\.key)) }
 
     private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }
 
