@@ -17,7 +17,7 @@ func run(_ arguments: [String]) throws(HoldfastError) {
         entropy: SystemEntropy(), patience: .seconds(120), segmentSize: ByteCount(size),
         // In pieces, with time in between, so that a kill in the middle of a record is no rarity.
         write: { number, bytes, count in
-            if groups == 0 { usleep(1000) }
+            if groups == 0 { SystemClock().sleep(for: .milliseconds(1), unless: Cancellation()) }
             return Glibc.write(number, bytes, groups == 0 ? min(count, 1000) : count)
         })
     FileHandle.standardOutput.write(Data("\n".utf8))

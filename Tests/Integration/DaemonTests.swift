@@ -71,7 +71,8 @@ struct DaemonTests {
         let jobs = try JobRun()
         // What is due is far away: the run that is there is of a minute ago.
         try jobs.script(
-            "job", "echo began >> \"$0.out\"; test -e \"$0.go\" || sleep 1000", "when: {every: 5s}\n"
+            "job", "echo began >> \"$0.out\"; test -e \"$0.go\" || sleep 1000",
+            "when: {every: 5s}\n"
                 + "concurrency: {source: queue}\ndeadlines: {start: 1h}")
         let first = try daemon(jobs, "--drain", "1s")
         try jobs.wait(for: "a run") { !jobs.text("job.sh.out").isEmpty }

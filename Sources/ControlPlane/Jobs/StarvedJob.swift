@@ -78,7 +78,8 @@ package enum StarvedAlerts {
         for (alert, name) in zip(firing, names) {
             let job = jobs?.first { $0.name == name }
             let isGone = jobs != nil && job == nil
-            let isOrdered = job?.isEnabled == false || job?.pause?.holds(at: now) == true
+            let isOrdered =
+                job?.isEnabled == false || job?.pause?.holds(at: now) == true
                 || memories[name]?.pause?.holds(at: now) == true
             let hasRun = memories[name]?.last.map { $0.began >= alert.since } ?? false
             if isGone || isOrdered || hasRun { _ = try store.resolve(alert.key, at: now) }

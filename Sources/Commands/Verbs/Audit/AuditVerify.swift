@@ -13,8 +13,8 @@ struct AuditVerify: ParsableCommand {
         discussion: """
             Each record has its own digest and that of the one before. What was cut off at the end, or rewritten from \
             some record to the end, shows in no digest: it is found against the heads that `holdfast schedule seal` \
-            and snapshots of vaults sign into the repository, which are compared when one is named. Without one, and behind the newest head, \
-            it cannot be found, and the text says so. What is wrong makes the exit status 4.
+            and snapshots of vaults sign into the repository, which are compared when one is named. Without one, and \
+            behind the newest head, it cannot be found, and the text says so. What is wrong makes the exit status 4.
 
             Examples:
 
