@@ -73,7 +73,7 @@ let package = Package(
                 "SecretVaults",
             ]),
         library("Scheduling", ["Primitives", "Sealing"]),
-        library("State", ["Primitives", "CLinux", "Scheduling", grdb]),
+        library("State", ["Primitives", "CLinux", "Sealing", "Scheduling", grdb]),
         library("SecretVaults", ["Primitives"]),
         library(
             "VaultProviders",
@@ -126,6 +126,8 @@ let package = Package(
         .executableTarget(
             name: "VaultWriter", dependencies: ["Primitives", "SecretVaults", "VaultProviders"], swiftSettings: settings
         ),
+        // Those of the audit log as well.
+        .executableTarget(name: "AuditWriter", dependencies: ["Primitives", "State"], swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
         tests("SealingTests", ["Primitives", "Sealing", "TestSupport"]),
         tests("CompressionTests", ["Primitives", "Compression", "TestSupport"]),
@@ -134,7 +136,9 @@ let package = Package(
         tests("ObjectStoreTests", ["Primitives", "ObjectStore", "TestSupport"]),
         tests("RepositoryTests", ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "TestSupport"]),
         tests("SchedulingTests", ["Primitives", "Scheduling", "TestSupport"]),
-        tests("StateTests", ["Primitives", "Scheduling", "State", "TestSupport"]),
+        tests(
+            "StateTests",
+            ["Primitives", "CLinux", "Scheduling", "State", "StateSupport", "TestSupport", "AuditWriter"]),
         tests(
             "SecretVaultsTests",
             [

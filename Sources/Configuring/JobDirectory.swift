@@ -2,6 +2,7 @@
 
 import Primitives
 import Scheduling
+import Synchronization
 
 /// What reading a directory of jobs gave.
 package enum JobDirectoryReading: Sendable {
@@ -35,9 +36,8 @@ package enum JobDirectory {
         var jobs: [ConfiguredJob] = []
         var problems: [(path: String, problem: Problem)] = []
         var places: [JobName: String] = [:]
-        for file in paths {
-            let path = KeptFile.place(of: file).shown
-            switch try JobFile.read(file) {
+        for (path, reading) in readings(paths) {
+            switch try reading.get() {
             case .bad(let found): problems += found.map { (path, $0) }
             case .good(let job):
                 if let other = places.updateValue(path, forKey: job.job.name) {
@@ -62,5 +62,43 @@ package enum JobDirectory {
             }
         }
         return problems.isEmpty ? .good(jobs) : .bad(problems)
+    }
+
+    private typealias Reading = (shown: String, Result<JobReading, HoldfastError>)
+
+    /// Files that a thread takes at once; fewer files than this are not worth another one.
+    private static let share = 64
+
+    /// What each file holds, in the order of `paths`; read by several threads, since there can be thousands.
+    private static func readings(_ paths: [String]) -> [Reading] {
+        // Most are in one directory, of which the origin is looked up once.
+        var origins: [Substring: (shown: String, directory: String)] = [:]
+        let places = paths.map { path -> (shown: String, directory: String) in
+            guard let slash = path.lastIndex(of: "/") else { return KeptFile.place(of: path) }
+            let (parent, name) = (path[..<slash], path[path.index(after: slash)...])
+            let known = origins[parent] ?? KeptFile.place(of: path)
+            origins[parent] = known
+            let shown = known.shown.lastIndex(of: "/").map { String(known.shown[...$0]) } ?? ""
+            return (shown + name, known.directory)
+        }
+        let state = Mutex((next: 0, parts: [Int: [Reading]]()))
+        withThreads(min(4, max(1, paths.count / share))) { _ in
+            while true {
+                let first = state.withLock { state -> Int in
+                    defer { state.next += share }
+                    return state.next
+                }
+                guard first < paths.count else { return }
+                var part: [Reading] = []
+                for index in first..<min(first + share, paths.count) {
+                    let place = places[index]
+                    part.append(
+                        (place.shown, Result { () throws(HoldfastError) in try JobFile.read(paths[index], place) }))
+                }
+                state.withLock { [part] in $0.parts[first] = part }
+            }
+        }
+        let parts = state.withLock { $0.parts }
+        return parts.keys.sorted().flatMap { parts[$0] ?? [] }
     }
 }

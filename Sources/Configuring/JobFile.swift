@@ -25,8 +25,13 @@ package enum JobFile {
     ///
     /// - Throws: `.configuration` when it cannot be opened.
     package static func read(_ path: String) throws(HoldfastError) -> JobReading {
+        try read(path, KeptFile.place(of: path))
+    }
+
+    static func read(
+        _ path: String, _ place: (shown: String, directory: String)
+    ) throws(HoldfastError) -> JobReading {
         let bytes = try InputFile.read(path, limit: ByteCount(UInt64(YAMLReader.maximumBytes) + 1))
-        let place = KeptFile.place(of: path)
         return parse(bytes, path: place.shown, directory: place.directory)
     }
 
@@ -165,7 +170,8 @@ struct JobBuilder {
             }
             return Schedule(
                 text: expression.text, rule: .calendar(expression.fields),
-                zone: try TimeZoneRules(named: expression.zone ?? named ?? "UTC"))
+                zone: try expression.zone.map { (name) throws(HoldfastError) in try TimeZoneRules(named: name) } ?? zone
+            )
         } catch {
             problems.add(when.position, error.message)
             return nil

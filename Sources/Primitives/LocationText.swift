@@ -4,6 +4,7 @@
 package enum LocationText {
     /// - Throws: `.usage` for a URL with a password in it. The message does not repeat the URL.
     package static func refusePassword(in text: String) throws(HoldfastError) {
+        guard text.utf8.contains(UInt8(ascii: ":")) else { return }
         guard let start = text.firstRange(of: "://")?.upperBound else { return }
         let authority = text[start...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard let at = authority.lastIndex(of: "@"), authority[..<at].contains(":") else { return }

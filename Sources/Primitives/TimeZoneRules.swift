@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Synchronization
 
 /// How far local time is ahead of UTC at any instant.
 package struct TimeZoneRules: Sendable {
@@ -29,12 +30,53 @@ package struct TimeZoneRules: Sendable {
             UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
                 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || Array("/_+-".utf8).contains(byte)
         }
-        guard isPlain, !name.isEmpty, !name.hasPrefix("/"), let bytes = Self.read("\(directory)/\(name)") else {
+        let path = "\(directory)/\(name)"
+        if isPlain, let stamp = Stamp(path), let known = Self.known.withLock({ $0[path] }), known.stamp == stamp {
+            self = known.rules
+            return
+        }
+        guard isPlain, !name.isEmpty, !name.hasPrefix("/"), let (bytes, stamp) = Self.read(path) else {
             throw HoldfastError(
                 .usage, "there is no time zone \(name) in \(directory)",
                 hint: "Give a name such as Europe/Berlin, and install tzdata where it is missing.")
         }
         try self.init(bytes, name: name)
+        let rules = self
+        Self.known.withLock { known in
+            // More than the database has.
+            if known.count >= Self.maximumKnown { known = [:] }
+            known[path] = (stamp, rules)
+        }
+    }
+
+    /// What was read before, by paths: thousands of jobs share a few zones, and their rules. A new database has other
+    /// stamps.
+    private static let known = Mutex<[String: (stamp: Stamp, rules: TimeZoneRules)]>([:])
+    private static let maximumKnown = 1000
+
+    /// Tells one content of a file from another.
+    private struct Stamp: Equatable {
+        private let device, inode: UInt64
+        private let size: Int
+        private let modified, changed: (Int, Int)
+
+        init(_ status: stat) {
+            (device, inode, size) = (UInt64(status.st_dev), UInt64(status.st_ino), Int(status.st_size))
+            modified = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+            changed = (status.st_ctim.tv_sec, status.st_ctim.tv_nsec)
+        }
+
+        /// Nil where there is nothing.
+        init?(_ path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return nil }
+            self.init(status)
+        }
+
+        static func == (one: Stamp, other: Stamp) -> Bool {
+            one.device == other.device && one.inode == other.inode && one.size == other.size
+                && one.modified == other.modified && one.changed == other.changed
+        }
     }
 
     /// Seconds that local time is ahead of UTC at `instant`.
@@ -150,16 +192,18 @@ package struct TimeZoneRules: Sendable {
         Int32(bitPattern: try reader.u32().byteSwapped)
     }
 
-    private static func read(_ path: String) -> [UInt8]? {
+    private static func read(_ path: String) -> (bytes: [UInt8], stamp: Stamp)? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 1 << 14)
         while bytes.count < maximumSize {
             let (count, _) = retryingInterrupts { Glibc.read(descriptor, &piece, piece.count) }
             if count < 0 { return nil }
-            if count == 0 { return bytes }
+            if count == 0 { return (bytes, Stamp(status)) }
             bytes += piece[..<count]
         }
         return nil

@@ -103,6 +103,21 @@ package protocol SecretInventory: Sendable {
     /// - Returns: also when rights are missing; those are in it.
     func preflight(_ rights: Set<VaultRight>, under prefix: String) throws(HoldfastError) -> VaultPreflight
 
+    /// Hears of values before they are opened, at most ``SecretBounds/announced`` at once, so that a watcher in front
+    /// of the vault can take them down together. The vaults themselves have no use for it.
+    ///
+    /// - Throws: what keeps the accesses from taking place.
+    func announce(_ use: SecretUse, _ accesses: [SecretAccess]) throws(HoldfastError)
+
+    /// Hears that a value that was announced could not be had from elsewhere, such as a snapshot. What fails in the
+    /// vault itself needs no word.
+    func failed(_ access: SecretAccess, _ error: HoldfastError)
+
+    /// What a watcher in front of the vault wants to have signed together with a snapshot of it, in words of its own.
+    ///
+    /// Called when the last value was read. A watcher that has nothing to say, or cannot, gives none.
+    var testimony: [String: String] { get }
+
     /// Lists at most `limit` secrets whose names begin with `prefix`, by bytes, also those that are removed and can be
     /// had back. Fetches no value.
     ///
@@ -123,6 +138,35 @@ package protocol SecretInventory: Sendable {
     ///   removed secrets, `.secretDisabled`. KV can't tell a pruned version from one that never was: where the record
     ///   is not at hand it is `.secretNotFound`.
     func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading
+}
+
+extension SecretInventory {
+    package func announce(_ use: SecretUse, _ accesses: [SecretAccess]) throws(HoldfastError) {}
+
+    package func failed(_ access: SecretAccess, _ error: HoldfastError) {}
+
+    package var testimony: [String: String] { [:] }
+}
+
+/// What is about to be done with values.
+package enum SecretUse: Sendable, Hashable {
+    /// They are read as ``SecretInventory/read(_:_:)`` is asked for them.
+    case read
+    /// They are read, and so are those of a snapshot that they are held against.
+    case compare
+    /// They come from a snapshot and go into the vault.
+    case restore
+}
+
+/// A value that is about to be read or restored; without a version it is the current one.
+package struct SecretAccess: Sendable, Hashable {
+    package var name: SecretName
+    package var version: SecretVersionID?
+
+    package init(_ name: SecretName, _ version: SecretVersionID?) {
+        self.name = name
+        self.version = version
+    }
 }
 
 /// A vault that can be written.
@@ -156,6 +200,8 @@ package enum SecretBounds {
     package static let versions = 10_000
     /// Of a page.
     package static let page = 1000
+    /// Values that are announced at once.
+    package static let announced = 1000
     /// Of one version or secret.
     package static let tags = 64
     package static let tagBytes = 1024

@@ -106,6 +106,8 @@ package protocol RunStore: RunStandings {
 
     /// Writes the end of the attempt; the lease is free. Retry: safe, the same completion again is success.
     ///
+    /// The end of the run fires the alert ``JobAlert/key(_:)``, or resolves it and those of damage which is known no
+    /// more, in the same transaction. Its line is noted at `now`, whenever it ended.
     /// - Throws: `.leaseLost` when the run is not this claim's any more; nothing is written then.
     func complete(_ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp) throws(HoldfastError)
 

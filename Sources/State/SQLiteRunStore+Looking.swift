@@ -71,20 +71,20 @@ extension SQLiteRunStore {
         }
     }
 
-    package func checks() throws(HoldfastError) -> [CheckRecord] {
-        try read { database in
-            try Row.fetchAll(database, sql: "SELECT * FROM checks").compactMap { row in
-                guard let extent = CheckExtent(rawValue: row["extent"]),
-                    let outcome = RunOutcome(rawValue: row["outcome"])
-                else { return nil }
-                let (repository, memory): (String, String) = (row["repository"], row["memory"])
-                return CheckRecord(
-                    job: JobName(row["job"]),
-                    note: CheckNote(
-                        extent, repository: repository.isEmpty ? nil : repository,
-                        memory: memory.isEmpty ? nil : memory), outcome: outcome,
-                    began: row["began"], noted: row["noted"], ended: Timestamp(nanoseconds: row["ended"]))
-            }
+    package func checks() throws(HoldfastError) -> [CheckRecord] { try read { try Self.checks($0) } }
+
+    static func checks(_ database: Database) throws -> [CheckRecord] {
+        try Row.fetchAll(database, sql: "SELECT * FROM checks").compactMap { row in
+            guard let extent = CheckExtent(rawValue: row["extent"]),
+                let outcome = RunOutcome(rawValue: row["outcome"])
+            else { return nil }
+            let (repository, memory): (String, String) = (row["repository"], row["memory"])
+            return CheckRecord(
+                job: JobName(row["job"]),
+                note: CheckNote(
+                    extent, repository: repository.isEmpty ? nil : repository,
+                    memory: memory.isEmpty ? nil : memory), outcome: outcome,
+                began: row["began"], noted: row["noted"], ended: Timestamp(nanoseconds: row["ended"]))
         }
     }
 
@@ -96,15 +96,17 @@ extension SQLiteRunStore {
                 sql: "SELECT * FROM runs WHERE state IN ('running', 'waiting') ORDER BY scheduled, job"
             ).map { row in
                 let retry: Int64? = row["retry"]
-                let holder = RunHolder(host: row["host"], process: row["process"])
                 let isRunning = (row["state"] as String) == "running"
+                let (lease, isOfBoot) = (row["lease"] as Int64, (row["boot"] as String) == boot)
+                let isHeld = isOfBoot && lease > uptime
                 return ActiveRun(
                     key: Self.key(row), trigger: RunTrigger(rawValue: row["cause"]) ?? .schedule,
                     phase: isRunning
-                        ? .running(holder, fence: row["fence"])
+                        ? .running(Self.holder(row), fence: row["fence"])
                         : .waiting(until: Timestamp(nanoseconds: retry ?? 0)),
                     attempt: row["attempt"], began: Timestamp(nanoseconds: (row["began"] as Int64?) ?? 0),
-                    isHeld: (row["boot"] as String) == boot && (row["lease"] as Int64) > uptime)
+                    isHeld: isHeld,
+                    silence: isRunning && isOfBoot && !isHeld ? .nanoseconds(uptime - max(0, lease)) : nil)
             }
         }
     }

@@ -42,26 +42,62 @@ extension SQLiteRunStore: AlertStore {
     package func fire(
         _ key: String, _ severity: AlertRecord.Severity, _ summary: String, at now: Timestamp
     ) throws(HoldfastError) -> AlertRecord? {
-        try write { database in
-            let known = try Self.alert(key, database)
-            // A lesser failure takes nothing away from a greater one that nobody has seen to.
-            let severity = known?.state == .firing ? max(severity, known?.severity ?? severity) : severity
-            if let known, known.state == .firing, known.severity == severity, known.summary == summary { return nil }
-            let since = known?.state == .firing ? known?.since ?? now : now
-            let alert = AlertRecord(
-                key: key, severity: severity, state: .firing, summary: summary, since: since, changed: now)
-            try Self.put(alert, database)
-            return alert
-        }
+        try write { try Self.fire(key, severity, summary, now, $0) }
+    }
+
+    static func fire(
+        _ key: String, _ severity: AlertRecord.Severity, _ summary: String, _ now: Timestamp, _ database: Database
+    ) throws -> AlertRecord? {
+        let known = try alert(key, database)
+        // A lesser failure takes nothing away from a greater one that nobody has seen to.
+        let severity = known?.state == .firing ? max(severity, known?.severity ?? severity) : severity
+        if let known, known.state == .firing, known.severity == severity, known.summary == summary { return nil }
+        let since = known?.state == .firing ? known?.since ?? now : now
+        let alert = AlertRecord(
+            key: key, severity: severity, state: .firing, summary: summary, since: since, changed: now)
+        try put(alert, database)
+        return alert
     }
 
     package func resolve(_ key: String, at now: Timestamp) throws(HoldfastError) -> AlertRecord? {
-        try write { database in
-            guard var alert = try Self.alert(key, database), alert.state == .firing else { return nil }
-            alert.state = .resolved
-            alert.changed = now
-            try Self.put(alert, database)
-            return alert
+        try write { try Self.resolve(key, now, $0) }
+    }
+
+    static func resolve(_ key: String, _ now: Timestamp, _ database: Database) throws -> AlertRecord? {
+        guard var alert = try alert(key, database), alert.state == .firing else { return nil }
+        alert.state = .resolved
+        alert.changed = now
+        try put(alert, database)
+        return alert
+    }
+
+    /// Fires or resolves the alert of a job with the end of its run.
+    static func tell(
+        _ completion: RunCompletion, of job: JobName, at now: Timestamp, _ database: Database
+    ) throws {
+        let key = JobAlert.key(job)
+        guard completion.outcome == .succeeded else {
+            let (severity, summary) = JobAlert.firing(job, completion)
+            _ = try fire(key, severity, summary, now, database)
+            return
+        }
+        let own = try alert(key, database)
+        let mayBeDamage = own?.state == .firing && own?.severity == .critical
+        guard completion.check != nil || mayBeDamage else {
+            _ = try resolve(key, now, database)
+            return
+        }
+        let grave = try String.fetchAll(
+            database, sql: "SELECT key FROM alerts WHERE state = 'firing' AND severity = ?",
+            arguments: [AlertRecord.Severity.critical.rawValue])
+        let over = JobAlert.over(job, grave: Set(grave), try checks(database))
+        if over.isOwn { _ = try resolve(key, now, database) }
+        guard completion.check != nil else { return }
+        for other in over.mayBe {
+            let last = try String.fetchOne(
+                database, sql: "SELECT last_outcome FROM jobs WHERE job = ?", arguments: [other.description])
+            guard JobAlert.isOver(last.flatMap { RunOutcome(rawValue: $0) }) else { continue }
+            _ = try resolve(JobAlert.key(other), now, database)
         }
     }
 

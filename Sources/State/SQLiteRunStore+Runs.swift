@@ -18,16 +18,17 @@ extension SQLiteRunStore {
             let attempt = ((known?["attempt"] as Int?) ?? 0) + 1
             try database.execute(
                 sql: """
-                    INSERT INTO runs (job, scheduled, cause, state, attempt, fence, host, process, boot, lease, began,
-                        noted)
-                    VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO runs (job, scheduled, cause, state, attempt, fence, host, process, mark, boot, lease,
+                        began, noted)
+                    VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (job, scheduled) DO UPDATE SET state = 'running', attempt = excluded.attempt,
-                        fence = excluded.fence, host = excluded.host, process = excluded.process, boot = excluded.boot,
-                        lease = excluded.lease, began = excluded.began, retry = NULL, noted = excluded.noted
+                        fence = excluded.fence, host = excluded.host, process = excluded.process, mark = excluded.mark,
+                        boot = excluded.boot, lease = excluded.lease, began = excluded.began, retry = NULL,
+                        noted = excluded.noted
                     """,
                 arguments: [
-                    job, key.scheduled.seconds, trigger.rawValue, attempt, fence, holder.host, holder.process, boot,
-                    end, now.nanoseconds, now.nanoseconds,
+                    job, key.scheduled.seconds, trigger.rawValue, attempt, fence, holder.host, holder.process,
+                    holder.mark, boot, end, now.nanoseconds, now.nanoseconds,
                 ])
             // A run that waits has moved it already, unless it is an operator's.
             if known == nil, trigger == .schedule {
@@ -152,6 +153,7 @@ extension SQLiteRunStore {
         _ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp
     ) throws(HoldfastError) {
         let oldest = now.nanoseconds - Self.outputAge
+        let ended = completion.ended ?? now
         try write { database in
             let (job, scheduled) = (claim.key.job.description, claim.key.scheduled.seconds)
             let known = try Row.fetchOne(
@@ -169,8 +171,10 @@ extension SQLiteRunStore {
             }
             try Self.end(claim.key, completion, began: claim.began, at: now, database)
             if let check = try Self.check(of: claim, completion, database) {
-                try Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, database)
+                try Self.note(
+                    check, completion.outcome, of: claim.key.job, began: claim.fence, at: ended, now, database)
             }
+            if isFinal { try Self.tell(completion, of: claim.key.job, at: now, database) }
             try database.execute(
                 sql: "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
                 arguments: [
@@ -183,8 +187,8 @@ extension SQLiteRunStore {
     }
 
     private static func note(
-        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, _ now: Timestamp,
-        _ database: Database
+        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, at ended: Timestamp,
+        _ now: Timestamp, _ database: Database
     ) throws {
         try database.execute(
             sql: """
@@ -193,7 +197,7 @@ extension SQLiteRunStore {
                 """,
             arguments: [
                 check.repository ?? "", job.description, check.extent.rawValue, check.memory ?? "", outcome.rawValue,
-                began, try nextFence(now, database), now.nanoseconds,
+                began, try nextFence(now, database), ended.nanoseconds,
             ])
     }
 
@@ -204,7 +208,7 @@ extension SQLiteRunStore {
     package func endCheck(
         _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
     ) throws(HoldfastError) {
-        try write { try Self.note(check, outcome, of: CheckRecord.byHand, began: token, now, $0) }
+        try write { try Self.note(check, outcome, of: CheckRecord.byHand, began: token, at: now, now, $0) }
     }
 
     /// Writes the end of an attempt, and of the run when it is the last.
@@ -212,13 +216,14 @@ extension SQLiteRunStore {
         _ key: RunKey, _ completion: RunCompletion, began: Timestamp, at now: Timestamp, _ database: Database
     ) throws {
         let (job, scheduled) = (key.job.description, key.scheduled.seconds)
+        let ended = completion.ended ?? now
         try database.execute(
             sql: """
                 UPDATE runs SET state = ?, ended = ?, retry = ?, outcome = ?, code = ?, message = ?, noted = ?
                 WHERE job = ? AND scheduled = ?
                 """,
             arguments: [
-                completion.retryAt == nil ? "ended" : "waiting", now.nanoseconds, completion.retryAt?.nanoseconds,
+                completion.retryAt == nil ? "ended" : "waiting", ended.nanoseconds, completion.retryAt?.nanoseconds,
                 completion.outcome.rawValue, completion.code, completion.message, now.nanoseconds, job, scheduled,
             ])
         guard completion.retryAt == nil else { return }
@@ -228,11 +233,11 @@ extension SQLiteRunStore {
                 UPDATE jobs SET last_scheduled = ?, last_began = ?, last_ended = ?, last_outcome = ?,
                     failures = CASE WHEN ? THEN 0 ELSE failures + 1 END WHERE job = ?
                 """,
-            arguments: [scheduled, began.nanoseconds, now.nanoseconds, completion.outcome.rawValue, isGood, job])
+            arguments: [scheduled, began.nanoseconds, ended.nanoseconds, completion.outcome.rawValue, isGood, job])
         guard isGood else { return }
         try database.execute(
             sql: "UPDATE jobs SET good_scheduled = ?, good_began = ?, good_ended = ? WHERE job = ?",
-            arguments: [scheduled, began.nanoseconds, now.nanoseconds, job])
+            arguments: [scheduled, began.nanoseconds, ended.nanoseconds, job])
     }
 
     package func record(
@@ -292,9 +297,11 @@ extension SQLiteRunStore {
                 database,
                 sql: """
                     SELECT * FROM runs WHERE state = 'running'
-                        AND (boot <> ? OR lease <= ? OR (host = ? AND process = ?)) LIMIT ?
+                        AND (boot <> ? OR lease <= ? OR (host = ? AND process = ? AND mark = ?)) LIMIT ?
                     """,
-                arguments: [boot, uptime, holder?.host, holder?.process, Self.maximumBuried + tokens.count])
+                arguments: [
+                    boot, uptime, holder?.host, holder?.process, holder?.mark, Self.maximumBuried + tokens.count,
+                ])
             return try rows.filter { !tokens.contains($0["fence"]) }.prefix(Self.maximumBuried).map { row in
                 let key = Self.key(row)
                 let isRestarted = (row["restarts"] as Int) < Self.maximumRestarts
@@ -310,8 +317,7 @@ extension SQLiteRunStore {
                     arguments: [try Self.nextFence(now, database), key.job.description, key.scheduled.seconds])
                 return DeadRun(
                     key: key, attempt: row["attempt"], fence: row["fence"],
-                    holder: RunHolder(host: row["host"], process: row["process"]),
-                    isRestarted: isRestarted)
+                    holder: Self.holder(row), isRestarted: isRestarted)
             }
         }
     }
@@ -342,6 +348,10 @@ extension SQLiteRunStore {
             if database.changesCount > 0 { isAny = true }
         }
         return isAny
+    }
+
+    static func holder(_ row: Row) -> RunHolder {
+        RunHolder(host: row["host"], process: row["process"], mark: row["mark"])
     }
 
     static func key(_ row: Row) -> RunKey {

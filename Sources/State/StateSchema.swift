@@ -17,8 +17,15 @@ enum StateSchema {
         migrator.registerMigration("told-states") { database in try database.execute(sql: toldStates) }
         migrator.registerMigration("check-memories") { database in try database.execute(sql: checkMemories) }
         migrator.registerMigration("unended") { database in try database.execute(sql: unended) }
+        migrator.registerMigration("marks") { database in try database.execute(sql: marks) }
         return migrator
     }
+
+    /// Nothing is known of processes of before.
+    private static let marks = """
+        -- What tells the process of a run from others of its number.
+        ALTER TABLE runs ADD COLUMN mark TEXT NOT NULL DEFAULT '';
+        """
 
     /// Runs that a process of before this may end, which writes no check down; and what was found by a check that
     /// waited for another attempt when checks began to be remembered.

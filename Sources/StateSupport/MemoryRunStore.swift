@@ -105,16 +105,21 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         line.record.state == .running && line.boot == clock.boot && line.lease > clock.uptime()
     }
 
+    private func silence(_ line: Line) -> Duration? {
+        guard line.record.state == .running, line.boot == clock.boot, !isHeld(line) else { return nil }
+        return clock.uptime() - line.lease
+    }
+
     package func checks() throws(HoldfastError) -> [CheckRecord] { try read { $0.checks } }
 
     private static func note(
-        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, _ now: Timestamp,
+        _ check: CheckNote, _ outcome: RunOutcome, of job: JobName, began: Int64, at ended: Timestamp,
         _ state: inout State
     ) {
         state.fence += 1
         state.checks.removeAll { $0.job == job && $0.note == check && $0.outcome == outcome }
         state.checks.append(
-            CheckRecord(job: job, note: check, outcome: outcome, began: began, noted: state.fence, ended: now))
+            CheckRecord(job: job, note: check, outcome: outcome, began: began, noted: state.fence, ended: ended))
     }
 
     package func beginCheck(at now: Timestamp) throws(HoldfastError) -> Int64 {
@@ -128,7 +133,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         _ token: Int64, _ check: CheckNote, _ outcome: RunOutcome, at now: Timestamp
     ) throws(HoldfastError) {
         try write { (state) throws(HoldfastError) in
-            Self.note(check, outcome, of: CheckRecord.byHand, began: token, now, &state)
+            Self.note(check, outcome, of: CheckRecord.byHand, began: token, at: now, &state)
         }
     }
 
@@ -215,8 +220,11 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
             case .running:
                 Self.end(claim.key, completion, began: claim.began, at: now, &state)
                 if let check = completion.check {
-                    Self.note(check, completion.outcome, of: claim.key.job, began: claim.fence, now, &state)
+                    Self.note(
+                        check, completion.outcome, of: claim.key.job, began: claim.fence, at: completion.ended ?? now,
+                        &state)
                 }
+                if completion.retryAt == nil { Self.tell(completion, of: claim.key.job, at: now, &state) }
             case .ended where completion.retryAt == nil && line.outcome == completion.outcome: return
             case .waiting where completion.retryAt != nil && line.outcome == completion.outcome: return
             default: throw Self.lost(claim)
@@ -229,7 +237,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
     ) {
         guard var line = state.lines[key] else { return }
         line.record.state = completion.retryAt.map { .waiting(until: $0) } ?? .ended(completion.outcome)
-        line.record.ended = now
+        line.record.ended = completion.ended ?? now
         line.record.code = completion.code
         line.record.message = completion.message
         line.outcome = completion.outcome
@@ -237,7 +245,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         state.lines[key] = line
         guard completion.retryAt == nil, var memory = state.jobs[key.job] else { return }
         let ended = JobMemory.Ended(
-            scheduled: key.scheduled, began: began, ended: now, outcome: completion.outcome)
+            scheduled: key.scheduled, began: began, ended: completion.ended ?? now, outcome: completion.outcome)
         memory.last = ended
         memory.failures = completion.outcome == .succeeded ? 0 : memory.failures + 1
         if completion.outcome == .succeeded { memory.lastSuccess = ended }
@@ -326,7 +334,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
                 }
                 return ActiveRun(
                     key: line.record.key, trigger: line.record.trigger, phase: phase, attempt: line.record.attempt,
-                    began: line.record.began ?? line.noted, isHeld: isHeld(line))
+                    began: line.record.began ?? line.noted, isHeld: isHeld(line), silence: silence(line))
             }.sorted { $0.key < $1.key }
         }
     }
@@ -368,25 +376,48 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
     package func fire(
         _ key: String, _ severity: AlertRecord.Severity, _ summary: String, at now: Timestamp
     ) throws(HoldfastError) -> AlertRecord? {
-        try write { (state) throws(HoldfastError) in
-            let known = state.alerts[key]
-            let severity = known?.state == .firing ? max(severity, known?.severity ?? severity) : severity
-            if let known, known.state == .firing, known.severity == severity, known.summary == summary { return nil }
-            let since = known?.state == .firing ? known?.since ?? now : now
-            let alert = AlertRecord(
-                key: key, severity: severity, state: .firing, summary: summary, since: since, changed: now)
-            state.alerts[key] = alert
-            return alert
-        }
+        try write { (state) throws(HoldfastError) in Self.fire(key, severity, summary, now, &state) }
+    }
+
+    private static func fire(
+        _ key: String, _ severity: AlertRecord.Severity, _ summary: String, _ now: Timestamp, _ state: inout State
+    ) -> AlertRecord? {
+        let known = state.alerts[key]
+        let severity = known?.state == .firing ? max(severity, known?.severity ?? severity) : severity
+        if let known, known.state == .firing, known.severity == severity, known.summary == summary { return nil }
+        let since = known?.state == .firing ? known?.since ?? now : now
+        let alert = AlertRecord(
+            key: key, severity: severity, state: .firing, summary: summary, since: since, changed: now)
+        state.alerts[key] = alert
+        return alert
     }
 
     package func resolve(_ key: String, at now: Timestamp) throws(HoldfastError) -> AlertRecord? {
-        try write { (state) throws(HoldfastError) in
-            guard var alert = state.alerts[key], alert.state == .firing else { return nil }
-            alert.state = .resolved
-            alert.changed = now
-            state.alerts[key] = alert
-            return alert
+        try write { (state) throws(HoldfastError) in Self.resolve(key, now, &state) }
+    }
+
+    private static func resolve(_ key: String, _ now: Timestamp, _ state: inout State) -> AlertRecord? {
+        guard var alert = state.alerts[key], alert.state == .firing else { return nil }
+        alert.state = .resolved
+        alert.changed = now
+        state.alerts[key] = alert
+        return alert
+    }
+
+    private static func tell(
+        _ completion: RunCompletion, of job: JobName, at now: Timestamp, _ state: inout State
+    ) {
+        guard completion.outcome == .succeeded else {
+            let (severity, summary) = JobAlert.firing(job, completion)
+            _ = fire(JobAlert.key(job), severity, summary, now, &state)
+            return
+        }
+        let grave = state.alerts.values.filter { $0.state == .firing && $0.severity == .critical }.map(\.key)
+        let over = JobAlert.over(job, grave: Set(grave), state.checks)
+        if over.isOwn { _ = resolve(JobAlert.key(job), now, &state) }
+        guard completion.check != nil else { return }
+        for other in over.mayBe where JobAlert.isOver(state.jobs[other]?.last?.outcome) {
+            _ = resolve(JobAlert.key(other), now, &state)
         }
     }
 

@@ -80,6 +80,19 @@ struct RunLedgerTests {
         #expect(try segments() == ["0-24 nightly:succeeded hourly:blackout", "24-96 nightly:failed"])
     }
 
+    @Test("carries the head of the audit log of its state, and none where there is no log")
+    func auditHead() throws {
+        let head = AuditHead(log: Bytes16(w0: 1, w1: 2), count: 7, digest: Bytes32(w0: 3))
+        for (number, audit) in [nil, head].enumerated() {
+            try run("job-\(number)")
+            clock.advance(by: .seconds(86_400))
+            var ledger = ledger()
+            ledger.audit = audit
+            let facts = try #require(try ledger.seal(at: clock.now()).first?.record?.facts)
+            #expect(facts[AuditHead.fact].flatMap { AuditHead(text: $0) } == audit && facts["state"] == "7")
+        }
+    }
+
     @Test("has a run in the day of its end, and no run that is under way")
     func overMidnight() throws {
         clock.advance(by: .seconds(11 * 3600))

@@ -155,4 +155,35 @@ struct JobFileTests {
             try JobDirectory.files(["b.yaml", "holdfast.yaml", ".a.yaml", "x.env", "a.yaml"], in: "/d")
                 == ["a.yaml", "b.yaml"])
     }
+
+    @Test("a thousand files are read in their order, and each problem is told of its own file")
+    func many() throws {
+        let directory = TemporaryDirectory()
+        let zones = ["UTC", "Europe/Berlin", "Asia/Kolkata"]
+        let paths = try (0..<1000).map { number in
+            let path = "\(directory.path)/job-\(number).yaml"
+            let text = "backup: {}\nwhen: {every: \(number + 1)h}\ntimeZone: \(zones[number % 3])\n"
+            try Data(text.utf8).write(to: URL(filePath: path))
+            return path
+        }
+        guard case .good(let jobs) = try JobDirectory.read(paths) else {
+            Issue.record("not good")
+            return
+        }
+        #expect(jobs.map(\.path) == paths)
+        for (number, job) in jobs.enumerated() {
+            #expect(job.job.name == JobName("job-\(number)"))
+            #expect(job.job.schedule.rule == .every(Int64(number + 1) * 3600))
+            #expect(job.job.schedule.zone.name == zones[number % 3])
+        }
+        for number in [700, 71, 999] { try Data("nothing: {}\n".utf8).write(to: URL(filePath: paths[number])) }
+        guard case .bad(let problems) = try JobDirectory.read(paths) else {
+            Issue.record("not bad")
+            return
+        }
+        let told = problems.map(\.path)
+        #expect(Set(told) == [paths[71], paths[700], paths[999]])
+        let order = [paths[71], paths[700], paths[999]]
+        #expect(told.compactMap { order.firstIndex(of: $0) } == told.compactMap { order.firstIndex(of: $0) }.sorted())
+    }
 }

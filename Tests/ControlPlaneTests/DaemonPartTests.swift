@@ -104,7 +104,7 @@ struct DaemonPartTests {
         #expect(summary.contains(filler) && !summary.contains("long"), "\(summary)")
     }
 
-    @Test("a file in the spool that holds nothing is set aside, and those after it are taken over")
+    @Test("a file in the spool that holds nothing is set aside after a day, and those after it are taken over")
     func spool() throws {
         let store = try store()
         let told = Mutex<[String]>([])
@@ -117,8 +117,18 @@ struct DaemonPartTests {
         for (name, text) in [("0", "nonsense"), ("00", ""), ("000", "{\"job\": 1}")] {
             try Data(text.utf8).write(to: URL(filePath: "\(spool.directory)/\(name).end.json"))
         }
-        #expect(try spool.absorb(into: store).written == 1)
-        #expect(told.withLock { $0.count } == 3)
+        let look = try spool.absorb(into: store)
+        #expect(look.written == 1 && look.unreadable.map(\.name) == ["0", "00", "000"])
+        #expect(told.withLock { $0.isEmpty } && look.hidden.contains(0))
+        let clock = ManualClock(noon)
+        let burial = Burial(store, spool, host: "host", clock: clock)
+        for (seconds, count) in [(Int64(0), 0), (86_300, 0), (200, 3)] {
+            clock.advance(by: .seconds(seconds))
+            #expect(try burial.run().isEmpty)
+            #expect(told.withLock { $0.count } == count)
+            let firing = try store.alerts(all: false).map(\.key).filter { $0.hasPrefix("outcome/") }
+            #expect(firing == ["outcome/0", "outcome/00", "outcome/000"])
+        }
         #expect(try store.memories(of: [job.name], at: noon)[job.name]?.last?.outcome == .succeeded)
         let left = try FileManager.default.contentsOfDirectory(atPath: spool.directory).sorted()
         #expect(left == ["0.end.json.damaged", "00.end.json.damaged", "000.end.json.damaged"])
@@ -142,6 +152,28 @@ struct DaemonPartTests {
         #expect(try firing(59).count == 3)
         #expect(try firing(60) == ["job/job/failed", "job/other/paused"])
         #expect(try firing(120) == ["job/job/failed"])
+    }
+
+    @Test("a pause in a job's file is an alert as well, which says so, for as long as it stands there")
+    func filePauses() throws {
+        let store = try store()
+        var paused = job
+        paused.pause = Pause(reason: "disk swap", until: noon + .seconds(60))
+        func alerts(_ jobs: [Job], _ seconds: Int64) throws -> [String] {
+            try PauseAlerts.keep(jobs, in: store, at: noon + .seconds(seconds))
+            return try store.alerts(all: false).map(\.summary)
+        }
+        let text = "job \(job.name) is paused by its file until \(noon + .seconds(60)): disk swap"
+        #expect(try alerts([paused], 0) == [text])
+        let since = try store.alerts(all: false).map(\.changed)
+        #expect(try alerts([paused], 30) == [text] && store.alerts(all: false).map(\.changed) == since)
+        // Who cannot read the jobs ends none of them.
+        try PauseAlerts.end(in: store, at: noon + .seconds(31))
+        #expect(try store.alerts(all: false).count == 1)
+        #expect(try alerts([paused], 60).isEmpty)
+        paused.pause?.until = nil
+        #expect(try alerts([paused], 61) == ["job \(job.name) is paused by its file: disk swap"])
+        #expect(try alerts([job], 62).isEmpty)
     }
 
     @Test("the janitor makes nobody wait, and does a thing that is asked for twice once")

@@ -15,10 +15,11 @@ import Testing
 /// Ends every child at once with 0.
 private struct PlayedRunner: ProcessRunner {
     var output = ""
+    var result = ProcessResult.exited(0)
 
     func start(_ request: ProcessRequest, cancellation: Cancellation) throws(HoldfastError) -> any RunningProcess {
         let process = PlayedProcess(5_000_000, output: output)
-        process.finish(.exited(0))
+        process.finish(result)
         return process
     }
 }
@@ -30,6 +31,28 @@ struct JobRunnerTests {
     private let clock = HandClock(Timestamp(seconds: 1_800_000_000))
     private let locked = HoldfastError(.busy, "the state is locked", hint: "Wait.", retry: .later)
     private let key = RunKey(job: JobName("a"), scheduled: Timestamp(seconds: 1_800_000_000))
+
+    @Test("is due still when it was stopped before its end, so that the next daemon goes on, three times at most")
+    func stopped() throws {
+        let clock = clock
+        let store = MemoryRunStore(clock: RunStoreClock(boot: "stage") { clock.uptime() })
+        let spool = OutcomeSpool(directory: directory.path + "/outcomes")
+        let runner = JobRunner(
+            store, JobRunner.Settings(program: "/bin/true", host: "stage", spool: spool),
+            runner: PlayedRunner(result: .terminated), clock: clock, cancellation: Cancellation(),
+            logger: Logger(label: "stage") { _ in SwiftLogNoOpLogHandler() })
+        for _ in 1...3 {
+            let completion = try runner.run(everyJob("a", 60), key, .schedule)
+            #expect(completion.outcome == .stopped && completion.retryAt != nil)
+            #expect(try store.alerts(all: false).isEmpty)
+        }
+        #expect(try runner.run(everyJob("a", 60), key, .schedule).retryAt == nil)
+        #expect(try store.run(key)?.state == .ended(.stopped))
+        #expect(try store.alerts(all: false).map(\.key) == ["job/a/failed"])
+        // What somebody stops that was asked for by hand is over.
+        let hand = RunKey(job: key.job, scheduled: key.scheduled + .seconds(1))
+        #expect(try runner.run(everyJob("a", 60), hand, .manual).retryAt == nil)
+    }
 
     private func make() -> (store: MemoryRunStore, spool: OutcomeSpool, runner: JobRunner) {
         let clock = clock

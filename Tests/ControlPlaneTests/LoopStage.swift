@@ -36,18 +36,20 @@ final class PlayedProcess: RunningProcess {
     private let end = Mutex<ProcessResult?>(nil)
     private let output: Mutex<[UInt8]>
 
-    init(_ number: Int32, output: String = "") {
+    init(_ number: Int32, output: String = "", ended: ProcessResult? = nil) {
         self.number = number
         self.output = Mutex(Array(output.utf8))
+        if let ended { finish(ended) }
     }
 
     var result: ProcessResult? { end.withLock { $0 } }
     func finish(_ result: ProcessResult) { end.withLock { $0 = $0 ?? result } }
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Int {
         output.withLock { left in
-            defer { left = [] }
-            buffer.copyBytes(from: left)
-            return left.count
+            let part = left.prefix(buffer.count)
+            left.removeFirst(part.count)
+            buffer.copyBytes(from: part)
+            return part.count
         }
     }
     func terminate() { finish(.terminated) }

@@ -115,7 +115,7 @@ struct JobTroubleTests {
         #expect(trouble(job(), memory(), after: 60) == nil)
         #expect(trouble(job(), memory(nil), after: 60) == nil)
         #expect(trouble(job(), nil, after: 1_000_000) == nil)
-        #expect(trouble(job(), memory(.stopped), after: 60) == nil)
+        #expect(trouble(job(), memory(.replaced), after: 60) == nil)
         #expect(trouble(job { $0.isEnabled = false }, memory(.failed), after: 1_000_000) == nil)
         #expect(trouble(job { $0.pause = Pause(reason: "r", until: nil) }, memory(.failed), after: 1_000_000) == nil)
         var paused = memory(.failed)
@@ -125,7 +125,7 @@ struct JobTroubleTests {
 
     @Test("is that it fails, however it does")
     func failing() {
-        for outcome in [RunOutcome.failed, .partial, .checkFailed, .timedOut, .died] {
+        for outcome in [RunOutcome.failed, .partial, .checkFailed, .timedOut, .died, .stopped] {
             #expect(trouble(job(), memory(outcome), after: 60) == .failing(outcome, at: start))
         }
     }
@@ -141,6 +141,15 @@ struct JobTroubleTests {
         let delay = delayed.jitter(on: "h").components.seconds
         #expect(trouble(delayed, memory(), after: 2 * 3600 + delay + 599) == nil)
         #expect(trouble(delayed, memory(), after: 2 * 3600 + delay + 601) == .overdue(since: due))
+    }
+
+    @Test("is that nobody goes on with a run that waits for its next attempt")
+    func stuck() {
+        let now = start + .seconds(60)
+        func trouble(isActive: Bool) -> JobTrouble? {
+            JobTrouble(job(), memory(), isActive: isActive, stuck: start, host: "h", at: now)
+        }
+        #expect(trouble(isActive: false) == .overdue(since: start) && trouble(isActive: true) == nil)
     }
 
     @Test("is not hidden by a run that nobody holds, nor by one that was to be tried again long ago")

@@ -66,6 +66,26 @@ struct DaemonTests {
         #expect(try outcomes(jobs, "job").allSatisfy { $0 == "succeeded" || $0 == "overlap" })
     }
 
+    @Test("goes on with a run that the end of the daemon before it stopped")
+    func resumes() throws {
+        let jobs = try JobRun()
+        // What is due is far away: the run that is there is of a minute ago.
+        try jobs.script(
+            "job", "echo began >> \"$0.out\"; test -e \"$0.go\" || sleep 1000",
+            "when: {every: 5s}\n"
+                + "concurrency: {source: queue}\ndeadlines: {start: 1h}")
+        let first = try daemon(jobs, "--drain", "1s")
+        try jobs.wait(for: "a run") { !jobs.text("job.sh.out").isEmpty }
+        _ = try jobs.run.file("job.sh.go", "")
+        try jobs.job("job", jobs.text("schedules/job.yaml").replacing("5s", with: "1d"))
+        #expect(try end(first).status == 0)
+        #expect(try outcomes(jobs, "job").first == "waiting")
+        let second = try daemon(jobs)
+        try jobs.wait(for: "the end of the run") { try outcomes(jobs, "job").first == "succeeded" }
+        #expect(try end(second).status == 0)
+        #expect(try jobs.history("job").last?["attempt"] as? Int == 2)
+    }
+
     @Test("keeps the old jobs when the new ones are broken, tells, and takes good ones")
     func reloads() throws {
         let jobs = try JobRun()
@@ -90,6 +110,31 @@ struct DaemonTests {
         try jobs.wait(for: "the new notifier") { jobs.text("new").contains("daemon/configuration") }
         let result = try end(started)
         #expect(result.errors.contains("the old ones hold"), "\(result.errors)")
+    }
+
+    @Test("begins with the files that it accepted last when those at its start are broken, and tells")
+    func brokenAtStart() throws {
+        let jobs = try JobRun()
+        try jobs.script("job", "echo run >> \"$0.out\"", "when: {every: 1s}")
+        try jobs.notify("told")
+        let first = try daemon(jobs)
+        try jobs.wait(for: "a run") { !jobs.text("job.sh.out").isEmpty }
+        #expect(try end(first).status == 0)
+        _ = try jobs.run.file("schedules/other.yaml", "when: nonsense\n")
+        let before = jobs.text("job.sh.out").count
+        let second = try daemon(jobs)
+        try jobs.wait(for: "the alert") { jobs.text("told").contains("daemon/configuration") }
+        #expect(jobs.text("told").contains("\"critical\""), "\(jobs.text("told"))")
+        try jobs.wait(for: "runs of the old jobs") { jobs.text("job.sh.out").count > before + 4 }
+        try FileManager.default.removeItem(atPath: jobs.run.directory.path + "/schedules/other.yaml")
+        second.send(SIGHUP)
+        try jobs.wait(for: "the end of the alert") { jobs.text("told").contains("\"resolved\"") }
+        #expect(try end(second).status == 0)
+        // Copies of other files say nothing of these.
+        try jobs.run.makeDirectory("elsewhere")
+        _ = try jobs.run.file("elsewhere/other.yaml", "when: nonsense\n")
+        let third = try jobs("daemon", "--schedules", jobs.run.directory.path + "/elsewhere")
+        #expect(third.status == 64 && third.errors.contains("other.yaml"), "\(third.errors)")
     }
 
     @Test("lets a notifier tell that takes longer than runs do, and tells the last before it ends")

@@ -75,7 +75,7 @@ struct DocumentedCommandsTests {
         "every command of the document does what the document says",
         arguments: [
             "README.md", "docs/guide.md", "docs/DRILLS.md", "docs/SCHEDULING.md", "docs/operations/INCIDENT_RESTORE.md",
-            "docs/operations/DISASTER_RECOVERY_PLAN.md", "docs/VAULTS.md",
+            "docs/operations/DISASTER_RECOVERY_PLAN.md", "docs/VAULTS.md", "docs/AUDIT.md",
         ])
     func documented(name: String) throws {
         let result = try run(try script(of: name))

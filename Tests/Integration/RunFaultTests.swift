@@ -107,6 +107,13 @@ struct RunFaultTests {
         #expect(first.status == 0, "\(first.errors)")
         #expect(try jobs("schedule", "run", "job", "--scheduled-for", "latest").status == 11)
         #expect(try outcomes(jobs, "job") == ["succeeded"])
+        // A host that was off for three nights.
+        let state = jobs.run.directory.path + "/.local/state/holdfast/runs.sqlite"
+        try jobs.run.sqlite(
+            state, "DELETE FROM runs WHERE job = 'job'; UPDATE jobs SET through = through / 86400 * 86400 - 4 * 86400;")
+        #expect(try jobs("schedule", "run", "job", "--scheduled-for", "latest").status == 0)
+        #expect(try outcomes(jobs, "job") == ["succeeded", "caught-up"])
+        #expect(try jobs.history("job").last?["count"] as? Int == 3)
         try jobs.script("skipped", "true")
         #expect(try jobs("schedule", "skip", "skipped").status == 0)
         try jobs.script("dark", "true", "when: {every: 1d}\nblackouts: [\"00:00-24:00\"]")

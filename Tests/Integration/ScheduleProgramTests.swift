@@ -151,6 +151,19 @@ struct ScheduleProgramTests {
         let service = try String(
             contentsOfFile: run.directory.path + "/units/holdfast-nightly.service", encoding: .utf8)
         #expect(service.contains("ExecStart=\(ProductBinary.path) schedule run nightly --scheduled-for latest"))
+        #expect(!service.contains("--state-dir"), "the state is where systemd says")
+        let words = ["--state-dir", "own state", "--cache-dir", "own-cache"]
+        let moved = try run.start(["schedule", "export", "systemd"] + words, naming: false).finish()
+        let own = run.directory.path
+        #expect(
+            moved.output.contains(" --state-dir ") && !moved.errors.contains("of no enabled job"), "\(moved.errors)")
+        for text in ["\(own)/own state", "\(own)/own-cache"] {
+            #expect(moved.output.contains(text), "\(text): \(moved.output)")
+        }
+        _ = try run.file("units/holdfast-gone.timer", "")
+        _ = try run.file("units/holdfast-gone.service", service.replacing("nightly", with: "gone"))
+        let again = try run("schedule", "export", "systemd", "--to", "units", naming: false)
+        #expect(again.errors.contains("units/holdfast-gone.timer is of no enabled job"), "\(again.errors)")
         _ = try run.file("schedules/odd.yaml", "backup: {}\nwhen: {every: 7m}\n")
         let refused = try run("schedule", "export", "systemd", "odd", "--to", "units", naming: false)
         #expect(refused.status == 64 && refused.errors.contains("does not divide a day"), "\(refused.errors)")

@@ -127,6 +127,29 @@ struct ScheduleRunTests {
         #expect(lines == ["nightly paused", "forget dependency", "nightly failed", "forget dependency"], "\(lines)")
     }
 
+    @Test("does not thin out while a check says that the repository is damaged, and does when one finds none")
+    func damaged() throws {
+        let jobs = try JobRun()
+        try jobs.run.randomFile("data/large", 300_000, seed: 7)
+        try jobs.job("forget", "forget: {}\nwhen: {every: 1d}")
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}")
+        try jobs.job("deep", "check: {readData: true}\nwhen: {every: 1d}")
+        for _ in 0..<3 { #expect(try jobs("schedule", "run", "nightly").status == 0) }
+        let pack = try #require(jobs.run.objects("packs").first)
+        let good = try Data(contentsOf: URL(filePath: pack))
+        try jobs.run.flipByte(of: pack)
+        #expect(try jobs("schedule", "run", "deep").status == 4)
+        let snapshots = jobs.run.objects("snapshots").count
+        let refused = try jobs("schedule", "run", "forget")
+        #expect(refused.status == 11 && refused.errors.contains("found damage"), "\(refused.errors)")
+        let timer = try jobs("schedule", "run", "forget", "--scheduled-for", "latest")
+        #expect(timer.status == 11 && timer.errors.contains("dependency"), "\(timer.errors)")
+        #expect(jobs.run.objects("snapshots").count == snapshots)
+        try good.write(to: URL(filePath: pack))
+        #expect(try jobs("check", "--read-data").status == 0)
+        #expect(try jobs("schedule", "run", "forget").status == 0)
+    }
+
     @Test(
         "does not thin out after a failed backup of the same repository under another mount",
         .enabled(if: geteuid() == 0))

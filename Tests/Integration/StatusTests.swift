@@ -127,6 +127,71 @@ struct StatusTests {
         #expect(try look(jobs).status == 0)
     }
 
+    @Test("is 3 while a job does not get to run, and while a critical alert fires")
+    func starved() throws {
+        let jobs = try proven()
+        try jobs.job("scrub", "check: {}\nwhen: {every: 1d}")
+        let today = Int64(Date().timeIntervalSince1970) / 86_400 * 86_400
+        for day in Int64(1)...3 {
+            let due = today - day * 86_400
+            try jobs.run.sqlite(
+                state(jobs),
+                "INSERT INTO runs (job, scheduled, last, count, cause, state, attempt, fence, host, process, boot, "
+                    + "lease, reason, noted) VALUES ('scrub', \(due), \(due), 1, 'schedule', 'not-run', 0, 0, '', 0, "
+                    + "'', 0, 'overlap', \(due)000000000);")
+        }
+        var seen = try look(jobs)
+        #expect(seen.status == 3 && seen.trouble == ["scrub starved"], "\(seen.json)")
+        #expect(seen.jobs[0]["reason"] as? String == "overlap")
+        #expect(try jobs("status").output.contains("did not take place, at last by overlap"))
+        #expect(try jobs("schedule", "run", "scrub").status == 0)
+        #expect(try look(jobs).status == 0)
+        try jobs.run.sqlite(
+            state(jobs), "INSERT INTO alerts VALUES ('outcome/1', 'critical', 'firing', 'text', 1, 1, NULL);")
+        seen = try look(jobs)
+        #expect(seen.status == 3 && seen.trouble.isEmpty)
+        try jobs.run.sqlite(state(jobs), "UPDATE alerts SET severity = 'warning';")
+        #expect(try look(jobs).status == 0)
+    }
+
+    @Test("proves nothing by a check that lies further back than its job's period, or by a drill that is disabled")
+    func periods() throws {
+        let jobs = try proven()
+        try jobs.job("scrub", "check: {readData: true}\nwhen: {every: 1d}")
+        #expect(try jobs("schedule", "run", "scrub").status == 0)
+        #expect(try look(jobs).status == 0)
+        try jobs.run.sqlite(state(jobs), "UPDATE checks SET ended = ended - 37 * 3600000000000;")
+        let late = try look(jobs)
+        #expect(late.status == 3 && late.source["recoverable"] as? String == "unproven")
+        #expect((late.source["reason"] as? String)?.contains("scrub") == true, "\(late.json)")
+        #expect(try jobs("check").status == 0)
+        #expect(try look(jobs).status == 3, "it looked at less")
+        #expect(try jobs("check", "--read-data").status == 0)
+        #expect(try look(jobs).status == 0)
+        try jobs.job("often", "drill: {plan: data}\nwhen: {every: 1s}\nenabled: false")
+        pause(.seconds(2))
+        #expect(try look(jobs).status == 0, "a disabled job says nothing of the period")
+    }
+
+    @Test("shows a pause in a job's file, with who and until when, and the next run after it")
+    func filePause() throws {
+        let jobs = try proven()
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}\npaused: {reason: disk swap}")
+        var seen = try look(jobs)
+        #expect(seen.source["nextRun"] == nil)
+        let alert = try #require((seen.json["alerts"] as? [[String: Any]])?.first)
+        #expect(alert["key"] as? String == "job/nightly/paused")
+        #expect(alert["summary"] as? String == "job nightly is paused by its file: disk swap")
+        #expect(try jobs("schedule", "list").output.contains("by its file: disk swap"))
+        let end = "2199-01-01T00:00:00Z"
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}\npaused: {reason: disk swap, until: \(end)}")
+        seen = try look(jobs)
+        #expect(seen.source["nextRun"] as? String == "2199-01-02T00:00:00Z")
+        try jobs.job("nightly", "backup: {}\nwhen: {every: 1d}")
+        seen = try look(jobs)
+        #expect((seen.json["alerts"] as? [Any])?.isEmpty == true && seen.source["nextRun"] != nil)
+    }
+
     @Test("is not green in a state that another verb made, nor while a job was never run in it")
     func otherStates() throws {
         let jobs = try proven()

@@ -11,6 +11,7 @@ import VaultProviders
 /// A repository and an embedded vault with its password.
 struct VaultRun {
     var run: ProgramRun
+    private let password: String
     /// What is said with every `vault put`.
     var putWords: [String] = []
     static let url = "vault:embedded:secrets.vault"
@@ -20,14 +21,22 @@ struct VaultRun {
         _ = try run.file("vault-password", "opens the vault\n")
         run.variables["HOLDFAST_VAULT_PASSWORD_FILE"] = run.directory.path + "/vault-password"
         self.run = run
+        password = "opens the vault"
         try run.makeRepository()
+        try make(Self.url)
+    }
+
+    /// With a repository and passwords that are there already.
+    init(_ run: ProgramRun, password: String) throws {
+        self.run = run
+        self.password = password
         try make(Self.url)
     }
 
     /// What `holdfast vault init` makes, but with a password that is cheap to try: each run of the program tries it.
     func make(_ url: String) throws {
         let name = try #require(url.split(separator: ":").last)
-        var password = Array("opens the vault".utf8)
+        var password = Array(self.password.utf8)
         _ = try EmbeddedVault.create(
             at: "\(run.directory.path)/\(name)", password: SecretBytes(wiping: &password),
             cost: PasswordCost(logN: 10, p: 1), clock: SystemClock(), entropy: SystemEntropy())

@@ -81,6 +81,69 @@ struct LintTests {
         #expect(try rules(lint([one, paused], rpo: .seconds(14 * 3600))) == ["warning paused", "error rpo"])
     }
 
+    @Test("the longest interval of a job on workdays is that over the weekend")
+    func longest() throws {
+        let now = try Make.instant("2026-11-02T12:00:00Z")
+        #expect(try ScheduleLint.longestInterval(job("a", "Mon..Fri 02:00"), "h", now) == .seconds(3 * 86_400))
+        #expect(try ScheduleLint.longestInterval(job("a", "2026-12-24 18:00"), "h", now) == nil)
+    }
+
+    @Test("a job that comes after another runs no more often than that one, and never when that one does not")
+    func predecessors() throws {
+        var nightly = try job("nightly")
+        nightly.after = [JobName("first")]
+        func first(_ when: String, _ change: (inout Job) -> Void = { _ in }) throws -> Job {
+            var first = Job(
+                name: JobName("first"), action: .command(["true"]), schedule: try Make.calendar(when))
+            first.expectedDuration = .seconds(3600)
+            change(&first)
+            return first
+        }
+        let weekly = try lint([nightly, first("Sun 00:00") { $0.expectedDuration = nil }])
+        #expect(rules(weekly) == ["error rpo"])
+        #expect(weekly.forecasts.first?.interval == .seconds(7 * 86_400))
+        // One that is due at the same time is waited for until its run has ended; another ran the day before.
+        for (when, end) in [("*-*-* 00:30", "2026-11-02T03:30:00Z"), ("*-*-* 05:00", "2026-11-02T02:30:00Z")] {
+            let waits = try lint([nightly, first(when)])
+            #expect(rules(waits) == [] && waits.forecasts.first?.interval == .seconds(86_400), "\(when)")
+            #expect(waits.forecasts.first?.worstAt == (try Make.instant(end)), "\(when)")
+        }
+        var hasty = nightly
+        hasty.startDeadline = .seconds(1800)
+        #expect(try rules(lint([hasty, first("*-*-* 00:30")])) == ["error rpo"])
+        let disabled = try first("daily") { $0.isEnabled = false }
+        #expect(try rules(lint([nightly, disabled])) == ["error never-runs", "error rpo"])
+        let paused = try first("daily") { $0.pause = Pause(reason: "r", until: nil) }
+        #expect(try rules(lint([nightly, paused], rpo: nil)) == ["warning paused", "error never-runs"])
+    }
+
+    @Test("the time until a pause ends counts")
+    func pauses() throws {
+        var nightly = try job("nightly")
+        nightly.pause = Pause(reason: "r", until: try Make.instant("2027-05-01T00:00:00Z"))
+        let found = try lint([nightly])
+        #expect(rules(found) == ["warning paused", "error rpo"])
+        #expect(found.forecasts.first?.interval == .seconds(181 * 86_400 + 1800))
+        // Another one goes on in the meantime.
+        #expect(try !lint([nightly, job("other")]).hasErrors)
+    }
+
+    @Test("a source that comes later in its job takes as long as those before it as well")
+    func order() throws {
+        struct Measured: RunDurations {
+            func p95(of job: JobName, source: String) -> Duration? {
+                source == "other" ? .seconds(3 * 3600) : .seconds(600)
+            }
+        }
+        let sources = [["other", "home"], ["home", "other"], []]
+        for (names, hours) in zip(sources, [Int64(3), 0, 3]) {
+            let found = try lint(
+                [job("nightly", sources: names)], rpo: .seconds(30 * 3600),
+                { $0.sources.insert(.init(name: "other", rpo: nil, repository: "main"), at: 0) }, durations: Measured())
+            #expect(found.forecasts.first?.worst == .seconds(24 * 3600 + hours * 3600 + 600), "\(names)")
+        }
+    }
+
     @Test("a source with an RPO and without a job is an error; a duration that is not known a warning")
     func missing() throws {
         #expect(try rules(lint([])) == ["error rpo"])

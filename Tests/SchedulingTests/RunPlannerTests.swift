@@ -38,7 +38,7 @@ private struct Stage {
                 advance(job, nonRuns.map(\.last).max() ?? now)
                 if nonRuns.contains(where: { $0.reason == .skipped }) { memories[job]?.skip = nil }
             case .stop(let key): stopped.append(key)
-            case .giveUp: break
+            case .giveUp, .replace: break
             }
         }
         planner.update(memories: memories, active: [])
@@ -283,6 +283,45 @@ struct RunPlannerTests {
         }
         #expect(turns == 125)
         #expect(Set(stage.started).count == 1000 && stage.recorded.isEmpty)
+    }
+
+    @Test("lets a run that it ended for another have no further attempt, and one that was stopped otherwise go on")
+    func replaced() throws {
+        let one = try job("a", .backup(sources: ["shop"]))
+        let other = try job("b", .backup(sources: ["shop"])) { $0.concurrency = [.source: .replace] }
+        let memories = [one.name: JobMemory(through: start), other.name: JobMemory(through: start)]
+        var planner = RunPlanner(jobs: [one, other], memories: memories, active: [], host: "host", at: start)
+        let due = start + .seconds(3600)
+        let (old, new) = (RunKey(job: one.name, scheduled: due), RunKey(job: other.name, scheduled: due))
+        #expect(planner.decide(at: due).actions == [.start(old), .stop(old)])
+        planner.ended(old)
+        let waiting = ActiveRun(key: old, trigger: .schedule, phase: .waiting(until: due), attempt: 1, began: due)
+        var ended = memories
+        ended[one.name]?.through = due
+        planner.update(memories: ended, active: [waiting])
+        #expect(planner.decide(at: due).actions == [.replace(old), .start(new)])
+        // Another planner knows nothing of that, and goes on with it.
+        var next = RunPlanner(jobs: [one], memories: ended, active: [waiting], host: "host", at: due)
+        #expect(next.decide(at: due).actions == [.start(old)])
+    }
+
+    @Test("records what waits of a job of which somebody else has run a later run")
+    func overtaken() throws {
+        let (one, other) = (try job("a", .backup(sources: ["shop"])), try job("b", .backup(sources: ["shop"])))
+        let queued = { (job: Job) in
+            var job = job
+            job.concurrency = [.source: .queue]
+            return job
+        }
+        let memories = [one.name: JobMemory(through: start), other.name: JobMemory(through: start)]
+        var planner = RunPlanner(
+            jobs: [one, queued(other)], memories: memories, active: [], host: "host", at: start)
+        let due = start + .seconds(3600)
+        #expect(planner.decide(at: due).actions == [.start(RunKey(job: one.name, scheduled: due))])
+        planner.update(memories: [other.name: JobMemory(through: due + .seconds(3600))], active: [])
+        let nonRun = NonRun(first: due, last: due, count: 1, reason: .caughtUp)
+        #expect(planner.decide(at: due + .seconds(60)).actions == [.record(other.name, [nonRun])])
+        #expect(planner.decide(at: due + .seconds(61)).actions.isEmpty)
     }
 
     @Test("starts another attempt when its wait is over, and gives it up when the next run is due")

@@ -132,6 +132,43 @@ struct RunVerdictTests {
         #expect(!forget.thinsOut(sourcesOf: backup))
     }
 
+    @Test("what a timer missed is recorded, and is made up for by one run within the time that the job says")
+    func missed() {
+        func missed(
+            after hours: Int64, _ change: (inout Job) -> Void = { _ in }, late: Duration = .zero,
+            pause: StandingOrder? = nil, active: [ActiveRun] = []
+        ) -> [String] {
+            let own = job("a", nil, change)
+            var memory = JobMemory(through: start + .seconds(-hours * 3600))
+            memory.pause = pause
+            let now = start + late
+            let planner = RunPlanner(jobs: [own], memories: [own.name: memory], active: active, host: "h", at: now)
+            let found = planner.missed(before: RunKey(job: own.name, scheduled: start), at: now)
+            return found.nonRuns.map { "\($0.reason.rawValue) \($0.count ?? 0)" }
+                + (found.refusal.map { [$0.rawValue] } ?? [])
+        }
+        #expect(missed(after: 1) == [] && missed(after: 0) == [] && missed(after: -1) == [])
+        #expect(missed(after: 5) == ["caught-up 4"])
+        #expect(missed(after: 5) { $0.catchUp = CatchUpPolicy(.all) } == ["caught-up 4"])
+        let none = CatchUpPolicy(.none)
+        #expect(missed(after: 5) { $0.catchUp = none } == ["missed 4"])
+        #expect(missed(after: 5, { $0.catchUp = none }, late: .seconds(61)) == ["missed 4", "missed"])
+        let delayed = { (job: inout Job) in
+            job.catchUp = none
+            job.jitter = .seconds(600)
+        }
+        #expect(missed(after: 1, delayed, late: .seconds(660)) == [])
+        let day = CatchUpPolicy(.once, within: .seconds(3 * 3600))
+        #expect(missed(after: 5) { $0.catchUp = day } == ["too-long-ago 1", "caught-up 3"])
+        #expect(missed(after: 5, { $0.catchUp = day }, late: .seconds(4 * 3600)) == ["too-long-ago 4", "too-long-ago"])
+        let pause = StandingOrder(reason: "r", actor: "a", since: start)
+        #expect(missed(after: 5, pause: pause) == ["paused 4"])
+        let waiting = ActiveRun(
+            key: RunKey(job: JobName("a"), scheduled: start), trigger: .schedule, phase: .waiting(until: start),
+            attempt: 1, began: start)
+        #expect(missed(after: 5, active: [waiting]) == [])
+    }
+
     @Test("what began under a clock that ran ahead holds no other job up")
     func ahead() {
         let mirror = job("a", .mirror(to: [])) { $0.after = [JobName("b")] }

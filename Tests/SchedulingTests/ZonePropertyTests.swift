@@ -1,7 +1,9 @@
 // Every zone's changes of the clocks, against a clock that is walked minute by minute.
 
+import Foundation
 import Primitives
 import Scheduling
+import TestSupport
 import Testing
 
 @Suite("Every zone")
@@ -93,5 +95,24 @@ struct ZonePropertyTests {
                 }
             }
         }
+    }
+
+    @Test("a database that was replaced counts from then on, also within one process")
+    func replaced() throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/Zone"
+        let instant = Timestamp(seconds: 1_700_000_000)
+        func put(_ zone: String) throws {
+            let bytes = try Data(contentsOf: URL(filePath: "\(TimeZoneRules.databaseDirectory)/\(zone)"))
+            try bytes.write(to: URL(filePath: path), options: .atomic)
+        }
+        try put("Asia/Kolkata")
+        for _ in 0..<2 {
+            #expect(try TimeZoneRules(named: "Zone", in: directory.path).offset(at: instant) == 19_800)
+        }
+        try put("Asia/Tokyo")
+        #expect(try TimeZoneRules(named: "Zone", in: directory.path).offset(at: instant) == 32_400)
+        try FileManager.default.removeItem(atPath: path)
+        #expect(throws: HoldfastError.self) { try TimeZoneRules(named: "Zone", in: directory.path) }
     }
 }

@@ -17,7 +17,7 @@ enum Layers {
             "CPostgres", "CSQLite", "Logging", "SecretVaults",
         ],
         "Scheduling": ["Primitives", "Sealing"],
-        "State": ["Primitives", "CLinux", "Scheduling", "GRDB"],
+        "State": ["Primitives", "CLinux", "Sealing", "Scheduling", "GRDB"],
         "SecretVaults": ["Primitives"],
         "VaultProviders": [
             "Primitives", "CLinux", "Sealing", "SecretVaults", "GRDB", "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
@@ -57,12 +57,13 @@ enum Layers {
         "Soak": ["Primitives", "Simulation"],
         "VaultWriter": ["Primitives", "SecretVaults", "VaultProviders"],
         "VaultSupport": ["Primitives", "SecretVaults", "VaultProviders"],
+        "AuditWriter": ["Primitives", "State"],
     ]
 
     /// Targets that must never reach the product; they may use each other where the table says so.
     static let neverShipped: Set<String> = [
         "Simulation", "Soak", "TestSupport", "StateSupport", "Benchmarks", "Fuzzing", "FuzzEntry",
-        "VaultWriter", "VaultSupport",
+        "VaultWriter", "VaultSupport", "AuditWriter",
     ]
 
     /// Modules that come with the toolchain; none needs a declaration.

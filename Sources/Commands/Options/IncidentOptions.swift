@@ -23,7 +23,9 @@ struct IncidentOptions: ParsableArguments {
             discussion: "What is lost is counted from then; from now where it is not given.", valueName: "time"))
     var failedAt: InstantArgument?
 
-    @Option(name: .long, help: ArgumentHelp("Why, for the record: a ticket, a sentence.", valueName: "text"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Why, for the record and the audit log: a ticket, a sentence.", valueName: "text"))
     var reason: String?
 
     @Option(name: .long, help: ArgumentHelp("What it took to notice, for the record.", valueName: "duration"))
@@ -65,10 +67,11 @@ struct IncidentOptions: ParsableArguments {
             throw ValidationError(
                 "--reason takes up to \(IncidentSettings.longestReason) bytes. Name a ticket that says more.")
         }
-        let isSaid = drill || failedAt != nil || reason != nil || detect != nil || decide != nil || cutover != nil
+        // A reason alone is for the audit log.
+        let isSaid = drill || failedAt != nil || detect != nil || decide != nil || cutover != nil
         guard isIncident || !(isSaid || evidence != nil) else {
             throw ValidationError(
-                "--failed-at, --reason, --detect, --decide, --cutover, --drill and --evidence go with --guide or "
+                "--failed-at, --detect, --decide, --cutover, --drill and --evidence go with --guide or "
                     + "--incident.")
         }
     }

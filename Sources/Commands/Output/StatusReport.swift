@@ -97,6 +97,12 @@ struct SourceStatus: Encodable {
         if !points.seesAllEvidence {
             return (.unproven, "not all evidence can be read, so that a drill may have failed since")
         }
+        if let late = facts.lateCheck {
+            return (
+                .unproven,
+                "no check of its repository by \(late.job) ended well within \(late.period.lengthOfTime)"
+            )
+        }
         if !facts.isScheduleKnown { return (.unproven, "what checks of its repository found cannot be read") }
         return nil
     }
@@ -121,24 +127,31 @@ struct StatusReport: Encodable {
 
     struct Trouble: Encodable {
         let job: String
-        /// `failing` or `overdue`.
+        /// `failing`, `overdue` or `starved`.
         let trouble: String
-        /// Since when it is overdue, or when it ended last.
+        /// Since when it is overdue or starved, or when it ended last.
         let since: String
-        /// How it ended last; missing when it is overdue.
+        /// How it ended last; missing when it does not fail.
         let outcome: String?
+        /// Why it does not get to run; missing unless it is starved.
+        let reason: String?
 
         init(_ job: JobName, _ trouble: JobTrouble) {
             self.job = job.description
             switch trouble {
             case .failing(let outcome, let ended):
-                (self.trouble, since, self.outcome) = ("failing", ended.description, outcome.rawValue)
-            case .overdue(let due): (self.trouble, since, outcome) = ("overdue", due.description, nil)
+                (self.trouble, since, self.outcome, reason) = ("failing", ended.description, outcome.rawValue, nil)
+            case .overdue(let due): (self.trouble, since, outcome, reason) = ("overdue", due.description, nil, nil)
+            case .starved(let due, let why):
+                (self.trouble, since, outcome, reason) = ("starved", due.description, nil, why.rawValue)
             }
         }
 
         var line: String {
             let name = ShownText.name(job)
+            if let reason {
+                return "job \(name): starved: what was due since \(since) did not take place, at last by \(reason)"
+            }
             return outcome.map { "job \(name): failing: it ended as \($0) at \(since)" }
                 ?? "job \(name): overdue: it was due at \(since), and nothing has run it"
         }
@@ -160,7 +173,8 @@ struct StatusReport: Encodable {
 
     var status: ExitStatus {
         if recoverable == .no || sources.contains(where: { $0.isWithinObjective == false }) { return .checkFailed }
-        return recoverable == .proven && jobs.isEmpty && unknown == nil ? .success : .partial
+        let isCritical = alerts.contains { $0.severity == AlertRecord.Severity.critical.rawValue }
+        return recoverable == .proven && jobs.isEmpty && unknown == nil && !isCritical ? .success : .partial
     }
 
     var lines: [String] {

@@ -11,19 +11,22 @@ extension CommandContext {
         "HOLDFAST_VAULT_PASSWORD_FILE", "HOLDFAST_VAULT_PASSWORD_COMMAND", "HOLDFAST_VAULT_PASSWORD",
     ]
 
-    /// What opens vaults; asked for once, when one is opened.
+    /// What opens vaults, with the audit log in front of each; the password is asked for once, when one is opened.
     ///
-    /// - Parameter reference: What the configuration says of the source.
-    func vaultLogin(_ reference: SecretReference? = nil) -> VaultLogin {
+    /// - Parameters:
+    ///   - reference: What the configuration says of the source.
+    ///   - use: What the audit log says of accesses.
+    func vaultOpener(_ reference: SecretReference? = nil, for use: VaultUse = VaultUse()) -> any VaultOpener {
         let known = Mutex<SecretBytes?>.Shared()
         let context = self
-        return VaultLogin(
+        let login = VaultLogin(
             password: { () throws(HoldfastError) in
                 if let password = known.mutex.withLock({ $0 }) { return password }
                 let password = try context.vaultPassword(reference, confirming: false)
                 known.mutex.withLock { $0 = password }
                 return password
             }, variables: hashiCorpVariables, aws: awsEnvironment)
+        return AuditingOpener(login, context, for: use)
     }
 
     var hashiCorpVariables: HashiCorpVariables {

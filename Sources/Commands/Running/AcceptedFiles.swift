@@ -4,6 +4,7 @@ import Configuring
 import FoundationEssentials
 import Glibc
 import Primitives
+import Sealing
 import Synchronization
 
 /// Copies of the configuration and of the job files, one directory for each time that they were read.
@@ -13,6 +14,8 @@ import Synchronization
 struct AcceptedFiles {
     /// What a run that is just started may still want to read.
     private static let mostKept = 16
+    private static let sealName = "accepted"
+    private static let maximumFile = ByteCount(64 << 20)
 
     /// Copies that a run reads, for as long as this lives, or its process.
     final class Hold: Sendable {
@@ -33,26 +36,86 @@ struct AcceptedFiles {
         _ context: CommandContext, _ jobs: JobOptions
     ) throws(HoldfastError) -> (context: CommandContext, jobs: JobOptions, directory: String) {
         let kept = "\(directory)/\((numbers().last ?? 0) + 1)"
-        var (options, ownJobs) = (context.options, jobs)
         do throws(HoldfastError) {
             let schedules = try jobs.directory(context)
             try KeptFile.copy(try JobOptions.files(in: schedules), from: schedules, to: "\(kept)/schedules")
-            ownJobs.schedules = "\(kept)/schedules"
-            if let path = ConfigurationPlace.path(context.options, context.variables) {
-                let absolute = Host.absolutePath(path)
-                let slash = absolute.lastIndex(of: "/") ?? absolute.startIndex
-                let name = String(absolute[absolute.index(after: slash)...])
-                try KeptFile.copy([name], from: String(absolute[..<slash]), to: "\(kept)/configuration")
-                options.config = "\(kept)/configuration/\(name)"
+            if let (directory, name) = Self.configuration(context) {
+                try KeptFile.copy([name], from: directory, to: "\(kept)/configuration")
             }
         } catch {
             drop(kept)
             throw error
         }
+        let (own, ownJobs) = Self.about(kept, context, jobs)
+        return (own, ownJobs, kept)
+    }
+
+    /// `context` and `jobs`, about copies.
+    private static func about(
+        _ kept: String, _ context: CommandContext, _ jobs: JobOptions
+    ) -> (CommandContext, JobOptions) {
+        var (options, ownJobs) = (context.options, jobs)
+        ownJobs.schedules = "\(kept)/schedules"
+        if let (_, name) = configuration(context) { options.config = "\(kept)/configuration/\(name)" }
         let own = CommandContext(
             options: options, output: context.output, environment: context.environment, variables: context.variables,
             runner: context.runner, inheritedPassword: context.inheritedPassword)
-        return (own, ownJobs, kept)
+        return (own, ownJobs)
+    }
+
+    /// Where the configuration file is, and its name.
+    private static func configuration(_ context: CommandContext) -> (directory: String, name: String)? {
+        guard let path = ConfigurationPlace.path(context.options, context.variables) else { return nil }
+        let absolute = Host.absolutePath(path)
+        let slash = absolute.lastIndex(of: "/") ?? absolute.startIndex
+        return (String(absolute[..<slash]), String(absolute[absolute.index(after: slash)...]))
+    }
+
+    // MARK: Copies that were good
+
+    /// Remembers that these copies are good, and of which files they are. Where that cannot be written, no later start
+    /// goes by them.
+    func accept(_ kept: String, _ context: CommandContext, _ jobs: JobOptions) {
+        guard let seal = seal(kept, context, jobs) else { return }
+        try? Data(seal.utf8).write(to: URL(filePath: "\(kept)/\(Self.sealName)"))
+    }
+
+    /// Copies of the same files that were good and are whole, newest first.
+    func accepted(
+        _ context: CommandContext, _ jobs: JobOptions
+    ) -> [(context: CommandContext, jobs: JobOptions)] {
+        numbers().reversed().compactMap { number in
+            let kept = "\(directory)/\(number)"
+            guard let text = try? String(contentsOfFile: "\(kept)/\(Self.sealName)", encoding: .utf8),
+                text == seal(kept, context, jobs)
+            else { return nil }
+            return Self.about(kept, context, jobs)
+        }
+    }
+
+    /// Where the files are, and a hash of the copies, by which those are known that a crash has cut: they are not
+    /// synced.
+    private func seal(_ kept: String, _ context: CommandContext, _ jobs: JobOptions) -> String? {
+        guard let schedules = try? jobs.directory(context) else { return nil }
+        var text = "\(Host.absolutePath(schedules))\n"
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: "\(kept)/schedules")) ?? []
+        var paths = files.sorted().map { "schedules/\($0)" }
+        if let (directory, name) = Self.configuration(context) {
+            text += "\(directory)/\(name)\n"
+            paths.append("configuration/\(name)")
+        }
+        var hashes = ""
+        for path in paths {
+            guard let bytes = try? InputFile.read("\(kept)/\(path)", limit: Self.maximumFile, waits: false) else {
+                return nil
+            }
+            hashes += "\(path) \(Self.hash(bytes))\n"
+        }
+        return text + Self.hash(Array(hashes.utf8)) + "\n"
+    }
+
+    private static func hash(_ bytes: [UInt8]) -> String {
+        SHA256.digest(bytes.span.bytes).array.map { String($0, radix: 16) }.joined(separator: ".")
     }
 
     /// Takes copies away that are not wanted after all.

@@ -57,10 +57,13 @@ extension CommandContext {
     }
 
     /// Tells what is to be told now, after the jobs.
-    func tellAlerts(_ store: any RunStore & AlertStore) {
+    ///
+    /// - Parameter jobs: All that there are.
+    func tellAlerts(_ store: any RunStore & AlertStore, _ jobs: [Job]) {
         do throws(HoldfastError) {
             let routes = try alertRoutes()
-            try PauseAlerts.end(in: store, at: clock.now())
+            try PauseAlerts.keep(jobs, in: store, at: clock.now())
+            try StarvedAlerts.end(jobs, in: store, at: clock.now())
             let dispatcher = AlertDispatcher(
                 store, routes, host: Host.name, clock: clock, logger: serviceLogger(scrubber))
             try dispatcher.resolveGone()

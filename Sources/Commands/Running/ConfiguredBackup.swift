@@ -136,7 +136,7 @@ struct ConfiguredBackup {
         options.compression = try BackupVerb.compression(of: repository, unless: verb.compression ?? source.compression)
         options.tags = source.tags.merging(verb.identity.tagsByKey) { $1 }
         options.facts = source.facts
-        options.vaultOpener = context.vaultLogin(source.vaultPassword)
+        options.vaultOpener = context.vaultOpener(source.vaultPassword)
         options.opensWith = source.opensWith.map(\.description)
         for pattern in source.excludes { try options.exclusions.add(pattern: pattern.text) }
         options.exclusions.excludesCaches = source.excludeCaches

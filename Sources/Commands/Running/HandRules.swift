@@ -11,6 +11,7 @@ struct HandRules {
     let jobs: [Job]
     let memories: [JobName: JobMemory]
     let active: [ActiveRun]
+    let faults: RepositoryFaults
     let now: Timestamp
 
     /// Why `job` may not run now, with what an operator can do; nil when it may.
@@ -40,14 +41,9 @@ struct HandRules {
                 job, .unreachable, "the repository at \(ShownText.line(place)) does not answer",
                 "Look at the mount and its server; `stat` on it should return.")
         }
-        for other in jobs where job.thinsOut(sourcesOf: other) {
-            let last = memories[other.name]?.last
-            guard last?.outcome == .succeeded, !active.contains(where: { $0.key.job == other.name }) else {
-                return refused(
-                    job, .dependency,
-                    "the newest run of \(other.name) has not ended well, and retention could take the last "
-                        + "good snapshot", "Run `holdfast schedule run \(other.name)` first.")
-            }
+        if let objection = retention(job).objection {
+            let (text, hint) = Self.text(objection, jobs)
+            return refused(job, .dependency, text + ", and retention could take the last good snapshot", hint)
         }
         for name in job.after {
             guard memories[name]?.last?.outcome == .succeeded else {
@@ -57,6 +53,35 @@ struct HandRules {
             }
         }
         return nil
+    }
+
+    private func retention(_ job: Job) -> RetentionRule {
+        RetentionRule(
+            job, among: jobs, memories: { memories[$0] }, faults: faults,
+            isBusy: { name in active.contains { $0.key.job == name } }, at: now)
+    }
+
+    /// What speaks against retention, and what to do about it.
+    private static func text(_ objection: RetentionObjection, _ jobs: [Job]) -> (text: String, hint: String) {
+        func run(_ name: JobName) -> String {
+            let isEnabled = jobs.first { $0.name == name }?.isEnabled ?? true
+            return (isEnabled ? "Run" : "Enable it in its file, and run") + " `holdfast schedule run \(name)` first."
+        }
+        switch objection {
+        case .backup(let name), .noBackup(let name):
+            return ("the newest run of \(name) has not ended well", run(name))
+        case .busy(let name):
+            return ("a run of \(name) is under way or waits for another attempt", "Wait for its end.")
+        case .drill(let name): return ("the newest drill by \(name) has not ended well", run(name))
+        case .check(let check):
+            let who = check.job == CheckRecord.byHand ? "a check by hand" : "the check \(check.job)"
+            return (
+                check.outcome == .checkFailed
+                    ? "\(who) found damage that none since has shown to be gone"
+                    : "the newest check of its repository (\(who)) has not ended well",
+                "Mend the repository, and run `holdfast check --read-data`; `holdfast status` says more."
+            )
+        }
     }
 
     private func refused(_ job: Job, _ reason: NonRun.Reason, _ text: String, _ hint: String) -> Refusal {

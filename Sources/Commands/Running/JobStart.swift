@@ -69,13 +69,19 @@ struct JobStart {
                 .busy, "the repository at \(place) does not answer", hint: "Look at the mount and its server.",
                 retry: .later)
         }
-        return JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
+        do throws(HoldfastError) {
+            return JobRunReport.Run(key, try runner.run(job, key, .schedule), attempts: 1)
+        } catch {
+            // The daemon lets a run be due still that ends as busy before it begins.
+            guard error.code == .noSpace, error.retry == .later else { throw error }
+            throw HoldfastError(.busy, error.message, hint: error.hint, cause: error, retry: .later)
+        }
     }
 
     /// Runs `job` now with its further attempts, unless something speaks against it.
     func byHand(_ job: Job, _ key: RunKey) throws(HoldfastError) -> End {
         try tidy()
-        let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
+        let rules = try handRules()
         if let (reason, error) = rules.refusal(of: job) {
             return try refuse(job, key, reason, error)
         }
@@ -95,7 +101,7 @@ struct JobStart {
             context.clock.sleep(for: next.since(now), unless: context.cancellation)
             if context.cancellation.isRaised { return .ran(run) }
             // A backup may have failed, or somebody may have paused the job since.
-            let rules = HandRules(jobs: jobs, memories: try memories(), active: try store.active(), now: now)
+            let rules = try handRules()
             if let (_, error) = rules.refusalToRepeat(job) {
                 return .ran(JobRunReport.Run(key, try giveUp(key, error.message), attempts: attempts))
             }
@@ -108,7 +114,11 @@ struct JobStart {
         try tidy()
         try checkFree(key)
         var planner = RunPlanner(
-            jobs: jobs, memories: try memories(), active: try store.active(), host: Host.name, at: now)
+            jobs: jobs, memories: try memories(), active: try store.active(), checks: try store.checks(),
+            host: Host.name, at: now)
+        let (missed, isNotMadeUpFor) = planner.missed(before: key, at: now)
+        try store.record(missed, of: job.name, .schedule, at: now)
+        if let reason = isNotMadeUpFor { return try leaveOut(job, key, reason) }
         var asked: Set<RunKey> = []
         var (job, silent) = (job, looks.silent)
         var (attempts, turns) = (0, 0)
@@ -122,11 +132,14 @@ struct JobStart {
                 planner.replace(jobs: fresh, memories: try memories(), at: now)
                 job = fresh.first { $0.name == key.job } ?? job
             }
-            planner.update(memories: try memories(), active: try store.active())
+            planner.update(memories: try memories(), active: try store.active(), checks: try store.checks())
             // The delay of a timer is within the job's limit, and by its own measure.
             let (verdict, stops) = planner.verdict(on: key, delay: job.jitter, at: now)
             for other in stops where asked.insert(other).inserted {
                 if let holder = planner.holder(of: other) { _ = HolderProcess.stop(holder, host: Host.name) }
+            }
+            for other in asked where try store.run(other).map(Self.isWaiting) == true {
+                try ReplacedRun.conclude(other, in: store, at: now)
             }
             switch verdict {
             case .start:
@@ -150,19 +163,24 @@ struct JobStart {
                 }
                 let most = until.map { max(.milliseconds(10), min(Self.look, $0.since(now))) } ?? Self.look
                 context.clock.sleep(for: most, unless: context.cancellation)
-            case .refuse(let reason):
-                let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
-                try store.record([nonRun], of: job.name, .schedule, at: now)
-                return .refused(
-                    reason,
-                    HoldfastError(
-                        .busy, "the run \(key) does not take place: \(reason.rawValue)",
-                        hint: "docs/SCHEDULING.md says what that means. `holdfast schedule run \(job.name)` runs it."))
+            case .refuse(let reason): return try leaveOut(job, key, reason)
             }
         }
     }
 
     // MARK: Parts
+
+    /// A run of the schedule does not take place.
+    private func leaveOut(_ job: Job, _ key: RunKey, _ reason: NonRun.Reason) throws(HoldfastError) -> End {
+        let nonRun = NonRun(first: key.scheduled, last: key.scheduled, count: 1, reason: reason)
+        try store.record([nonRun], of: job.name, .schedule, at: now)
+        try StarvedAlerts.tell(job, in: store, host: Host.name, at: now)
+        return .refused(
+            reason,
+            HoldfastError(
+                .busy, "the run \(key) does not take place: \(reason.rawValue)",
+                hint: "docs/SCHEDULING.md says what that means. `holdfast schedule run \(job.name)` runs it."))
+    }
 
     private func refuse(
         _ job: Job, _ key: RunKey, _ reason: NonRun.Reason, _ error: HoldfastError
@@ -175,6 +193,16 @@ struct JobStart {
     /// Whether another run of the job was faster than this one. It may have ended by now, so that nobody looks for it;
     /// a state that is locked says that a later try may help.
     private static func isSecond(_ error: HoldfastError) -> Bool { error.code == .busy && error.retry == .never }
+
+    private func handRules() throws(HoldfastError) -> HandRules {
+        HandRules(
+            jobs: jobs, memories: try memories(), active: try store.active(),
+            faults: RepositoryFaults(try store.checks(), jobs: jobs), now: now)
+    }
+
+    private static func isWaiting(_ run: RunRecord) -> Bool {
+        if case .waiting = run.state { true } else { false }
+    }
 
     private func memories() throws(HoldfastError) -> [JobName: JobMemory] {
         try store.memories(of: jobs.map(\.name), at: now)

@@ -27,6 +27,8 @@ struct RunLedger {
     let state: String
     /// With the longest messages a record is still below its limit of 8 MiB.
     var linesInSegment = 4096
+    /// Of the state's audit log: what is signed here finds it when its end is cut off there.
+    var audit: AuditHead?
 
     /// Seals what was written down on days (UTC) that are over.
     ///
@@ -117,6 +119,7 @@ struct RunLedger {
             toolVersion: ToolVersion.current, runID: id, started: begin, finished: end,
             environment: EvidenceEnvironment(
                 host: host, target: state, network: "", account: Operator.name, isSegregated: false))
+        record.facts = AuditHead.facts(of: audit)
         record.facts[Self.stateFact] = "\(identity)"
         record.runs = lines
         made.append(try repository.attest(record))

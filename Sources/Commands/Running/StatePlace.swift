@@ -67,6 +67,19 @@ extension CommandContext {
     }
 }
 
+extension CommandContext {
+    /// The options about places that were given, for a program that has neither this directory nor these variables.
+    func placeOptions() -> [String] {
+        var words: [String] = []
+        if let state = options.stateDir ?? variables["HOLDFAST_STATE_DIR"] {
+            words += ["--state-dir", Host.absolutePath(state)]
+        }
+        if options.noCache { words.append("--no-cache") }
+        if let cache = options.cacheDir { words += ["--cache-dir", Host.absolutePath(cache)] }
+        return words
+    }
+}
+
 /// This program.
 enum OwnProgram {
     /// Where it lies, also when it was found along PATH.

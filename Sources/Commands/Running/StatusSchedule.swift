@@ -12,6 +12,10 @@ struct StatusSchedule {
     private var jobs: [Job] = []
     private var memories: [JobName: JobMemory] = [:]
     private var active: Set<JobName> = []
+    /// When runs were to have their next attempts that nobody goes on with.
+    private var stuck: [JobName: Timestamp] = [:]
+    /// Jobs that do not get to run.
+    private var starved: [JobName: StarvedJob] = [:]
     private var checks: [CheckRecord] = []
     private(set) var alerts: [AlertRecord] = []
     private(set) var failure: HoldfastError?
@@ -28,6 +32,7 @@ struct StatusSchedule {
                 try options.isAbsent(context) ? [] : options.loadFilledIn(context)
             } ?? []
         let jobs = jobs
+        let areJobsKnown = failure == nil
         guard let path else {
             isKnown = false
             return
@@ -52,13 +57,38 @@ struct StatusSchedule {
         isKnown = failure == nil
         let runs = Self.value(&failure) { () throws(HoldfastError) in try store.active() } ?? []
         active = Set(jobs.filter { job in runs.contains { JobTrouble.isActive($0, of: job, at: now) } }.map(\.name))
-        Self.value(&failure) { () throws(HoldfastError) in try PauseAlerts.end(in: store, at: now) }
+        for run in runs where !active.contains(run.key.job) {
+            if case .waiting(let until) = run.phase { stuck[run.key.job] = until }
+        }
+        Self.value(&failure) { () throws(HoldfastError) in
+            try areJobsKnown ? PauseAlerts.keep(jobs, in: store, at: now) : PauseAlerts.end(in: store, at: now)
+            try StarvedAlerts.end(areJobsKnown ? jobs : nil, in: store, at: now)
+        }
         alerts = Self.value(&failure) { () throws(HoldfastError) in try store.alerts(all: false) } ?? []
         memories =
             Self.value(&failure) { () throws(HoldfastError) in
                 try store.memories(of: jobs.map(\.name), at: now)
             } ?? [:]
+        lookForStarved(in: store)
         lookForRuns(in: store, path)
+    }
+
+    /// Looks into the history of jobs of which something was recorded after their newest run.
+    private mutating func lookForStarved(in store: SQLiteRunStore) {
+        for job in jobs where isWanted(job) && !active.contains(job.name) {
+            guard let memory = memories[job.name], memory.last.map({ $0.scheduled < memory.through }) ?? true else {
+                continue
+            }
+            let lines = Self.value(&failure) { () throws(HoldfastError) in
+                try store.history(HistoryQuery(job: job.name, limit: StarvedJob.lines))
+            }
+            if let lines { starved[job.name] = StarvedJob(job, lines, host: Host.name, at: now) }
+        }
+    }
+
+    /// Whether nobody ordered that the job is not to run.
+    private func isWanted(_ job: Job) -> Bool {
+        job.isEnabled && job.pause?.holds(at: now) != true && memories[job.name]?.pause?.holds(at: now) != true
     }
 
     @discardableResult
@@ -73,9 +103,7 @@ struct StatusSchedule {
     private mutating func lookForRuns(in store: SQLiteRunStore, _ path: String) {
         guard failure == nil else { return }
         var unseen: [JobName] = []
-        let wanted = jobs.filter { job in
-            job.isEnabled && job.pause?.holds(at: now) != true && memories[job.name]?.pause?.holds(at: now) != true
-        }
+        let wanted = jobs.filter { isWanted($0) }
         for job in wanted where memories[job.name]?.last == nil {
             let lines =
                 Self.value(&failure) { () throws(HoldfastError) in
@@ -96,52 +124,69 @@ struct StatusSchedule {
 
     /// What is known of the repository at this place by checks, also of jobs that are called otherwise by now.
     func checks(at location: String) -> CheckStanding {
-        CheckStanding(checks.compactMap { placed($0) }, of: RepositoryIdentity.path(of: location))
-    }
-
-    /// A check of before places were remembered was where its job's file says, if it does. Of runs of before it is not
-    /// known that they were checks: one of a job that does something else was none, and tells of itself elsewhere.
-    private func placed(_ check: CheckRecord) -> CheckRecord? {
-        guard check.note.repository == nil, check.began == check.noted,
-            let job = jobs.first(where: { $0.name == check.job })
-        else { return check }
-        guard case .check = job.action else { return nil }
-        var placed = check
-        placed.note.repository = (job.reach?.repositories.first ?? nil)?.path
-        return placed
+        CheckStanding(checks.compactMap { $0.placed(by: jobs) }, of: RepositoryIdentity.path(of: location))
     }
 
     /// Jobs that do not do what they should.
     func troubles(at now: Timestamp) -> [(job: JobName, trouble: JobTrouble)] {
         jobs.compactMap { job in
-            JobTrouble(job, memories[job.name], isActive: active.contains(job.name), host: Host.name, at: now)
-                .map { (job.name, $0) }
+            let trouble =
+                JobTrouble(
+                    job, memories[job.name], isActive: active.contains(job.name), stuck: stuck[job.name],
+                    host: Host.name, at: now)
+                ?? starved[job.name].map { .starved(since: $0.since, $0.reason) }
+            return trouble.map { (job.name, $0) }
         }
     }
 
-    /// When the next backup of the source is due.
+    /// When the next backup of the source is due that may start.
     func nextBackup(of source: ConfiguredSource, _ now: Timestamp) -> Timestamp? {
         let nexts = jobs.compactMap { job -> Timestamp? in
-            guard case .backup(let sources) = job.action, job.isEnabled,
-                sources.isEmpty || sources.contains(source.name)
-            else { return nil }
-            return job.schedule.next(after: now)?.instant
+            guard case .backup(let sources) = job.action, sources.isEmpty || sources.contains(source.name) else {
+                return nil
+            }
+            return job.nextStart(memories[job.name], after: now, host: Host.name)
         }
         return nexts.min()
     }
 
-    /// One and a half times the interval of the job that drills the source.
+    /// One and a half times the longest interval of the job that drills the source.
     func proofPeriod(of source: String, _ now: Timestamp, _ configuration: Configuration) -> Duration {
         let plans = configuration.drills.filter { $0.systems.contains { $0.source == source } }.map(\.name)
         let intervals = jobs.compactMap { job -> Duration? in
-            guard case .drill(let plan) = job.action, plan == source || plans.contains(plan),
-                let first = job.schedule.next(after: now)?.instant,
-                let second = job.schedule.next(after: first)?.instant
-            else { return nil }
-            return second.since(first)
+            guard case .drill(let plan) = job.action, plan == source || plans.contains(plan), isWanted(job) else {
+                return nil
+            }
+            return ScheduleLint.longestInterval(job, Host.name, now)
         }
         return intervals.min().map { $0 * 3 / 2 } ?? .seconds(31 * 86_400)
     }
+
+    /// The first job whose checks of the repository at this place lie further back than one and a half times its
+    /// longest interval, with that length. A check by another job that looks at as much counts as well.
+    func lateCheck(at location: String) -> LateCheck? {
+        let place = RepositoryIdentity.path(of: location)
+        let good = checks.compactMap { $0.placed(by: jobs) }.filter {
+            $0.outcome.isGood && ($0.note.repository == nil || $0.note.repository == place)
+                && $0.ended.since(now) <= RunMemoryLimits.ahead
+        }
+        for job in jobs where isWanted(job) {
+            guard case .check(let budget) = job.action,
+                (job.reach?.repositories ?? []).contains(where: { $0?.path == place }),
+                let interval = ScheduleLint.longestInterval(job, Host.name, now),
+                let newest = good.filter({ $0.job == job.name || $0.note.extent.covers(budget.extent) })
+                    .map(\.ended).max()
+            else { continue }
+            if now.since(newest) > interval * 3 / 2 { return LateCheck(job: job.name, period: interval * 3 / 2) }
+        }
+        return nil
+    }
+}
+
+/// A job whose checks lie too far back.
+struct LateCheck {
+    var job: JobName
+    var period: Duration
 }
 
 /// What is known of a source apart from its repository.
@@ -151,6 +196,7 @@ struct StatusFacts {
     /// That of the configuration.
     var objective: Duration?
     var checks: CheckStanding
+    var lateCheck: LateCheck?
     /// False when jobs or the state of runs cannot be read, so that damage may be known there.
     var isScheduleKnown = true
     var next: Timestamp?

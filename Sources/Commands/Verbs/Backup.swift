@@ -156,7 +156,7 @@ struct BackupVerb: ParsableCommand {
             if isConfigured { return try ConfiguredBackup(self, context).run(all ? nil : arguments) }
             let repository = try context.openRepository(transfer)
             var options = try options(for: repository)
-            options.vaultOpener = context.vaultLogin()
+            options.vaultOpener = context.vaultOpener()
             var workload = options.workload
             workload.command = command
             var workloads: [any Workload] = []

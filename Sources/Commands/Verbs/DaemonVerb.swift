@@ -102,16 +102,18 @@ struct DaemonVerb: ParsableCommand {
         }
         let looks = RepositoryLooks(context.clock)
         let accepted = AcceptedFiles(state: try context.stateDirectory())
+        let take: @Sendable (Holding, [AlertRoute], SecretScrubber) -> Void = { fresh, routes, secrets in
+            holding.withLock { $0 = fresh }
+            dispatcher.replace(routes)
+            scrubber.learn(from: secrets)
+        }
         var around = RunLoopSurroundings(
             store: store, spool: spool, launcher: launcher, clock: context.clock,
             host: Host.name, logger: logger
         ) { () throws(HoldfastError) in
-            try read(context, accepted, looks) { fresh, routes, secrets in
-                holding.withLock { $0 = fresh }
-                dispatcher.replace(routes)
-                scrubber.learn(from: secrets)
-            }
+            try read(context, accepted, looks, take: take)
         }
+        around.lastGood = { lastGood(context, accepted, looks, take: take) }
         around.scrubber = scrubber
         around.places = PlaceWatch(
             silent: { looks.silent }, filledIn: { jobs in holding.withLock { $0.filledIn }(jobs) },
@@ -139,24 +141,46 @@ struct DaemonVerb: ParsableCommand {
     ) throws(HoldfastError) -> ReadJobs {
         let kept = try accepted.keep(context, jobs)
         do throws(HoldfastError) {
-            // The configuration that runs will be about has to be good as well, and so have those who are told.
-            let routes = try kept.context.alertRoutes()
-            let jobs = try kept.jobs.loadFilledIn(kept.context, looks)
-            let fresh = Holding(
-                options: try kept.context.childOptions() + ["--schedules", try kept.jobs.directory(kept.context)],
-                configuration: try kept.context.configuration(),
-                filledIn: { JobOptions.filledIn($0, kept.context, looks, isAnew: false) })
-            let secrets = kept.context.scrubber
-            return ReadJobs(jobs) {
-                take(fresh, routes, secrets)
+            var read = try read(kept.context, kept.jobs, looks, take: take)
+            let takeAll = read.take
+            read.take = {
+                takeAll()
+                accepted.accept(kept.directory, context, jobs)
                 accepted.thin()
-            } drop: {
-                accepted.drop(kept.directory)
             }
+            read.drop = { accepted.drop(kept.directory) }
+            return read
         } catch {
             accepted.drop(kept.directory)
             throw error
         }
+    }
+
+    /// The newest copies of the same files that were good and are whole, for a start at which the files are not.
+    private func lastGood(
+        _ context: CommandContext, _ accepted: AcceptedFiles, _ looks: RepositoryLooks,
+        take: @escaping @Sendable (Holding, [AlertRoute], SecretScrubber) -> Void
+    ) -> ReadJobs? {
+        for kept in accepted.accepted(context, jobs) {
+            if let read = try? read(kept.context, kept.jobs, looks, take: take) { return read }
+        }
+        return nil
+    }
+
+    /// Reads copies of the files.
+    private func read(
+        _ context: CommandContext, _ jobs: JobOptions, _ looks: RepositoryLooks,
+        take: @escaping @Sendable (Holding, [AlertRoute], SecretScrubber) -> Void
+    ) throws(HoldfastError) -> ReadJobs {
+        // The configuration that runs will be about has to be good as well, and so have those who are told.
+        let routes = try context.alertRoutes()
+        let filledIn = try jobs.loadFilledIn(context, looks)
+        let fresh = Holding(
+            options: try context.childOptions() + ["--schedules", try jobs.directory(context)],
+            configuration: try context.configuration(),
+            filledIn: { JobOptions.filledIn($0, context, looks, isAnew: false) })
+        let secrets = context.scrubber
+        return ReadJobs(filledIn, take: { take(fresh, routes, secrets) })
     }
 
     /// Runs `body` while alerts are told by threads that no job waits for. What the last runs ended with is told before

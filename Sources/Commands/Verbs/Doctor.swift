@@ -123,7 +123,7 @@ private struct Examination {
 
     private func options(_ vaultPassword: SecretReference?) -> WorkloadOptions {
         var options = WorkloadOptions()
-        options.vaultOpener = context.vaultLogin(vaultPassword)
+        options.vaultOpener = context.vaultOpener(vaultPassword)
         return options
     }
 

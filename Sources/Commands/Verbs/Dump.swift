@@ -5,6 +5,7 @@ import Primitives
 import Recovery
 import Repository
 import SecretVaults
+import State
 import Workloads
 
 struct DumpVerb: ParsableCommand {
@@ -37,11 +38,13 @@ struct DumpVerb: ParsableCommand {
     var archive: ArchiveFormat?
 
     @OptionGroup var reveal: RevealOptions
+    @OptionGroup var audit: AuditOptions
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Write into this file, replacing it.", valueName: "file"))
     var output: String?
 
     func validate() throws {
+        if audit.reason != nil, !reveal.reveal { throw ValidationError("--reason goes with --reveal.") }
         if output == nil, global.json { throw ValidationError("--json needs --output, since the dump is on stdout.") }
     }
 
@@ -53,7 +56,7 @@ struct DumpVerb: ParsableCommand {
             try repository.keyring.requireReadingData()
             let found = try repository.snapshot(selector).snapshot
             let index = try repository.loadIndex(for: .reading).index
-            if let value = try secret(repository, found, index, parts) {
+            if let value = try secret(repository, found, index, parts, context) {
                 try RevealOptions.write(value)
                 return .success
             }
@@ -77,7 +80,8 @@ struct DumpVerb: ParsableCommand {
 
     /// The value at `parts` of a snapshot of a vault, when it is to be revealed.
     private func secret(
-        _ repository: Repository, _ snapshot: Snapshot, _ index: Index, _ parts: [[UInt8]]
+        _ repository: Repository, _ snapshot: Snapshot, _ index: Index, _ parts: [[UInt8]],
+        _ context: CommandContext
     ) throws(HoldfastError) -> SecretValue? {
         guard reveal.reveal else { return nil }
         guard output == nil, archive == nil else {
@@ -90,7 +94,14 @@ struct DumpVerb: ParsableCommand {
             throw HoldfastError(
                 .usage, "\(path) is no version of a secret with a value", hint: "Leave --reveal out for a file.")
         }
-        return try SecretReader(repository, index: index).value(content)
+        var access = AuditEntry(.revealed, vault: "snapshot:\(snapshot.id)", reason: audit.reason)
+        if case .entry(_, let directory) = try view.node(at: Array(parts.dropLast())) {
+            access.secret = try VaultLayout.record(of: directory.metadata)?.name.text
+        }
+        access.version = try VaultLayout.version(of: entry.metadata)?.id.text
+        return try context.audited(access) { () throws(HoldfastError) in
+            try SecretReader(repository, index: index).value(content)
+        }
     }
 
     private func write(_ dump: Dump, _ parts: [[UInt8]], _ sink: DumpSink) throws(HoldfastError) -> Dump.Summary {

@@ -116,6 +116,9 @@ struct RestoreVerb: ParsableCommand {
             return
         }
         if snapshot == nil { throw ValidationError("Missing expected argument '<snapshot>'") }
+        if let to, !incident.isIncident, incident.reason != nil, !(to.workload is VaultWorkload) {
+            throw ValidationError("--reason goes with --to vault:…, --guide or --incident.")
+        }
         if to == nil { throw ValidationError("Missing expected argument '--to <url>'") }
     }
 
@@ -140,7 +143,7 @@ struct RestoreVerb: ParsableCommand {
             (repository) throws(HoldfastError) in try repository.snapshot(selector).snapshot
         }
         defer { session.close() }
-        workload.vaultOpener = context.vaultLogin()
+        workload.vaultOpener = context.vaultOpener(for: VaultUse(reason: incident.reason))
         workload.command = try takers(for: to, of: session.snapshot, context)
         if dryRun {
             let plan = try context.withProgress { (progress) throws(HoldfastError) in

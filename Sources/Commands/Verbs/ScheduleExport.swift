@@ -54,6 +54,7 @@ struct ScheduleExport: ParsableCommand {
             if let path = ConfigurationPlace.path(context.options, context.variables) {
                 options += ["--config", Host.absolutePath(path)]
             }
+            options += context.placeOptions()
             let path = if let program { program } else { try Self.thisProgram() }
             let export = SystemdExport(
                 program: path, options: options, now: context.clock.now())
@@ -72,8 +73,24 @@ struct ScheduleExport: ParsableCommand {
                 }
                 for note in unit.notes { context.output.remark("holdfast: \(unit.job): \(note)") }
             }
+            if let to, names.isEmpty {
+                for name in Self.leftOver(in: to, but: Set(units.map(\.timerName))) {
+                    context.output.remark(
+                        "holdfast: \(to)/\(name) is of no enabled job; `systemctl disable --now \(name)` ends it")
+                }
+            }
             try context.output.json(ScheduleExportReport(units))
             return .success
+        }
+    }
+
+    /// Timers that an earlier export wrote for jobs that are gone or disabled: they go on firing.
+    private static func leftOver(in directory: String, but names: Set<String>) -> [String] {
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return entries.sorted().filter { name in
+            guard name.hasPrefix("holdfast-"), name.hasSuffix(".timer"), !names.contains(name) else { return false }
+            let service = "\(directory)/\(name.dropLast(6)).service"
+            return (try? String(contentsOfFile: service, encoding: .utf8))?.contains(" schedule run ") == true
         }
     }
 

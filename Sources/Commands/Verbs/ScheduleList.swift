@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Configuring
+import ControlPlane
 import Primitives
 import Scheduling
 
@@ -66,34 +67,17 @@ struct JobSummary: Encodable {
     /// `enabled`, `disabled`, `paused` or `skips-next`.
     let state: String
     let pauseReason: String?
-    /// Who paused it or has its next run left out by command, until when, and why.
+    /// Who paused it or has its next run left out, until when, and why; `by its file` for a pause that stands there.
     let order: String?
     let after: [String]
 
-    /// Instants that are looked at for the next one that may start.
-    private static let maximumInstants = 10_000
-
     init(_ configured: ConfiguredJob, _ memory: JobMemory?, now: Timestamp, host: String) {
         let job = configured.job
-        let (delay, opening) = (job.jitter(on: host), Opening(job))
+        let delay = job.jitter(on: host)
         let pause = job.pause.flatMap { $0.holds(at: now) ? $0 : nil }
         let ordered = memory?.pause(at: now)
         let skip = memory?.skip.flatMap { $0.holds(at: now) ? $0 : nil }
-        var found: Timestamp?
-        var from = max(now, pause?.until ?? now, ordered?.until ?? now)
-        let isForEver = pause.map { $0.until == nil } == true || ordered.map { $0.until == nil } == true
-        if job.isEnabled, !isForEver {
-            // The one that is left out is the next that is due, whether it could start or not.
-            if skip != nil, let left = job.schedule.next(after: from)?.instant { from = left }
-            for _ in 0..<Self.maximumInstants {
-                guard let next = job.schedule.next(after: from)?.instant else { break }
-                if opening.refusal(at: next + delay) == nil {
-                    found = next
-                    break
-                }
-                from = next
-            }
-        }
+        let found = job.nextStart(memory, after: now, host: host)
         name = job.name.description
         file = configured.path
         does = job.action.kind
@@ -105,7 +89,7 @@ struct JobSummary: Encodable {
         let isPaused = pause != nil || ordered != nil
         state = !job.isEnabled ? "disabled" : isPaused ? "paused" : skip == nil ? "enabled" : "skips-next"
         pauseReason = pause?.reason ?? ordered?.reason
-        order = (ordered ?? skip)?.text
+        order = (ordered ?? (pause == nil ? skip : nil))?.text ?? pause.map { ShownText.line($0.text) }
         after = job.after.map(\.description)
     }
 }

@@ -103,10 +103,17 @@ struct ScheduleResume: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             let now = context.clock.now()
-            let name = try jobs.load([job], context)[0].job.name
+            let all = try jobs.load(context).map(\.job)
+            let found = try jobs.load([job], context)[0].job
+            let name = found.name
             let store = try context.existingRunStore()
             let had = try store.pause(name, nil, at: now)
-            _ = try store.resolve(PauseAlerts.key(name), at: now)
+            if let pause = found.pause, pause.holds(at: now) {
+                try PauseAlerts.keep(all, in: store, at: now)
+                context.output.warning("\(name) stays paused \(ShownText.line(pause.text))")
+            } else {
+                _ = try store.resolve(PauseAlerts.key(name), at: now)
+            }
             try context.output.line(had ? "\(name) runs again" : "\(name) was not paused")
             try context.output.json(
                 OrderReport(job: "\(name)", order: "resumed", reason: nil, actor: Actor.name, until: nil, hadOrder: had)

@@ -82,7 +82,7 @@ struct ScheduleRun: ParsableCommand {
                 try show(run, start, key, context)
             }
             // The daemon tells of what it runs itself.
-            if !bySchedule { context.tellAlerts(start.store) }
+            if !bySchedule { context.tellAlerts(start.store, known) }
             try context.output.json(JobRunReport(runs: runs))
             try context.cancellation.check()
             return runs.map(\.status).max { $0.rawValue < $1.rawValue } ?? .success
@@ -93,7 +93,10 @@ struct ScheduleRun: ParsableCommand {
     private func alone(_ context: CommandContext, _ looks: RepositoryLooks) throws(HoldfastError) -> [Job] {
         let directory = try jobs.directory(context)
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        for name in try JobDirectory.files(entries, in: directory) {
+        // Most files have the names of their jobs: not every run of thousands has to read half of them.
+        let files = try JobDirectory.files(entries, in: directory)
+        let likely = Set(names.map { $0 + ".yaml" })
+        for name in files.filter({ likely.contains($0) }) + files.filter({ !likely.contains($0) }) {
             guard case .good(let found) = try JobFile.read("\(directory)/\(name)"),
                 names.contains(found.job.name.description)
             else { continue }

@@ -1,6 +1,7 @@
 // holdfast schedule seal: the history of runs, sealed into the repository.
 
 import ArgumentParser
+import ControlPlane
 import Primitives
 import Repository
 import State
@@ -25,10 +26,13 @@ struct ScheduleSeal: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             let state = try context.stateDirectory()
             let history = try context.openRunStore()
+            // Ends that are beside the state are part of its history.
+            _ = try Burial(history, try context.outcomeSpool(), host: Host.name, clock: context.clock).takeIn()
             let repository = try context.openRepository()
-            let ledger = RunLedger(
+            var ledger = RunLedger(
                 repository: repository, history: history, identity: history.origin, host: Host.name,
                 state: state)
+            ledger.audit = try context.auditHead()
             let now = context.clock.now()
             let made = try ledger.seal(at: now)
             try history.noteSealed(until: RunLedger.end(at: now))

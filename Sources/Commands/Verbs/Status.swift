@@ -17,12 +17,14 @@ struct StatusVerb: ParsableCommand {
             checks of its repository found damage that no later one has shown to be gone: after damage in packs that \
             takes a check that reads them. The period is --proof-within, else one and a half times the interval of \
             the job that drills it, else 31 days. A good backup makes up for neither a failed check nor a failed \
-            drill, and what cannot be read counts as unproven. Exposure and proofs are those of `holdfast rpo`, with \
-            all mirrors that can be read.
+            drill, and what cannot be read counts as unproven; so does a source whose repository no check has \
+            looked at within one and a half times the interval of a job that checks it. Exposure and proofs are \
+            those of `holdfast rpo`, with all mirrors that can be read.
 
             The exit status follows the worst: 0 when all is proven and within its objective and every job does what \
-            it should, 3 when something is unproven, a job fails, is overdue or never ran, or jobs or the state of \
-            runs cannot be read, 4 when something is `no` or over its objective.
+            it should, 3 when something is unproven, a job fails, is overdue, does not get to run or never ran, a \
+            critical alert fires, or jobs or the state of runs cannot be read, 4 when something is `no` or over \
+            its objective.
 
             Examples:
 
@@ -59,6 +61,7 @@ struct StatusVerb: ParsableCommand {
                 let facts = StatusFacts(
                     now: now, name: source.name, objective: source.rpo,
                     checks: schedule.checks(at: place.location),
+                    lateCheck: schedule.lateCheck(at: place.location),
                     isScheduleKnown: schedule.isKnown, next: schedule.nextBackup(of: source, now),
                     period: proofWithin?.duration ?? schedule.proofPeriod(of: source.name, now, configuration))
                 let points = Self.points(of: source.name, opened)

@@ -51,7 +51,7 @@ package struct PlaceWatch: Sendable {
 
 /// What the loop needs from around it.
 package struct RunLoopSurroundings: Sendable {
-    package var store: any RunStore & AlertStore
+    package var store: any RunStore & RunHistory & AlertStore
     package var spool: OutcomeSpool
     package var launcher: any RunLauncher
     package var clock: any Clock
@@ -59,6 +59,8 @@ package struct RunLoopSurroundings: Sendable {
     package var logger: Logger
     /// Reads the jobs again, as at the start.
     package var jobs: @Sendable () throws(HoldfastError) -> ReadJobs
+    /// The jobs that were taken last, for a start at which they cannot be read; nil when there are none.
+    package var lastGood: @Sendable () -> ReadJobs? = { nil }
     package var places = PlaceWatch(silent: { [] }, filledIn: { $0 }, ask: { _ in })
     /// Removes what a run of this job left behind that died.
     package var cleanUp: @Sendable (Job) -> Void = { _ in }
@@ -75,9 +77,8 @@ package struct RunLoopSurroundings: Sendable {
     package var drain = Duration.seconds(300)
 
     package init(
-        store: any RunStore & AlertStore, spool: OutcomeSpool, launcher: any RunLauncher, clock: any Clock,
-        host: String,
-        logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> ReadJobs
+        store: any RunStore & RunHistory & AlertStore, spool: OutcomeSpool, launcher: any RunLauncher,
+        clock: any Clock, host: String, logger: Logger, jobs: @escaping @Sendable () throws(HoldfastError) -> ReadJobs
     ) {
         self.store = store
         self.spool = spool
@@ -115,11 +116,10 @@ package final class RunLoop: Sendable {
 
     /// Blocks until the drain is over.
     ///
-    /// - Throws: What reading the jobs at the start throws, and `.corruptObject` for a damaged store. Runs under way
-    ///   are
-    ///   ended then.
+    /// - Throws: What reading the jobs at the start throws when there are none that were good before, and
+    ///   `.corruptObject` for a damaged store. Runs under way are ended then.
     package func run() throws(HoldfastError) {
-        let read = try around.jobs()
+        let (read, failure) = try jobsAtStart()
         let now = around.clock.now()
         // Ends that are beside the store are taken in by the first look for the dead.
         var turn: Turn
@@ -130,6 +130,7 @@ package final class RunLoop: Sendable {
             throw error
         }
         read.take()
+        if let failure { turn.noteBadJobs(failure, severity: .critical) }
         var watch = ClockWatch(wall: now, uptime: around.clock.uptime())
         var nextBurial = around.clock.uptime()
         var drainEnd: Duration?
@@ -147,7 +148,7 @@ package final class RunLoop: Sendable {
             if uptime >= nextBurial {
                 try turn.guarded { (turn) throws(HoldfastError) in
                     try turn.bury()
-                    try PauseAlerts.end(in: around.store, at: around.clock.now())
+                    try turn.keepAlerts()
                 }
                 nextBurial = uptime + Self.burial
             }
@@ -177,6 +178,16 @@ package final class RunLoop: Sendable {
             around.clock.sleep(for: pause(turn, isDraining: orders.isDraining), unless: Cancellation())
         }
         around.logger.notice("the daemon ended")
+    }
+
+    /// The jobs, or those that were good last and why they are not.
+    private func jobsAtStart() throws(HoldfastError) -> (ReadJobs, HoldfastError?) {
+        do throws(HoldfastError) {
+            return (try around.jobs(), nil)
+        } catch {
+            guard let old = around.lastGood() else { throw error }
+            return (old, error)
+        }
     }
 
     private func pause(_ turn: Turn, isDraining: Bool) -> Duration {

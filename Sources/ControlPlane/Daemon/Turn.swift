@@ -54,6 +54,8 @@ struct Turn: Sendable {
     private var clockAlertEnd: Duration?
     private(set) var wake: Timestamp?
     private var isFaulty = false
+    /// Since when the store can be written, by the uptime; nil while it cannot.
+    private var writableSince: Duration?
     /// What the planner was told last; nil when it has to be told anew.
     private var revision: Int64?
 
@@ -62,7 +64,8 @@ struct Turn: Sendable {
         self.jobs = Dictionary(uniqueKeysWithValues: jobs.map { ($0.name, $0) })
         let memories = try around.store.memories(of: jobs.map(\.name), at: now)
         planner = RunPlanner(
-            jobs: jobs, memories: memories, active: try around.store.active(), host: around.host, at: now)
+            jobs: jobs, memories: memories, active: try around.store.active(), checks: try around.store.checks(),
+            host: around.host, at: now)
         planner.limits = around.limits
         clockAlertEnd = around.clock.uptime() + Self.clockAlert
     }
@@ -91,7 +94,7 @@ struct Turn: Sendable {
             }
             // Once, and not at every turn of a second.
             if !isFaulty { around.logger.error("the state cannot be used", metadata: ["error": "\(error.message)"]) }
-            isFaulty = true
+            (isFaulty, writableSince) = (true, nil)
             // What could not be done is not to be done again at once: the wait of a turn without anything to do is due.
             wake = nil
         }
@@ -107,7 +110,8 @@ struct Turn: Sendable {
         let revision = try around.store.revision()
         if revision != self.revision {
             planner.update(
-                memories: try around.store.memories(of: Array(jobs.keys), at: now), active: try around.store.active())
+                memories: try around.store.memories(of: Array(jobs.keys), at: now), active: try around.store.active(),
+                checks: try around.store.checks())
             self.revision = revision
         }
         let decision = planner.decide(at: now)
@@ -124,6 +128,7 @@ struct Turn: Sendable {
                     // In order: a later instant that is written first would hide an earlier one after a restart.
                     if failure != nil { unwritten.append((job, nonRuns)) } else { try record(job, nonRuns) }
                 case .giveUp(let key): if failure == nil { try giveUp(key) }
+                case .replace(let key): if failure == nil { try ReplacedRun.conclude(key, in: around.store, at: now) }
                 }
             } catch {
                 failure = error
@@ -142,6 +147,17 @@ struct Turn: Sendable {
                     "job": "\(job)", "scheduled": "\(nonRun.first)", "reason": "\(nonRun.reason.rawValue)",
                     "count": "\(nonRun.count.map { "\($0)" } ?? "many")",
                 ])
+        }
+        tellStarved(job)
+    }
+
+    /// Tells of jobs that do not get to run. What cannot be told now is when the next run does not take place.
+    private func tellStarved(_ name: JobName) {
+        guard let job = jobs[name] else { return }
+        do throws(HoldfastError) {
+            try StarvedAlerts.tell(job, in: around.store, host: around.host, at: now)
+        } catch {
+            around.logger.error("the alert was not written", metadata: ["alert": "\(StarvedAlerts.key(name))"])
         }
     }
 
@@ -196,11 +212,14 @@ struct Turn: Sendable {
 
     /// Makes sure that there is a word on the run. Its process has said one itself, unless it was killed.
     private mutating func take(_ key: RunKey, _ launched: Launched) throws(HoldfastError) {
-        let holder = RunHolder(host: around.host, process: launched.process.number)
-        // Before anything is buried: what it could not write into the store it has put beside it.
-        if let hidden = try burial.takeIn() {
-            note(try around.store.buryDead(gone: holder, sparing: hidden, at: now))
+        // What it could not write into the store it has put beside it, which is taken in before anything is buried.
+        let gone = try around.store.active().compactMap { run -> RunHolder? in
+            guard run.key == key, case .running(let holder, _) = run.phase, holder.host == around.host,
+                holder.process == launched.process.number
+            else { return nil }
+            return holder
         }
+        try bury(gone: gone, sparing: own.subtracting([key]))
         around.endOrphans()
         let known = try around.store.run(key)
         revision = nil
@@ -267,10 +286,31 @@ struct Turn: Sendable {
 
     /// Looks for runs that died: those whose leases ran out, and those of processes of this host that are gone.
     mutating func bury() throws(HoldfastError) {
-        // What this process started is looked at when it ends.
-        let own = Set(running.keys).union(ended.map(\.key))
-        note(try burial.run(sparing: own))
+        let since = writable()
+        note(try burial.run(sparing: own, writableSince: since))
     }
+
+    /// Lets the alerts of pauses and of jobs that do not get to run fire and end with their causes.
+    func keepAlerts() throws(HoldfastError) {
+        let all = jobs.values.sorted { $0.name < $1.name }
+        try PauseAlerts.keep(all, in: around.store, at: now)
+        try StarvedAlerts.end(all, in: around.store, at: now)
+    }
+
+    private mutating func bury(gone: [RunHolder], sparing own: Set<RunKey>) throws(HoldfastError) {
+        let since = writable()
+        note(try burial.bury(gone: gone, sparing: own, writableSince: since))
+    }
+
+    /// Since when the store can be written, if it can be now.
+    private mutating func writable() -> Duration {
+        let since = writableSince ?? around.clock.uptime()
+        writableSince = since
+        return since
+    }
+
+    /// What this process started is looked at when it ends.
+    private var own: Set<RunKey> { Set(running.keys).union(ended.map(\.key)) }
 
     private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }
 
@@ -313,13 +353,18 @@ struct Turn: Sendable {
             (isSweepDue, areJobsGood, silent) = (true, true, nil)
             untold[Self.configurationKey] = nil
         } catch {
-            let places = error.context.prefix(5).map { "\($0.key): \($0.value)" }.joined(separator: "; ")
-            around.logger.error(
-                "the jobs were not read again; the old ones hold",
-                metadata: ["error": "\(error.message)", "places": "\(places)"])
-            areJobsGood = false
-            tell(Self.configurationKey, "the jobs cannot be read, the old ones hold: \(error.message)")
+            noteBadJobs(error, severity: .warning)
         }
+    }
+
+    /// Tells that other jobs hold than those of the files.
+    mutating func noteBadJobs(_ error: HoldfastError, severity: AlertRecord.Severity) {
+        let places = error.context.prefix(5).map { "\($0.key): \($0.value)" }.joined(separator: "; ")
+        around.logger.error(
+            "the jobs were not read; the old ones hold",
+            metadata: ["error": "\(error.message)", "places": "\(places)"])
+        areJobsGood = false
+        tell(Self.configurationKey, "the jobs cannot be read, the old ones hold: \(error.message)", severity)
     }
 
     /// Resolves alerts whose causes are over and that nobody else resolves: of files that are good now, of jobs that

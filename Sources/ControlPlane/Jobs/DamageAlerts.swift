@@ -4,37 +4,19 @@ import Primitives
 import Scheduling
 import State
 
-/// The alerts `job/NAME/failed`.
-package enum JobAlert {
-    private static let (prefix, suffix) = ("job/", "/failed")
-
-    package static func key(_ job: JobName) -> String { prefix + job.description + suffix }
-
-    /// The job that an alert is about; nil for other alerts.
-    package static func job(of key: String) -> JobName? {
-        guard key.hasPrefix(prefix), key.hasSuffix(suffix), key.count > prefix.count + suffix.count else { return nil }
-        return JobName(String(key.dropFirst(prefix.count).dropLast(suffix.count)))
-    }
-}
-
 /// The alerts of jobs that check.
 package enum DamageAlerts {
     private static func key(_ job: JobName) -> String { JobAlert.key(job) }
 
-    /// Resolves the alert of a job that has succeeded, and those of damage that is known no more. That of damage which
-    /// this success has not looked at stays.
+    /// Resolves the alerts of damage that is known no more since a check by hand. A run does so with its end.
     package static func resolve(
-        _ job: JobName? = nil, in store: any RunStore & AlertStore, at now: Timestamp
+        in store: any RunStore & AlertStore, at now: Timestamp
     ) throws(HoldfastError) {
-        let firing = Set(try store.alerts(all: false).filter { $0.severity == .critical }.map(\.key))
-        let checks = try store.checks()
-        let damaged = Set(CheckStanding(checks, of: nil).damages.map(\.job))
-        if let job, !firing.contains(key(job)) || !damaged.contains(job) { _ = try store.resolve(key(job), at: now) }
-        let found = Set(checks.filter { $0.outcome == .checkFailed }.map(\.job)).subtracting(damaged)
-        let others = found.filter { $0 != job && firing.contains(key($0)) }
+        let grave = Set(try store.alerts(all: false).filter { $0.severity == .critical }.map(\.key))
+        let others = JobAlert.over(nil, grave: grave, try store.checks()).mayBe
         guard !others.isEmpty else { return }
         let memories = try store.memories(of: Array(others), at: now)
-        for other in others where memories[other]?.last?.outcome == .checkFailed {
+        for other in others where JobAlert.isOver(memories[other]?.last?.outcome) {
             _ = try store.resolve(key(other), at: now)
         }
     }

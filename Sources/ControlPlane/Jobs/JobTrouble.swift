@@ -5,10 +5,12 @@ import Scheduling
 
 /// Why a job does not do what its file says.
 package enum JobTrouble: Sendable, Hashable {
-    /// Its newest run did not end well.
+    /// Its newest run did not end well. One whose place another run took has not failed: that one tells how it went.
     case failing(RunOutcome, at: Timestamp)
     /// What was due then has neither run nor been recorded: nothing runs jobs.
     case overdue(since: Timestamp)
+    /// What is due of it does not take place since then, though nobody ordered so: ``StarvedJob``.
+    case starved(since: Timestamp, NonRun.Reason)
 
     /// For a machine that has just started, and a scheduler that is a little late.
     private static let grace = Duration.seconds(600)
@@ -26,7 +28,10 @@ package enum JobTrouble: Sendable, Hashable {
     /// - Parameters:
     ///   - memory: Nil when nothing is remembered.
     ///   - isActive: A run of it is active, by ``isActive(_:of:at:)``.
-    package init?(_ job: Job, _ memory: JobMemory?, isActive: Bool, host: String, at now: Timestamp) {
+    ///   - stuck: When a run of it was to have its next attempt that is not active.
+    package init?(
+        _ job: Job, _ memory: JobMemory?, isActive: Bool, stuck: Timestamp? = nil, host: String, at now: Timestamp
+    ) {
         guard job.isEnabled, job.pause?.holds(at: now) != true, let memory, memory.pause?.holds(at: now) != true else {
             return nil
         }
@@ -39,7 +44,11 @@ package enum JobTrouble: Sendable, Hashable {
                 return
             }
         }
-        guard let last = memory.last, last.outcome != .succeeded, last.outcome != .stopped else { return nil }
+        if !isActive, let stuck {
+            self = .overdue(since: stuck)
+            return
+        }
+        guard let last = memory.last, last.outcome != .succeeded, last.outcome != .replaced else { return nil }
         self = .failing(last.outcome, at: last.ended)
     }
 }

@@ -18,7 +18,13 @@ package struct JobRunner: Sendable {
     /// Between two tries to reach a store that is locked or full; doubled up to the other.
     private static let firstWait = Duration.milliseconds(200)
     private static let longestWait = Duration.seconds(10)
+    /// The longest one between two tries to renew a lease: it is to be held again soon.
+    private static let longestRenewalWait = Duration.seconds(2)
+    /// For how long a process that is to end tries to write an end that is nowhere. Shorter than what it is given.
+    private static let lastPatience = Duration.seconds(30)
     private static let passwordFile = "HOLDFAST_PASSWORD_FILE"
+    /// Runs that are stopped before their ends, as by a daemon that ends, begin so much oftener than their jobs say.
+    package static let resumptions = 3
 
     package struct Settings: Sendable {
         /// This program.
@@ -26,10 +32,10 @@ package struct JobRunner: Sendable {
         /// Options that every verb of this program gets: the configuration and the state directory.
         package var globals: [String] = []
         /// How long a run is held without a sign of life. Renewed at a third of it.
-        package var lease = Duration.seconds(60)
+        package var lease = Burial.lease
         /// From SIGTERM to SIGKILL.
         package var grace = Duration.seconds(10)
-        /// For how long the end of a run is tried to be written.
+        /// For how long the end of a run is tried to be written that is beside the store already.
         package var patience = Duration.seconds(120)
         package var scrubber = SecretScrubber()
         /// The password of the repository, when it was in the environment.
@@ -74,7 +80,7 @@ package struct JobRunner: Sendable {
     package func run(_ job: Job, _ key: RunKey, _ trigger: RunTrigger) throws(HoldfastError) -> RunCompletion {
         let type = JobTypes.type(of: job.action)
         let steps = try type.steps(of: job)
-        let claim = try claim(key, trigger)
+        let (claim, room) = try claim(key, trigger)
         log(.notice, "run began", key, ["attempt": "\(claim.attempt)", "fence": "\(claim.fence)"])
         let stop = Cancellation()
         let lost = Mutex<HoldfastError?>(nil)
@@ -84,29 +90,34 @@ package struct JobRunner: Sendable {
                 cancellation.raise()
             }
         }
-        var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim)
+        var completion = renewal == nil ? withoutRenewal(job, claim) : carryOut(job, type, steps, claim, trigger)
         if case .check(let budget) = job.action, completion.check == nil {
             completion.check = note(job, budget, completion.outcome, memory: nil)
         }
+        completion.kind = job.action.kind
         // Until its end is written the run is ours, and is renewed.
-        let failure = lost.withLock { $0 } ?? write(completion, of: claim)
+        let failure = lost.withLock { $0 } ?? write(completion, of: claim, in: room)
         stop.raise()
         renewal?.join()
         if let failure { throw failure }
-        raiseAlert(job, completion)
         let level: Logger.Level = completion.outcome == .succeeded ? .notice : .error
         log(level, "run ended", key, ["outcome": "\(completion.outcome.rawValue)", "code": "\(completion.code ?? "")"])
         return completion
     }
 
-    /// Takes the run; a store that is locked or full is tried again for as long as for an end.
-    private func claim(_ key: RunKey, _ trigger: RunTrigger) throws(HoldfastError) -> RunClaim {
-        let holder = RunHolder(host: settings.host, process: getpid())
+    /// Takes the run, and before that room for its end; a store that is locked or full is tried again for as long as
+    /// for an end.
+    private func claim(
+        _ key: RunKey, _ trigger: RunTrigger
+    ) throws(HoldfastError) -> (claim: RunClaim, room: OutcomeRoom) {
+        let holder = HolderProcess.own(host: settings.host)
         let deadline = clock.uptime() + settings.patience
         var wait = Self.firstWait
         while true {
             do throws(HoldfastError) {
-                return try store.begin(key, trigger, holder: holder, lease: settings.lease, at: clock.now())
+                let room = try settings.spool.reserve()
+                let claim = try store.begin(key, trigger, holder: holder, lease: settings.lease, at: clock.now())
+                return (claim, room)
             } catch {
                 guard error.retry == .later, clock.uptime() + wait < deadline, !cancellation.isRaised else {
                     throw error
@@ -129,7 +140,7 @@ package struct JobRunner: Sendable {
     // MARK: The work
 
     private func carryOut(
-        _ job: Job, _ type: any JobType, _ steps: [JobStep], _ claim: RunClaim
+        _ job: Job, _ type: any JobType, _ steps: [JobStep], _ claim: RunClaim, _ trigger: RunTrigger
     ) -> RunCompletion {
         let deadline = job.runDeadline.map { clock.uptime() + $0 }
         var completion = RunCompletion(.succeeded)
@@ -139,8 +150,11 @@ package struct JobRunner: Sendable {
             do throws(HoldfastError) {
                 end = try carryOut(step, job, claim, timeout: left)
             } catch {
-                completion = RunCompletion(.failed, code: error.code.rawValue, message: error.message)
-                completion.retryAt = retry(job, claim, error.code, error.retry)
+                let isStopped = error.code == .interrupted
+                completion = RunCompletion(
+                    isStopped ? .stopped : .failed, code: error.code.rawValue, message: error.message)
+                completion.retryAt =
+                    isStopped ? resumption(job, claim, trigger) : retry(job, claim, error.code, error.retry)
                 return scrubbed(completion)
             }
             let reading = type.reading(end, of: step)
@@ -156,9 +170,9 @@ package struct JobRunner: Sendable {
             completion.errors += scrubber.tail(
                 end.errors, limit: RunCompletion.maximumOutput, isCut: end.errors.count >= RunCompletion.maximumOutput)
             guard reading.outcome == .succeeded else {
-                if reading.outcome != .stopped {
-                    completion.retryAt = retry(job, claim, reading.code ?? .processFailed, reading.retry)
-                }
+                completion.retryAt =
+                    reading.outcome == .stopped
+                    ? resumption(job, claim, trigger) : retry(job, claim, reading.code ?? .processFailed, reading.retry)
                 break
             }
         }
@@ -179,6 +193,13 @@ package struct JobRunner: Sendable {
 
     private func retry(_ job: Job, _ claim: RunClaim, _ code: ErrorCode, _ retry: RetryClass) -> Timestamp? {
         job.retries.wait(beforeAttempt: claim.attempt + 1, after: code, retry).map { clock.now() + $0 }
+    }
+
+    /// A run of the schedule that was stopped before its end is due still: whoever runs jobs then goes on with it. Who
+    /// ended it for another run says so in the store.
+    private func resumption(_ job: Job, _ claim: RunClaim, _ trigger: RunTrigger) -> Timestamp? {
+        guard trigger == .schedule, claim.attempt < job.retries.attempts + Self.resumptions else { return nil }
+        return clock.now()
     }
 
     private func carryOut(
@@ -249,33 +270,43 @@ package struct JobRunner: Sendable {
 
     // MARK: The store
 
-    /// Renews the lease until `stop`. A store that cannot be reached is tried again; one that says that the run is not
-    /// ours any more ends the run.
+    /// Renews the lease until `stop`. A store that cannot be reached is tried again soon; one that says that the run is
+    /// not ours any more ends the run.
     private func renew(_ claim: RunClaim, until stop: Cancellation, lost: (HoldfastError) -> Void) {
+        var wait: Duration?
         while !stop.isRaised {
-            clock.sleep(for: settings.lease / 3, unless: stop)
+            clock.sleep(for: wait ?? settings.lease / 3, unless: stop)
             if stop.isRaised { return }
             do throws(HoldfastError) {
                 try store.renew(claim, lease: settings.lease)
+                if wait != nil { log(.notice, "the lease was renewed after all", claim.key, [:]) }
+                wait = nil
             } catch {
                 if error.code == .leaseLost { return lost(error) }
-                log(.warning, "the lease was not renewed", claim.key, ["error": "\(error.message)"])
+                if wait == nil {
+                    log(.warning, "the lease was not renewed", claim.key, ["error": "\(error.message)"])
+                }
+                wait = min(wait.map { $0 * 2 } ?? Self.firstWait, Self.longestRenewalWait)
             }
         }
     }
 
     /// Writes the end of a run, again and again while the store is busy or full. Meanwhile it is beside the store, so
-    /// that nobody takes the run for dead, whatever becomes of this process.
+    /// that nobody takes the run for dead, whatever becomes of this process. While it can be put nowhere it is tried
+    /// for as long as this process lives: a run whose end is lost is run twice.
     ///
     /// - Returns: Why there is no word on the run; `.leaseLost` when another has it.
-    private func write(_ completion: RunCompletion, of claim: RunClaim) -> HoldfastError? {
+    private func write(_ completion: RunCompletion, of claim: RunClaim, in room: OutcomeRoom) -> HoldfastError? {
+        var last = completion
         let ended = clock.now()
+        last.ended = ended
         let deadline = clock.uptime() + settings.patience
+        var end: Duration?
         var wait = Self.firstWait
         var isBeside = false
         while true {
             do throws(HoldfastError) {
-                try store.complete(claim, completion, at: ended)
+                try store.complete(claim, last, at: clock.now())
                 if isBeside { settings.spool.remove(claim) }
                 return nil
             } catch {
@@ -283,53 +314,49 @@ package struct JobRunner: Sendable {
                     if isBeside { settings.spool.remove(claim) }
                     return error
                 }
-                log(.warning, "the end of the run was not written", claim.key, ["error": "\(error.message)"])
-                let failure = isBeside ? nil : putBeside(completion, of: claim, at: ended)
+                // Once for each wait, until waits grow no more.
+                let isLoud = wait < Self.longestWait
+                if isLoud {
+                    log(.warning, "the end of the run was not written", claim.key, ["error": "\(error.message)"])
+                }
+                let failure = isBeside ? nil : putBeside(last, of: claim, at: ended, in: room, isLoud: isLoud)
                 isBeside = failure == nil
-                guard error.retry == .later, clock.uptime() + wait < deadline, !cancellation.isRaised else {
+                let isEarly = clock.uptime() + wait < deadline
+                if isBeside {
+                    guard error.retry == .later, isEarly, !cancellation.isRaised else { return nil }
+                } else if cancellation.isRaised {
+                    let limit = end ?? clock.uptime() + Self.lastPatience
+                    end = limit
+                    guard clock.uptime() + wait < limit else { return failure }
+                } else if error.retry != .later, !isEarly {
                     return failure
                 }
-                clock.sleep(for: wait, unless: cancellation)
+                clock.sleep(for: wait, unless: cancellation.isRaised ? Cancellation() : cancellation)
                 wait = min(wait * 2, Self.longestWait)
             }
         }
     }
 
-    private func putBeside(_ completion: RunCompletion, of claim: RunClaim, at ended: Timestamp) -> HoldfastError? {
+    private func putBeside(
+        _ completion: RunCompletion, of claim: RunClaim, at ended: Timestamp, in room: OutcomeRoom, isLoud: Bool
+    ) -> HoldfastError? {
         do throws(HoldfastError) {
-            try settings.spool.put(claim, completion, at: ended)
+            do throws(HoldfastError) {
+                try settings.spool.put(claim, completion, at: ended, in: room)
+            } catch {
+                // Somebody may have taken the room away.
+                try settings.spool.put(claim, completion, at: ended)
+            }
         } catch {
-            log(.error, "the end of the run was not put beside the store", claim.key, ["error": "\(error.message)"])
+            if isLoud {
+                log(
+                    .error, "the end of the run was not put beside the store", claim.key,
+                    ["error": "\(error.message)"])
+            }
             return error
         }
         log(.error, "the end of the run was put beside the store", claim.key, [:])
         return nil
-    }
-
-    /// A failed run is something that somebody has to look at, until one succeeds. What cannot be told now is told by
-    /// the
-    /// next end of a run.
-    private func raiseAlert(_ job: Job, _ completion: RunCompletion) {
-        guard completion.retryAt == nil else { return }
-        let key = JobAlert.key(job.name)
-        do throws(HoldfastError) {
-            if completion.outcome == .succeeded {
-                if case .check = job.action {
-                    try DamageAlerts.resolve(job.name, in: store, at: clock.now())
-                } else {
-                    _ = try store.resolve(key, at: clock.now())
-                }
-                return
-            }
-            let isGrave = completion.outcome == .checkFailed
-            let reason = completion.message.map { ": \($0)" } ?? ""
-            _ = try store.fire(
-                key, isGrave ? .critical : .warning,
-                "job \(job.name) (\(job.action.kind)) ended as \(completion.outcome.rawValue)\(reason)", at: clock.now()
-            )
-        } catch {
-            log(.error, "the alert was not written", RunKey(job: job.name, scheduled: clock.now()), [:])
-        }
     }
 
     private func log(_ level: Logger.Level, _ message: Logger.Message, _ key: RunKey, _ more: Logger.Metadata) {

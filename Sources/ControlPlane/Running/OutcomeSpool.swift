@@ -50,28 +50,47 @@ package struct OutcomeSpool: Sendable {
         var output, errors: String
         var retry: Int64?
         var extent, repository, memory: String?
+        var kind: String?
     }
 
-    /// Puts the end of a run into a file of its own.
+    /// Takes room on the disk for the end of a run, before its work fills it.
+    ///
+    /// - Throws: `.noSpace` (`retry: .later`) when there is none.
+    package func reserve() throws(HoldfastError) -> OutcomeRoom {
+        try makeDirectory()
+        return try OutcomeRoom(in: directory)
+    }
+
+    private func makeDirectory() throws(HoldfastError) {
+        if mkdir(directory, 0o700) == 0 {
+            try syncDirectory("\(directory)/..")
+        } else if errno != EEXIST {
+            throw HoldfastError.systemCall("make directory", errno, on: directory)
+        }
+    }
+
+    /// Puts the end of a run into a file of its own, in the room that was taken for it where there is some.
     ///
     /// - Durability: on return the file and its name are on stable storage.
-    package func put(_ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp) throws(HoldfastError) {
+    package func put(
+        _ claim: RunClaim, _ completion: RunCompletion, at now: Timestamp, in room: OutcomeRoom? = nil
+    ) throws(HoldfastError) {
         let outcome = Outcome(
             job: claim.key.job.description, scheduled: claim.key.scheduled.seconds, fence: claim.fence,
             attempt: claim.attempt, began: claim.began.nanoseconds, ended: now.nanoseconds,
             outcome: completion.outcome.rawValue, code: completion.code, message: completion.message,
             output: completion.output, errors: completion.errors, retry: completion.retryAt?.nanoseconds,
             extent: completion.check?.extent.rawValue, repository: completion.check?.repository,
-            memory: completion.check?.memory)
+            memory: completion.check?.memory, kind: completion.kind)
         guard let bytes = try? JSONEncoder().encode(outcome) else {
             throw HoldfastError(.inputOutput, "the end of a run cannot be written as JSON", hint: "Report this.")
         }
-        if mkdir(directory, 0o700) == 0 {
-            try syncDirectory("\(directory)/..")
-        } else if errno != EEXIST {
-            throw HoldfastError.systemCall("make directory", errno, on: directory)
-        }
         let path = "\(directory)/\(claim.fence)"
+        if let room {
+            try room.fill(Array(bytes), as: path + Self.ending)
+            return try syncDirectory(directory)
+        }
+        try makeDirectory()
         unlink(path + ".new")
         var text = Array(bytes)
         guard try SecretFile.create(path + ".new", SecretBytes(wiping: &text)),
@@ -85,11 +104,11 @@ package struct OutcomeSpool: Sendable {
     /// Takes the end of a run away again, which has been written.
     package func remove(_ claim: RunClaim) { unlink("\(directory)/\(claim.fence)" + Self.ending) }
 
-    /// Writes what waits into `store` and takes its files away. What cannot be written yet stays. A file that holds no
-    /// end of a run is set aside under another name: it must not keep the others from being written, nor jobs from
-    /// running.
+    /// Writes what waits into `store` and takes its files away. What cannot be written yet stays, and so does what
+    /// cannot be read or holds no end of a run: it keeps no other from being written.
     ///
-    package func absorb(into store: any RunStore) throws(HoldfastError) -> Look {
+    /// - Parameter now: When it is written, by which the lines are noted; where it is not given, when the runs ended.
+    package func absorb(into store: any RunStore, at now: Timestamp? = nil) throws(HoldfastError) -> Look {
         var look = Look()
         let names: [String]
         do {
@@ -99,6 +118,7 @@ package struct OutcomeSpool: Sendable {
             look.failure = "\(directory) cannot be listed"
             return look
         }
+        for name in names where name.hasSuffix(OutcomeRoom.ending) { OutcomeRoom.clear("\(directory)/\(name)") }
         let ends = names.filter { $0.hasSuffix(Self.ending) }.sorted()
         // What is not looked at now is as good as hidden.
         look.hidden = Set(ends.dropFirst(Self.maximumFiles).compactMap { Int64($0.dropLast(Self.ending.count)) })
@@ -110,19 +130,15 @@ package struct OutcomeSpool: Sendable {
             } catch {
                 // Its run has taken it away.
                 if access(path, F_OK) != 0, errno == ENOENT { continue }
-                // What cannot be read today may hold an end all the same. It keeps no other from being written.
-                guard error.code == .corruptObject || error.code == .limitExceeded else {
-                    onUnreadable(path, error.message)
-                    let stem = String(name.dropLast(Self.ending.count))
-                    look.unreadable.append(Unreadable(name: stem, path: path, reason: error.message))
-                    if let token = Int64(stem) { look.hidden.insert(token) }
-                    continue
-                }
-                _ = setAside(path, error.message)
+                // What cannot be read today, or is damaged, stood for an end all the same.
+                onUnreadable(path, error.message)
+                let stem = String(name.dropLast(Self.ending.count))
+                look.unreadable.append(Unreadable(name: stem, path: path, reason: error.message))
+                if let token = Int64(stem) { look.hidden.insert(token) }
                 continue
             }
             do throws(HoldfastError) {
-                try store.complete(claim, completion, at: ended)
+                try store.complete(claim, completion, at: now ?? ended)
                 look.written += 1
             } catch {
                 // The run was given to another in the meantime, whose word counts.
@@ -161,6 +177,8 @@ package struct OutcomeSpool: Sendable {
         completion.retryAt = outcome.retry.map { Timestamp(nanoseconds: $0) }
         completion.check = outcome.extent.flatMap { CheckExtent(rawValue: $0) }
             .map { CheckNote($0, repository: outcome.repository, memory: outcome.memory) }
+        completion.kind = outcome.kind
+        completion.ended = Timestamp(nanoseconds: outcome.ended)
         let key = RunKey(job: JobName(outcome.job), scheduled: Timestamp(seconds: outcome.scheduled))
         let claim = RunClaim(
             key: key, fence: outcome.fence, attempt: outcome.attempt, began: Timestamp(nanoseconds: outcome.began))

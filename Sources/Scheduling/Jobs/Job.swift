@@ -126,7 +126,7 @@ package struct JobReach: Sendable, Hashable {
     }
 
     /// Whether two places may be the same; of what is not known it is assumed.
-    private static func mayBeOne(_ one: RepositorySite?, _ other: RepositorySite?) -> Bool {
+    static func mayBeOne(_ one: RepositorySite?, _ other: RepositorySite?) -> Bool {
         guard let one, let other else { return true }
         return one.isOne(with: other)
     }

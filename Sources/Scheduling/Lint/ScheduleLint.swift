@@ -115,11 +115,14 @@ package struct ScheduleLint: Sendable {
             references(job, jobs, facts)
             timing(job, host, now)
         }
+        var planned = PlannedStarts(jobs, host, now)
         if let ring = Self.ring(jobs) {
             add(
                 .error, .cycle, ring[0],
                 "these jobs wait for each other: \(ring.map(\.description).joined(separator: ", "))",
                 hint: "Take one of them out of `after` or `before` of another.")
+        } else {
+            for job in jobs { predecessors(job, jobs, &planned) }
         }
         for text in facts.placeholders {
             findings.append(
@@ -129,7 +132,7 @@ package struct ScheduleLint: Sendable {
         }
         for source in facts.sources {
             guard let objective = source.rpo else { continue }
-            forecast(source.name, objective, jobs, durations, host, now)
+            forecast(source.name, objective, jobs, facts, durations, &planned, now)
         }
     }
 
@@ -203,6 +206,20 @@ package struct ScheduleLint: Sendable {
         return path.map(\.name)
     }
 
+    /// A job that comes after one that never runs never runs.
+    private mutating func predecessors(_ job: Job, _ jobs: [Job], _ planned: inout PlannedStarts) {
+        guard job.isEnabled else { return }
+        for name in job.after {
+            guard let other = jobs.first(where: { $0.name == name }), planned.starts(of: other).instants.isEmpty else {
+                continue
+            }
+            let why = !other.isEnabled ? "is disabled" : other.pause == nil ? "never runs" : "is paused"
+            add(
+                .error, .neverRuns, job.name, "it comes after \(name), which \(why), and so never runs itself",
+                hint: "Take \(name) out of `after`, or let it run.")
+        }
+    }
+
     // MARK: Timing
 
     private mutating func timing(_ job: Job, _ host: String, _ now: Timestamp) {
@@ -258,8 +275,14 @@ package struct ScheduleLint: Sendable {
             hint: "Take a time outside 01:00 to 03:00, or `timeZone: UTC`.")
     }
 
+    /// The longest time between two runs in the year to come; nil when there are no two.
+    package static func longestInterval(_ job: Job, _ host: String, _ now: Timestamp) -> Duration? {
+        let starts = starts(job, host, now)
+        return zip(starts, starts.dropFirst()).map { $1.since($0) }.max()
+    }
+
     /// Scheduled instants of a job whose runs may start, from now on.
-    static func starts(_ job: Job, _ host: String, _ now: Timestamp) -> [Timestamp] {
+    package static func starts(_ job: Job, _ host: String, _ now: Timestamp) -> [Timestamp] {
         let instants = job.schedule.occurrences(after: now, through: now + horizon, limit: maximumInstants)
             .map(\.instant)
         guard !job.windows.isEmpty || !job.blackouts.isEmpty else { return instants }
@@ -270,8 +293,8 @@ package struct ScheduleLint: Sendable {
     // MARK: Objectives
 
     private mutating func forecast(
-        _ source: String, _ objective: Duration, _ jobs: [Job], _ durations: any RunDurations, _ host: String,
-        _ now: Timestamp
+        _ source: String, _ objective: Duration, _ jobs: [Job], _ facts: LintFacts, _ durations: any RunDurations,
+        _ planned: inout PlannedStarts, _ now: Timestamp
     ) {
         let covering = jobs.filter { job in
             guard case .backup(let names) = job.action else { return false }
@@ -284,12 +307,13 @@ package struct ScheduleLint: Sendable {
         var starts: [(at: Timestamp, duration: Duration)] = []
         var end = now + Self.horizon
         for job in covering {
-            let known = durations.p95(of: job.name, source: source) ?? job.expectedDuration
+            let known = Self.duration(of: job, through: source, facts, durations)
             if known == nil { forecast.isDurationKnown = false }
-            let own = Self.starts(job, host, now)
-            // Beyond the last that was looked at there are more.
-            if own.count == Self.maximumInstants, let last = own.last { end = min(end, last) }
-            starts += own.map { ($0, known ?? .zero) }
+            let own = planned.starts(of: job)
+            end = min(end, own.end)
+            starts += own.instants.map { ($0, known ?? .zero) }
+            // The time until the end of a pause counts; what was before it is not known.
+            if own.isHeldUp { starts.append((now, .zero)) }
         }
         starts = starts.filter { $0.at <= end }.sorted { $0.at < $1.at }
         var worst: Duration = .zero
@@ -303,6 +327,23 @@ package struct ScheduleLint: Sendable {
         }
         forecasts.append(forecast)
         judge(forecast)
+    }
+
+    /// How long a run takes until `source` is done: its sources come one after the other, and those before it may take
+    /// long where they took no time in the run before.
+    private static func duration(
+        of job: Job, through source: String, _ facts: LintFacts, _ durations: any RunDurations
+    ) -> Duration? {
+        guard let own = durations.p95(of: job.name, source: source) else { return job.expectedDuration }
+        guard case .backup(let named) = job.action else { return own }
+        let place = job.repository
+        let names =
+            named.isEmpty
+            ? facts.sources.filter { place == nil || $0.repository == nil || $0.repository == place }.map(\.name)
+            : named
+        return names.prefix { $0 != source }.reduce(own) { sum, name in
+            sum + (durations.p95(of: job.name, source: name) ?? .zero)
+        }
     }
 
     private mutating func judge(_ forecast: ExposureForecast) {

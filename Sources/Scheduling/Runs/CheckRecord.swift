@@ -9,6 +9,14 @@ package enum CheckExtent: String, Sendable, CaseIterable {
     /// So much as its budget allowed.
     case part
     case everything
+
+    /// Whether what looks at this much looks at all that `other` does.
+    package func covers(_ other: CheckExtent) -> Bool {
+        switch (self, other) {
+        case (.everything, _), (_, .structure), (.part, .part): true
+        default: false
+        }
+    }
 }
 
 extension CheckBudget {

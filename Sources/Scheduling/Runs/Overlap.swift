@@ -55,4 +55,11 @@ extension Job {
         if let reach, let far = other.reach { return reach.sharesPart(with: far) }
         return sharesSource(with: other)
     }
+
+    /// Whether `other` drills a source that runs of this job thin out.
+    package func thinsOut(sourcesDrilledBy other: Job) -> Bool {
+        guard case .forget = action, case .drill = other.action else { return false }
+        if let reach, let far = other.reach { return reach.sharesPart(with: far) }
+        return sharesSource(with: other)
+    }
 }

@@ -43,6 +43,35 @@ extension RunPlanner {
         return verdict(on: question, at: now)
     }
 
+    /// What became due of a job before `key` while nothing ran it, and does not take place; and why `key` itself is not
+    /// made up for, if it is not. For timers, which make up for all that they missed by one run at most.
+    ///
+    /// Nothing is missed of a job that was not known before, nor by another attempt.
+    package func missed(before key: RunKey, at now: Timestamp) -> (nonRuns: [NonRun], refusal: NonRun.Reason?) {
+        guard let entry = places[key.job].map({ entries[$0] }), entry.memory.through < key.scheduled,
+            active[key] == nil
+        else { return ([], nil) }
+        let (policy, begin) = (entry.job.catchUp, entry.memory.through)
+        let end = Timestamp(seconds: key.scheduled.seconds - 1)
+        func noted(after start: Timestamp, through end: Timestamp, _ reason: NonRun.Reason) -> [NonRun] {
+            guard start < end else { return [] }
+            let found = CatchUp(entry.job.schedule, after: start, now: end, policy: CatchUpPolicy(.none))
+            return found.nonRuns.map { NonRun(first: $0.first, last: $0.last, count: $0.count, reason: reason) }
+        }
+        if let reason = standstill(of: entry, at: now) { return (noted(after: begin, through: end, reason), nil) }
+        let age = now.since(key.scheduled)
+        let isLate = age > limits.grace + entry.job.jitter
+        if policy.which == .none {
+            return (noted(after: begin, through: end, .missed), isLate ? .missed : nil)
+        }
+        let edge = Timestamp(nanoseconds: now.nanoseconds &- policy.within.nanosecondsClamped)
+        let cut = min(end, max(begin, Timestamp(seconds: edge.seconds - 1)))
+        let old = noted(after: begin, through: cut, .tooLongAgo)
+        return (
+            old + noted(after: cut, through: end, .caughtUp), isLate && age > policy.within ? .tooLongAgo : nil
+        )
+    }
+
     /// A run that has begun already is never refused: it waits, until the next run of its job is due.
     func verdict(on question: Question, at now: Timestamp) -> (verdict: RunVerdict, stops: [RunKey]) {
         let found = rule(on: question, at: now)
@@ -114,12 +143,12 @@ extension RunPlanner {
             }
         }
         guard case .forget = entry.job.action else { return isWaiting ? .wait(until: nil) : .start }
-        for other in entries where entry.job.thinsOut(sourcesOf: other.job) {
-            switch Self.standing(of: other, since: nil, isBusy: isBusy(other)) {
-            case .good: continue
-            case .bad: return .refuse(.dependency)
-            case .open: isWaiting = true
-            }
+        let rule = RetentionRule(
+            entry.job, among: entries.map(\.job), memories: { name in places[name].map { entries[$0].memory } },
+            faults: faults, isBusy: { name in places[name].map { isBusy(entries[$0]) } ?? false }, at: now)
+        if let objection = rule.objection {
+            guard objection.passes else { return .refuse(.dependency) }
+            isWaiting = true
         }
         return isWaiting ? .wait(until: nil) : .start
     }

@@ -12,6 +12,8 @@ package enum RunAction: Sendable, Hashable {
     case stop(RunKey)
     /// This run waited for another attempt, and the next run of its job is due.
     case giveUp(RunKey)
+    /// This run was ended for another one, which takes its place: it gets no further attempt.
+    case replace(RunKey)
 }
 
 /// What is to be done now, and when to ask again at the latest.
@@ -69,10 +71,20 @@ package struct RunPlanner: Sendable {
     var stopping: Set<RunKey> = []
     /// Runs that were to start and did not begin, with the instants before which they are not tried again.
     var putOff: [RunKey: Timestamp] = [:]
+    /// What checks found that speaks against retention.
+    private(set) var faults = RepositoryFaults([], jobs: [])
+    private var checks: [CheckRecord] = []
+    /// What was due of jobs of which somebody else ran a later run.
+    private var overtaken: [(job: JobName, instants: [Timestamp])] = []
     private let host: String
 
-    package init(jobs: [Job], memories: [JobName: JobMemory], active: [ActiveRun], host: String, at now: Timestamp) {
+    /// - Parameter checks: All that the store knows; retention goes by them.
+    package init(
+        jobs: [Job], memories: [JobName: JobMemory], active: [ActiveRun], checks: [CheckRecord] = [], host: String,
+        at now: Timestamp
+    ) {
         self.host = host
+        self.checks = checks
         replace(jobs: jobs, memories: memories, at: now)
         update(memories: memories, active: active)
     }
@@ -92,10 +104,19 @@ package struct RunPlanner: Sendable {
             return entry
         }
         places = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($0.element.job.name, $0.offset) })
+        faults = RepositoryFaults(checks, jobs: jobs)
     }
 
     /// What the store remembers now.
-    package mutating func update(memories: [JobName: JobMemory], active: [ActiveRun]) {
+    ///
+    /// - Parameter checks: Nil when they are as they were.
+    package mutating func update(
+        memories: [JobName: JobMemory], active: [ActiveRun], checks: [CheckRecord]? = nil
+    ) {
+        if let checks, checks != self.checks {
+            self.checks = checks
+            faults = RepositoryFaults(checks, jobs: entries.map(\.job))
+        }
         for (name, memory) in memories {
             guard let place = places[name] else { continue }
             entries[place].memory = memory
@@ -104,6 +125,9 @@ package struct RunPlanner: Sendable {
                 entries[place].admitted = memory.through
                 entries[place].foresee()
             }
+            // A later one was run by somebody else, as by a timer.
+            let passed = entries[place].pending.filter { $0 < memory.through }
+            if !passed.isEmpty { overtaken.append((name, passed)) }
             entries[place].pending.removeAll { $0 <= memory.through }
         }
         self.active = Dictionary(uniqueKeysWithValues: active.map { ($0.key, $0) })
@@ -116,8 +140,8 @@ package struct RunPlanner: Sendable {
 
     /// The process of a run that was started has ended; ``update(memories:active:)`` tells how.
     package mutating func ended(_ key: RunKey) {
+        // One that was to be ended for another may wait for an attempt that it does not get.
         launched.remove(key)
-        stopping.remove(key)
     }
 
     /// A run that was to start did not begin, and nobody else has it: it is due still, and tried again at `instant`.
@@ -149,6 +173,11 @@ package struct RunPlanner: Sendable {
 
     package mutating func decide(at now: Timestamp) -> RunDecision {
         var decision = RunDecision()
+        for (job, instants) in overtaken {
+            decision.actions.append(
+                .record(job, instants.map { NonRun(first: $0, last: $0, count: 1, reason: .caughtUp) }))
+        }
+        overtaken = []
         var room = limits.waiting - waitingCount
         for place in entries.indices {
             stepBack(place, at: now)
@@ -164,8 +193,12 @@ package struct RunPlanner: Sendable {
             Question(place: place, scheduled: entries[place].pending[0], delay: entries[place].delay)
         }
         for run in active.values {
-            guard case .waiting(let until) = run.phase, let place = places[run.key.job], !launched.contains(run.key)
-            else { continue }
+            guard case .waiting(let until) = run.phase, !launched.contains(run.key) else { continue }
+            if stopping.contains(run.key) {
+                decision.actions.append(.replace(run.key))
+                continue
+            }
+            guard let place = places[run.key.job] else { continue }
             if !entries[place].pending.isEmpty {
                 decision.actions.append(.giveUp(run.key))
                 continue

@@ -20,8 +20,10 @@ package enum RunOutcome: String, Sendable, CaseIterable {
     case checkFailed = "check-failed"
     /// Its run deadline passed.
     case timedOut = "timed-out"
-    /// Another run of its group replaced it, or the scheduler was stopped.
+    /// Somebody stopped it, or the scheduler was stopped.
     case stopped
+    /// Another run of its group took its place.
+    case replaced
     /// Its process went away without a word.
     case died
 }
@@ -43,6 +45,10 @@ package struct RunCompletion: Sendable, Hashable {
     package var retryAt: Timestamp?
     /// What was checked; nil for what is no check.
     package var check: CheckNote?
+    /// The kind of its job, for what is told of it.
+    package var kind: String?
+    /// When it ended, when that is not when it is written.
+    package var ended: Timestamp?
 
     package init(_ outcome: RunOutcome, code: String? = nil, message: String? = nil) {
         self.outcome = outcome
@@ -71,11 +77,16 @@ package struct RunClaim: Sendable, Hashable {
 /// Who carries out a run.
 package struct RunHolder: Sendable, Hashable {
     package var host: String
+    /// As processes of its PID namespace name it.
     package var process: Int32
+    /// What tells it from others of the same number: in what namespace it is, and when it began. Empty where that is
+    /// not known.
+    package var mark: String
 
-    package init(host: String, process: Int32) {
+    package init(host: String, process: Int32, mark: String = "") {
         self.host = host
         self.process = process
+        self.mark = mark
     }
 }
 
@@ -95,11 +106,15 @@ package struct ActiveRun: Sendable, Hashable {
     package var began: Timestamp
     /// Of a running one: its lease is of this boot and has not run out.
     package var isHeld: Bool
+    /// Of a running one: how long ago its lease ran out, if it did so in this boot.
+    package var silence: Duration?
 
     package init(
-        key: RunKey, trigger: RunTrigger, phase: Phase, attempt: Int, began: Timestamp, isHeld: Bool = true
+        key: RunKey, trigger: RunTrigger, phase: Phase, attempt: Int, began: Timestamp, isHeld: Bool = true,
+        silence: Duration? = nil
     ) {
         self.isHeld = isHeld
+        self.silence = silence
         self.key = key
         self.trigger = trigger
         self.phase = phase

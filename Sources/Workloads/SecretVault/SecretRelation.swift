@@ -52,19 +52,50 @@ struct SecretComparison {
         _ candidate: (Int) -> SecretVersion?
     ) throws(HoldfastError) -> (ids: [SecretVersionID: SecretVersionID], problem: String?) {
         var ids: [SecretVersionID: SecretVersionID] = [:]
+        var pairs: [Pair] = []
         for place in secret.versions.indices {
             let version = secret.versions[place]
             guard let found = candidate(place) else { continue }
-            guard try isSame(version, found, secret.name, isRemoved: there.removal != nil, value) else {
-                return ([:], "its version \(found.id) is another than the snapshot's")
+            if keepsCreated, let created = version.created, created != found.created {
+                return ([:], Self.isAnother(found))
             }
+            // What cannot be read goes by its id and its date. Nothing that was there is taken away on that ground.
+            if found.state == .live, there.removal == nil { pairs.append(Pair(wanted: version, found: found)) }
             ids[version.id] = found.id
         }
         let matched = Set(ids.values)
         if let other = there.versions.first(where: { !matched.contains($0.id) }) {
             return ([:], "it has the version \(other.id), which the snapshot has not")
         }
+        if let other = try firstDifference(pairs, secret.name, value) { return ([:], Self.isAnother(other)) }
         return (ids, nil)
+    }
+
+    private static func isAnother(_ found: SecretVersion) -> String {
+        "its version \(found.id) is another than the snapshot's"
+    }
+
+    /// A version of the snapshot and one of the vault whose values are to be equal.
+    private struct Pair {
+        var wanted: SecretVersion
+        var found: SecretVersion
+    }
+
+    /// Opens the values of both, which the watcher of the vault hears of before.
+    private func firstDifference(
+        _ pairs: [Pair], _ name: SecretName, _ value: SecretReceiver.Values
+    ) throws(HoldfastError) -> SecretVersion? {
+        var rest = pairs[...]
+        while !rest.isEmpty {
+            let part = rest.prefix(SecretBounds.announced)
+            rest = rest.dropFirst(part.count)
+            try vault.announce(.compare, part.map { SecretAccess(name, $0.found.id) })
+            for pair in part {
+                guard let wanted = try whole(pair.wanted, value) else { continue }
+                guard try vault.read(name, pair.found.id).value.equals(wanted) else { return pair.found }
+            }
+        }
+        return nil
     }
 
     /// Nil also for a damaged value, which proves nothing either way.
@@ -77,15 +108,5 @@ struct SecretComparison {
             guard error.code == .corruptObject || error.code == .objectMissing else { throw error }
             return nil
         }
-    }
-
-    private func isSame(
-        _ version: SecretVersion, _ found: SecretVersion, _ name: SecretName, isRemoved: Bool,
-        _ value: SecretReceiver.Values
-    ) throws(HoldfastError) -> Bool {
-        if keepsCreated, let created = version.created, created != found.created { return false }
-        // What cannot be read goes by its id and its date. Nothing that was there is taken away on that ground.
-        guard found.state == .live, !isRemoved, let wanted = try whole(version, value) else { return true }
-        return try vault.read(name, found.id).value.equals(wanted)
     }
 }

@@ -88,13 +88,17 @@ struct SecretWriter {
         }
     }
 
+    /// The versions whose values are asked for: those where the value decides something.
+    var wanted: [SecretVersion] {
+        secret.versions.filter { version in
+            guard let id = ids[version.id] else { return true }
+            return Self.isDestroyed(there?[id])
+        }
+    }
+
     /// Which versions the snapshot has values of, and which it should have.
     private mutating func look(for value: SecretReceiver.Values) throws(HoldfastError) {
-        for version in secret.versions {
-            let isMissing = ids[version.id] == nil
-            let found = ids[version.id].flatMap { there?[$0] }
-            // Asked for only where it decides something.
-            guard isMissing || Self.isDestroyed(found) else { continue }
+        for version in wanted {
             do throws(HoldfastError) {
                 if try value(version) != nil {
                     hasValue.insert(version.id)

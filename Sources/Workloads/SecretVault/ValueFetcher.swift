@@ -26,7 +26,7 @@ struct ValueFetcher: Sendable {
 
     /// The readings of at most ``batch`` wishes, in their order, or why there is none.
     ///
-    /// - Throws: `.interrupted`.
+    /// - Throws: `.interrupted`, and what keeps them from being read at all.
     func fetch(_ wishes: [Wish]) throws(HoldfastError) -> [Result<SecretReading, HoldfastError>] {
         precondition(wishes.count <= Self.batch, "a batch is bounded")
         let state = Mutex(
@@ -34,6 +34,8 @@ struct ValueFetcher: Sendable {
                 found: Array(repeating: nil, count: wishes.count),
                 failures: Array(repeating: nil, count: wishes.count)))
         let (vault, cancellation) = (vault, cancellation)
+        let keepsVersions = vault.capabilities.keepsVersions
+        try vault.announce(.read, wishes.map { SecretAccess($0.name, keepsVersions ? $0.version.id : nil) })
         @Sendable func work() {
             while true {
                 let place = state.withLock { state -> Int in
@@ -44,7 +46,7 @@ struct ValueFetcher: Sendable {
                 let wish = wishes[place]
                 do throws(HoldfastError) {
                     try cancellation.check()
-                    let id: SecretVersionID? = vault.capabilities.keepsVersions ? wish.version.id : nil
+                    let id: SecretVersionID? = keepsVersions ? wish.version.id : nil
                     let reading = try vault.read(wish.name, id)
                     state.withLock { $0.found[place] = reading }
                 } catch {

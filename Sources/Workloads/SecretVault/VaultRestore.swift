@@ -77,9 +77,13 @@ final class VaultRestore: SecretReceiver {
 
     // MARK: Restoring
 
-    func receive(_ secret: SecretRecord, value: Values) throws(HoldfastError) {
+    func receive(_ secret: SecretRecord, value open: Values) throws(HoldfastError) {
         guard selection.contains(secret.name) else { return }
         try context.cancellation.check()
+        let opening = SecretOpening(vault, secret.name)
+        func value(_ version: SecretVersion) throws(HoldfastError) -> SecretValue? {
+            try opening.open(version) { () throws(HoldfastError) in try open(version) }
+        }
         if let refusal = vault.capabilities.refusal(of: secret.name) {
             throw HoldfastError(
                 .targetFailed, "the vault takes no secret named \(secret.name): \(refusal)",
@@ -93,9 +97,9 @@ final class VaultRestore: SecretReceiver {
             }
             return try putOnTop(version, of: secret.name, try comparison.there(secret.name), value)
         }
-        switch try comparison.relation(secret, value: value) {
-        case .absent: try restoreAll(secret, nil, [:], value)
-        case .fits(let there, let ids): try restoreAll(secret, there, ids, value)
+        switch try comparison.relation(secret, value: open) {
+        case .absent: try restoreAll(secret, nil, [:], opening, value)
+        case .fits(let there, let ids): try restoreAll(secret, there, ids, opening, value)
         case .conflict(let there, let why):
             switch selection.newer {
             case .refuse: throw HoldfastError.secretConflict(secret.name, why)
@@ -110,9 +114,11 @@ final class VaultRestore: SecretReceiver {
     }
 
     private func restoreAll(
-        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID], _ value: Values
+        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID],
+        _ opening: SecretOpening, _ value: Values
     ) throws(HoldfastError) {
         var writer = SecretWriter(vault, fit, secret, there, ids, defaults: defaults)
+        try opening.announce(writer.wanted)
         try writer.putMissing(value, context.cancellation)
         try writer.settle()
         let outcome = writer

@@ -69,7 +69,9 @@ package struct VaultWorkload: Workload {
         var reading = VaultReading(vault, into: sink, under: "", context)
         let instant = try reading.run(defaults: found.defaults)
         try sink.endRoot()
-        return outcome(reading, vault.capabilities, found, instant)
+        var outcome = outcome(reading, vault.capabilities, found, instant)
+        outcome.facts.merge(vault.testimony) { known, _ in known }
+        return outcome
     }
 
     private func outcome(

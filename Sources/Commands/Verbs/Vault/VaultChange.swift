@@ -22,6 +22,7 @@ struct VaultPut: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var audit: AuditOptions
 
     @Argument(help: ArgumentHelp("The vault.", valueName: "vault"))
     var vault: VaultArgument
@@ -54,7 +55,7 @@ struct VaultPut: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             let name = try SecretName(name)
             let bytes = try value(context)
-            let opened = try vault.open(context)
+            let opened = try vault.open(context, for: audit.use)
             let form: SecretForm = jsonObject ? .fields : bytes.isText ? .text : .binary
             var put = SecretPut(name, SecretValue(form, bytes), expected: try expectation(name, in: opened))
             put.attributes.expires = expires?.instant(now: context.clock.now())
@@ -132,6 +133,7 @@ struct VaultState: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var audit: AuditOptions
 
     @Argument(help: ArgumentHelp("The vault.", valueName: "vault"))
     var vault: VaultArgument
@@ -148,7 +150,7 @@ struct VaultState: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             let name = try SecretName(name)
-            let opened = try vault.open(context)
+            let opened = try vault.open(context, for: audit.use)
             try opened.change(name, .state(change, of: try SecretVersionID(version)))
             let report = SecretReport(try opened.describe(name))
             let state = report.versions.first { $0.id == version }?.state ?? "gone"
@@ -174,6 +176,7 @@ struct VaultRemove: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var audit: AuditOptions
 
     @Argument(help: ArgumentHelp("The vault.", valueName: "vault"))
     var vault: VaultArgument
@@ -194,7 +197,8 @@ struct VaultRemove: ParsableCommand {
     func run() throws {
         try global.execute { (context) throws(HoldfastError) in
             let name = try SecretName(name)
-            try vault.open(context).change(name, recover ? .recover : .remove(permanently ? .permanent : .recoverable))
+            try vault.open(context, for: audit.use).change(
+                name, recover ? .recover : .remove(permanently ? .permanent : .recoverable))
             try context.output.line("\(recover ? "recovered" : "removed") \(ShownText.name(name.text))")
             try context.output.json(VaultPutReport(secret: name.text, version: ""))
             return .success

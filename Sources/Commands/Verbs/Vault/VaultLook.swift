@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Primitives
 import SecretVaults
+import State
 
 struct VaultList: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -110,6 +111,7 @@ struct VaultGet: ParsableCommand {
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
     @OptionGroup var reveal: RevealOptions
+    @OptionGroup var audit: AuditOptions
 
     @Argument(help: ArgumentHelp("The vault.", valueName: "vault"))
     var vault: VaultArgument
@@ -129,7 +131,8 @@ struct VaultGet: ParsableCommand {
         try global.execute { (context) throws(HoldfastError) in
             let name = try SecretName(name)
             let wanted = try version.map { (id) throws(HoldfastError) in try SecretVersionID(id) }
-            let reading = try vault.open(context).read(name, wanted)
+            let use = VaultUse(reads: .revealed, reason: audit.reason)
+            let reading = try vault.open(context, for: use).read(name, wanted)
             try RevealOptions.write(reading.value)
             return .success
         }

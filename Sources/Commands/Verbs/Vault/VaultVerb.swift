@@ -4,6 +4,7 @@ import ArgumentParser
 import Primitives
 import Repository
 import SecretVaults
+import State
 import VaultProviders
 
 struct VaultVerb: ParsableCommand {
@@ -33,8 +34,8 @@ struct VaultArgument: ExpressibleByArgument, Sendable {
         rest = String(argument.dropFirst(6))
     }
 
-    func open(_ context: CommandContext) throws(HoldfastError) -> any SecretVault {
-        try context.vaultLogin().open(
+    func open(_ context: CommandContext, for use: VaultUse = VaultUse()) throws(HoldfastError) -> any SecretVault {
+        try context.vaultOpener(for: use).open(
             try VaultAddress.read(rest), clock: context.clock, entropy: context.environment.entropy,
             cancellation: context.cancellation)
     }
@@ -101,6 +102,7 @@ struct VaultPassword: ParsableCommand {
             """)
 
     @OptionGroup(title: "Global Options") var global: GlobalOptions
+    @OptionGroup var audit: AuditOptions
 
     @Argument(help: ArgumentHelp("The vault.", valueName: "vault"))
     var vault: VaultArgument
@@ -115,7 +117,9 @@ struct VaultPassword: ParsableCommand {
             let new = try SecretSource(context).password(fromFile: newPasswordFile).secret
             let opened = try EmbeddedVault.open(
                 at: path, password: old, clock: context.clock, entropy: context.environment.entropy)
-            try opened.changePassword(from: old, to: new)
+            try context.audited(AuditEntry(.changed, vault: opened.location, reason: audit.reason)) {
+                () throws(HoldfastError) in try opened.changePassword(from: old, to: new)
+            }
             try context.output.line("replaced the password of the vault \(opened.id)")
             try context.output.json(VaultInitReport(vault: "vault:\(opened.location)", id: opened.id.description))
             return .success

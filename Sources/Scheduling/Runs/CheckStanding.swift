@@ -1,7 +1,6 @@
 // What is known of a repository by the checks of it, and not only by the newest.
 
 import Primitives
-import Scheduling
 
 extension CheckRecord {
     /// Whether this check, which found nothing, has looked at all that `earlier` looked at and found damaged.
@@ -17,6 +16,21 @@ extension CheckRecord {
             guard note.extent == .part else { return note.extent == .everything }
             return note.memory != nil && note.memory == earlier.note.memory
         }
+    }
+}
+
+extension CheckRecord {
+    /// The same check with the place that its job's file says, if it does: there was a time when none was remembered.
+    /// Of runs of before it is not known that they were checks: of one of a job that does something else this is nil,
+    /// since it was none, and tells of itself elsewhere.
+    package func placed(by jobs: [Job]) -> CheckRecord? {
+        guard note.repository == nil, began == noted, let job = jobs.first(where: { $0.name == job }) else {
+            return self
+        }
+        guard case .check = job.action else { return nil }
+        var placed = self
+        placed.note.repository = (job.reach?.repositories.first ?? nil)?.path
+        return placed
     }
 }
 

@@ -1,0 +1,26 @@
+// Runs that were ended so that others of their groups may begin.
+
+import Primitives
+import Scheduling
+import State
+
+/// The end of a run whose place another takes.
+package enum ReplacedRun {
+    /// Lets a run have no further attempt that was ended for another one, and tells of it. One that somebody has taken
+    /// in the meantime, or that has ended, is left as it is.
+    package static func conclude(
+        _ key: RunKey, in store: any RunStore & AlertStore, at now: Timestamp
+    ) throws(HoldfastError) {
+        let text = "another run of its group took its place"
+        do throws(HoldfastError) {
+            try store.conclude(
+                key, .schedule,
+                RunCompletion(.replaced, code: ErrorCode.interrupted.rawValue, message: text), at: now)
+        } catch {
+            guard error.code == .runTaken else { throw error }
+            return
+        }
+        _ = try store.fire(
+            JobAlert.key(key.job), .warning, "job \(key.job) did not end in its run \(key): \(text)", at: now)
+    }
+}
