@@ -109,6 +109,9 @@ struct RetentionRuleTests {
             #expect(found([bad, check(.succeeded, 3, .structure)]) == nil)
         }
         #expect(found([check(.succeeded, 1), check(.stopped, 2)]) == nil)
+        // Nor does one that was broken off make up for the one before it.
+        let failed = check(.timedOut, 1)
+        #expect(found([failed, check(.stopped, 2)]) == .check(failed))
         // By another path of the same place.
         let mount = RepositorySite(path: "/mount", marks: ["disk 1"])
         own.reach = JobReach(parts: [], repositories: [mount])
@@ -128,6 +131,14 @@ struct RetentionRuleTests {
             #expect(found == (outcome.isGood || outcome.isByOrder ? nil : .drill(JobName("weekly"))), "\(outcome)")
         }
         #expect(objection(jobs, ["one": good, "web": memory(.checkFailed, 2)]) == nil)
+        // One that somebody broke off does not make up for the one before it.
+        for order in [RunOutcome.stopped, .replaced] {
+            var broken = memory(order, 5)
+            broken.verdict = memory(.checkFailed, 2).last
+            #expect(objection(jobs, ["one": good, "weekly": broken]) == .drill(JobName("weekly")))
+            broken.verdict = memory(.succeeded, 2).last
+            #expect(objection(jobs, ["one": good, "weekly": broken]) == nil)
+        }
     }
 
     @Test("the planner and further attempts go by what checks found")

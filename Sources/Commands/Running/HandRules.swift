@@ -58,7 +58,11 @@ struct HandRules {
     private func retention(_ job: Job) -> RetentionRule {
         RetentionRule(
             job, among: jobs, memories: { memories[$0] }, faults: faults,
-            isBusy: { name in active.contains { $0.key.job == name } }, at: now)
+            isBusy: { name in
+                // What waits for another attempt of a disabled job waits for ever.
+                let isOff = jobs.first { $0.name == name }?.isEnabled == false
+                return active.contains { $0.key.job == name && !(isOff && $0.isWaiting) }
+            }, at: now)
     }
 
     /// What speaks against retention, and what to do about it.

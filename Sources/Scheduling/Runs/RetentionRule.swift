@@ -14,10 +14,10 @@ package struct RepositoryFaults: Sendable, Hashable {
         }
         let placed = all.compactMap { $0.placed(by: jobs) }
         var found = CheckStanding(placed, of: nil).damages
-        for place in Set(placed.map(\.note.repository)) {
-            // One that somebody broke off says nothing.
-            guard let newest = CheckStanding(placed, of: place).newest, !newest.outcome.isGood,
-                !newest.outcome.isByOrder, !found.contains(newest)
+        // One that somebody broke off says nothing, not even that the one before it was good.
+        let whole = placed.filter { !$0.outcome.isByOrder }
+        for place in Set(whole.map(\.note.repository)) {
+            guard let newest = CheckStanding(whole, of: place).newest, !newest.outcome.isGood, !found.contains(newest)
             else { continue }
             found.append(newest)
         }
@@ -112,10 +112,14 @@ package struct RetentionRule {
     private func unsettled(_ covering: [Job]) -> JobName? {
         let goods = goods(covering)
         return covering.first { job in
-            guard let last = memories(job.name)?.last, !last.outcome.isGood else { return false }
-            // A drill that somebody stopped says nothing; a backup that was leaves the source without one.
-            if case .drill = job.action, last.outcome.isByOrder { return false }
-            return !goods.contains { $0.began >= last.ended }
+            guard let memory = memories(job.name), var last = memory.last else { return false }
+            // A backup that somebody stopped leaves the source without one. A drill that was stopped says nothing, and
+            // what the one before it found holds.
+            if case .drill = job.action, last.outcome.isByOrder {
+                guard let verdict = memory.verdict else { return false }
+                last = verdict
+            }
+            return !last.outcome.isGood && !goods.contains { $0.began >= last.ended }
         }?.name
     }
 
