@@ -162,7 +162,7 @@ struct JobBuilder {
                 return Schedule(text: cron, rule: .calendar(try CronExpression.fields(cron)), zone: zone)
             }
             guard let text = when.text(Keys.calendar) else { return nil }
-            let expression = try CalendarExpression(text)
+            let expression = try KnownCalendars.expression(text)
             if let own = expression.zone, let named, own != named {
                 problems.add(
                     value.position(of: Keys.timeZone), "`timeZone` is \(named), and the calendar says \(own); give one")
