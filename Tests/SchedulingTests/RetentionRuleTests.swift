@@ -122,6 +122,25 @@ struct RetentionRuleTests {
         #expect(objection([checking], [:], checks: [damage], forget: own) == nil)
     }
 
+    @Test("does not run while the newest check by a job died, which left no word of its own")
+    func deadCheck() {
+        let check = Self.job("check", .check(.everything))
+        var dead = memory(.died, 5)
+        dead.verdict = dead.last
+        #expect(objection([check], ["check": dead]) == .deadCheck(check.name))
+        var stopped = memory(.stopped, 6)
+        stopped.verdict = dead.last
+        #expect(objection([check], ["check": stopped]) == .deadCheck(check.name))
+        var good = memory(.succeeded, 7)
+        good.verdict = good.last
+        #expect(objection([check], ["check": good]) == nil)
+        #expect(objection([Self.job("check", .check(.everything)) { $0.isEnabled = false }], ["check": dead]) == nil)
+        var (far, own) = (check, forget)
+        far.reach = JobReach(parts: [], repositories: ["/far"])
+        own.reach = JobReach(parts: [.init(source: "shop", repository: "/main")], repositories: ["/main"])
+        #expect(objection([far], ["check": dead], forget: own) == nil)
+    }
+
     @Test("does not run while the newest drill of a source failed")
     func drills() {
         let jobs = [backup("one"), Self.job("weekly", .drill(plan: "shop")), Self.job("web", .drill(plan: "web"))]

@@ -37,12 +37,14 @@ package enum RetentionObjection: Sendable, Hashable {
     case drill(JobName)
     /// A check found damage that is still known, or the newest one did not end well.
     case check(CheckRecord)
+    /// The newest check by a job died, and so left no word of its own.
+    case deadCheck(JobName)
 
     /// Whether it may pass without anybody doing anything about it.
     var passes: Bool {
         switch self {
         case .noBackup, .busy: true
-        case .backup, .drill, .check: false
+        case .backup, .drill, .check, .deadCheck: false
         }
     }
 }
@@ -75,6 +77,7 @@ package struct RetentionRule {
     package var objection: RetentionObjection? {
         guard case .forget = forget.action else { return nil }
         if let found = faults.checks.first(where: { concerns($0) }) { return .check(found) }
+        if let dead = jobs.first(where: { isDeadCheck($0) }) { return .deadCheck(dead.name) }
         var found: [RetentionObjection] = []
         for covering in parts(of: jobs.filter { forget.thinsOut(sourcesOf: $0) }).values {
             if let objection = backups(covering) { found.append(objection) }
@@ -96,6 +99,15 @@ package struct RetentionRule {
             guard let site else { return true }
             return site.path == place || sites.contains { $0.isOne(with: site) }
         }
+    }
+
+    /// A check that died wrote nothing down of what it found. A later one of the same job makes up for it.
+    private func isDeadCheck(_ job: Job) -> Bool {
+        guard case .check = job.action, job.isEnabled, memories(job.name)?.verdict?.outcome == .died else {
+            return false
+        }
+        guard let own = forget.reach, let far = job.reach else { return true }
+        return own.sharesRepository(with: far)
     }
 
     // MARK: Runs
