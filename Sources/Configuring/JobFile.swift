@@ -87,9 +87,8 @@ struct JobBuilder {
             }
         }
         rules(value, &job)
-        var positions: [String: Position] = [:]
-        for key in Keys.file.keys where value.has(key) { positions[key.name] = value.position(of: key) }
-        return ConfiguredJob(job: job, path: path, positions: positions, before: names(value, Keys.before))
+        return ConfiguredJob(
+            job: job, path: path, positions: value.values.mapValues(\.position), before: names(value, Keys.before))
     }
 
     private mutating func rules(_ value: SectionValue, _ job: inout Job) {
