@@ -9,10 +9,10 @@ import Testing
 import VaultProviders
 import VaultSupport
 
-private func fields(_ text: String) -> SecretValue { SecretValue(.fields, secret(text)) }
+func fields(_ text: String) -> SecretValue { SecretValue(.fields, secret(text)) }
 
 /// Gives each of `replies` to one request of those that `concerns` lets through, then what the real server says.
-private func script(
+func script(
     _ replies: [ScriptedVault.Reply], for concerns: @escaping @Sendable (ScriptedVault.Request) -> Bool
 ) -> @Sendable (ScriptedVault.Request) -> ScriptedVault.Reply {
     let left = Shared(replies)
@@ -23,7 +23,7 @@ private func script(
 }
 
 /// A value that closures share.
-private final class Shared<Value: Sendable>: Sendable {
+final class Shared<Value: Sendable>: Sendable {
     let mutex: Mutex<Value>
     init(_ value: Value) { mutex = Mutex(value) }
 }
@@ -277,6 +277,53 @@ struct HashiCorpLoginTests {
         #expect(count(scripted, "/login") == 2 && count(scripted, "renew-self") == 2)
     }
 
+    @Test("is not renewed before each call where that fails, or does not make its lease longer any more")
+    func lastLease() throws {
+        let status = Shared(500)
+        let scripted = try ScriptedVault(before: server) { request in
+            guard request.target.hasSuffix("renew-self") else { return .passOn }
+            return .answer(
+                status.mutex.withLock { $0 },
+                body: #"{"auth":{"client_token":"x","lease_duration":5,"renewable":true}}"#)
+        }
+        defer { scripted.stop() }
+        let rule = "path \"\(mount)/*\" { capabilities = [\"list\"] }"
+        let own = try server.token("e-\(mount)", policy: rule, #""ttl":"1h","renewable":true"#)
+        let vault = try open(scripted, .token(secret(own)))
+        func list() throws { for _ in 0..<5 { _ = try vault.list(under: "", after: nil, limit: 10) } }
+        try list()
+        #expect(count(scripted, "renew-self") == 0)
+        clock.advance(by: .seconds(3000))
+        try list()
+        #expect(count(scripted, "renew-self") == 1)
+        clock.advance(by: .seconds(11))
+        status.mutex.withLock { $0 = 200 }
+        try list()
+        clock.advance(by: .seconds(11))
+        try list()
+        #expect(count(scripted, "renew-self") == 2)
+    }
+
+    @Test("is not called dead by a server that throttles or fails, and takes no second login for that")
+    func notDead() throws {
+        let looks = Shared([429, 503, 429])
+        let scripted = try ScriptedVault(before: server) { request in
+            if request.target.contains("/metadata/denied/") { return .answer(403) }
+            guard request.target.hasSuffix("lookup-self"), request.method == "GET" else { return .passOn }
+            return looks.mutex.withLock { $0.isEmpty ? .passOn : .answer($0.removeFirst()) }
+        }
+        defer { scripted.stop() }
+        let vault = try open(scripted, try appRole())
+        let name = try SecretName("denied/a")
+        let found = failure { _ = try vault.describe(name) }
+        #expect(found?.code == .vaultThrottled && found?.retry == .later)
+        #expect(failure { _ = try vault.describe(name) }?.code == .vaultUnavailable)
+        let patience = VaultPatience(clock: clock, entropy: SeededEntropy(seed: 3), cancellation: Cancellation())
+        let patient = failure { _ = try RetryingVault(vault, patience).describe(name) }
+        #expect(patient?.code == .vaultAccessDenied && patient?.message.contains("denied/a") == true)
+        #expect(count(scripted, "/login") == 1)
+    }
+
     @Test("is had by one of many threads for all of them")
     func singleFlight() throws {
         let scripted = try ScriptedVault(before: server) { _ in .passOn }
@@ -334,6 +381,11 @@ struct HashiCorpLoginTests {
         let file = try keep(try signed("good.key"), "token")
         let login = HashiCorpLogin.jwt(role: "backup", file: file, mount: own)
         #expect(try server.open(mount, login).list(under: "", after: nil, limit: 10).secrets.isEmpty)
+        // As Kubernetes writes it for a pod without an `fsGroup`.
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
+        #expect(try server.open(mount, login).list(under: "", after: nil, limit: 10).secrets.isEmpty)
+        let open = failure { _ = try server.open(mount, .tokenFile(file)) }
+        #expect(open?.code == .configuration)
         let wrong = try keep(try signed("other.key"), "token")
         let found = failure { _ = try server.open(mount, .jwt(role: "backup", file: wrong, mount: own)) }
         #expect(found?.code == .vaultLoginFailed)

@@ -10,8 +10,6 @@ import VaultSupport
 
 private func token(_ text: String) -> HashiCorpLogin { .token(secret(text)) }
 
-private func fields(_ text: String) -> SecretValue { SecretValue(.fields, secret(text)) }
-
 /// Opens a mount and names what fails.
 private func opening(_ server: OpenBaoServer, _ mount: String, _ login: HashiCorpLogin? = nil) -> ErrorCode? {
     failure { _ = try server.open(mount, login) }?.code

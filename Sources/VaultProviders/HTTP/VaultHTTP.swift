@@ -93,7 +93,7 @@ package final class VaultHTTP: VaultTransport {
     }
 
     private func sendOnce(_ request: VaultRequest) throws(HoldfastError) -> VaultAnswer {
-        let collector = AnswerCollector(limit: Int(clamping: options.largestAnswer.bytes))
+        let collector = AnswerCollector(limit: Int(clamping: limit(of: request).bytes))
         var headers = HTTPHeaders()
         for (name, value) in request.headers { headers.add(name: name, value: value) }
         let body = request.body.map { secret in
@@ -118,6 +118,10 @@ package final class VaultHTTP: VaultTransport {
         }
     }
 
+    private func limit(of request: VaultRequest) -> ByteCount {
+        request.largestAnswer.map { min($0, options.largestAnswer) } ?? options.largestAnswer
+    }
+
     // MARK: - Failures
 
     private func failure(_ error: any Error, _ request: VaultRequest, mayHaveArrived: Bool) -> HoldfastError {
@@ -128,7 +132,7 @@ package final class VaultHTTP: VaultTransport {
         }
         if error is AnswerCollector.TooLarge {
             return HoldfastError(
-                .limitExceeded, "the vault \(location) sent an answer of more than \(options.largestAnswer)",
+                .limitExceeded, "the vault \(location) sent an answer of more than \(limit(of: request))",
                 hint: "Ask for fewer secrets at once, or split large folders.")
         }
         return unavailable(Self.words(for: error))

@@ -28,16 +28,19 @@ package struct VaultRequest: Sendable, CustomStringConvertible, CustomReflectabl
     package var headers: [(name: String, value: String)]
     package var body: SecretBytes?
     package var effect: Effect
+    /// The most that an answer may have, where that is less than what the way to the vault allows.
+    package var largestAnswer: ByteCount?
 
     package init(
         _ method: Method, _ target: String, headers: [(name: String, value: String)] = [], body: SecretBytes? = nil,
-        effect: Effect = .none
+        effect: Effect = .none, largestAnswer: ByteCount? = nil
     ) {
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
         self.effect = effect
+        self.largestAnswer = largestAnswer
     }
 
     package var description: String { "\(method.rawValue) request" }

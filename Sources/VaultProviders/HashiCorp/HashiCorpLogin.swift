@@ -21,10 +21,12 @@ package enum HashiCorpLogin: Sendable {
 
     /// Reads a file with one credential, without the line's end.
     ///
+    /// - Parameter mayBeOpen: For a signed token: Kubernetes writes those with mode 644 into a volume that nobody can
+    ///   change, unless the pod has an `fsGroup`.
     /// - Throws: `.configuration` for a file that can't be read, is empty, too long, or open to everybody.
-    static func credential(_ path: String) throws(HoldfastError) -> SecretBytes {
+    static func credential(_ path: String, mayBeOpen: Bool = false) throws(HoldfastError) -> SecretBytes {
         let file = try SecretFile.read(path, limit: maximumCredential)
-        guard !file.isWorldReadable else {
+        guard mayBeOpen || !file.isWorldReadable else {
             throw HoldfastError(
                 .configuration, "\(path) can be read by everybody", hint: "Take that right away: `chmod o-r`.")
         }

@@ -11,19 +11,35 @@ struct HashiCorpCall {
     var right: VaultRight
     var body: SecretBytes?
     var effect = VaultRequest.Effect.none
+    var largestAnswer: ByteCount
 
     init(
         _ method: VaultRequest.Method, _ path: HashiCorpPath, _ right: VaultRight, body: SecretBytes? = nil,
-        effect: VaultRequest.Effect = .none
+        effect: VaultRequest.Effect = .none, largestAnswer: ByteCount = HashiCorpAnswers.any
     ) {
         self.method = method
         self.path = path
         self.right = right
         self.body = body
         self.effect = effect
+        self.largestAnswer = largestAnswer
     }
 
-    init(_ path: HashiCorpPath, _ right: VaultRight) { self.init(.get, path, right) }
+    init(_ path: HashiCorpPath, _ right: VaultRight, largestAnswer: ByteCount = HashiCorpAnswers.any) {
+        self.init(.get, path, right, largestAnswer: largestAnswer)
+    }
+}
+
+/// What answers may have at most, so that many at once stay within memory.
+enum HashiCorpAnswers {
+    /// Of logins, of looks at the server, and of writes.
+    static let any = ByteCount.kibi(256)
+    /// A value, which is kept as the server writes it, and the metadata beside it.
+    static let value = SecretValue.maximumCount + .mebi(1)
+    /// The metadata of ``SecretBounds/versions`` versions.
+    static let record = ByteCount.mebi(8)
+    /// The names of a folder: HashiCorp Vault does not part them.
+    static let list = ByteCount.mebi(32)
 }
 
 /// Sends calls with a token that it gets, renews and gets again.
@@ -47,10 +63,28 @@ package final class HashiCorpSession: Sendable {
         /// Nil for one that does not end, or of which nothing can be learned.
         var lease: Duration?
         var isRenewable: Bool
+        /// When a renewal that failed is tried again.
+        var nextAttempt: Duration?
 
-        func isFresh(at now: Duration) -> Bool { lease.map { now - since < $0 * 2 / 3 } ?? true }
+        func isFresh(at now: Duration) -> Bool {
+            guard let lease else { return true }
+            if now - since < lease * 2 / 3 { return true }
+            return isAlive(at: now) && nextAttempt.map { now < $0 } == true
+        }
         func isAlive(at now: Duration) -> Bool { lease.map { now - since < $0 } ?? true }
     }
+
+    /// What became of an attempt to lengthen a lease.
+    private enum Renewal {
+        case renewed(HeldToken)
+        /// It is as it was, and may be renewed later.
+        case failed
+        /// It can't be renewed any more.
+        case ended
+    }
+
+    /// Between two attempts at a renewal.
+    private static let patience = Duration.seconds(10)
 
     init(
         _ transport: any VaultTransport, _ options: HashiCorpOptions, location: String, probe: HashiCorpPath,
@@ -67,7 +101,7 @@ package final class HashiCorpSession: Sendable {
 
     /// Sends a call under the login; once more after a new login when the old one turned out to be dead.
     ///
-    /// - Returns: an answer of success, or a 404, or a 400 of which the caller knows better.
+    /// - Returns: an answer of success, or a 404, or to a write a 400, of which the caller knows better.
     func send(_ call: HashiCorpCall) throws(HoldfastError) -> VaultAnswer {
         let token = try token(insteadOf: nil)
         let answer = try send(call, token)
@@ -84,13 +118,15 @@ package final class HashiCorpSession: Sendable {
 
     /// Sends a call that needs no login.
     func sendOpenly(_ path: HashiCorpPath) throws(HoldfastError) -> VaultAnswer {
-        try transport.send(VaultRequest(.get, path.target, headers: headers(nil)))
+        try transport.send(
+            VaultRequest(.get, path.target, headers: headers(nil), largestAnswer: HashiCorpAnswers.any))
     }
 
     private func send(_ call: HashiCorpCall, _ token: SecretBytes?) throws(HoldfastError) -> VaultAnswer {
         try transport.send(
             VaultRequest(
-                call.method, call.path.target, headers: headers(token), body: call.body, effect: call.effect))
+                call.method, call.path.target, headers: headers(token), body: call.body, effect: call.effect,
+                largestAnswer: call.largestAnswer))
     }
 
     private func headers(_ token: SecretBytes?) -> [(name: String, value: String)] {
@@ -102,11 +138,16 @@ package final class HashiCorpSession: Sendable {
         return headers
     }
 
+    /// - Throws: what keeps it from being told: only a refusal says that a token is dead.
     private func isKnown(_ token: SecretBytes) throws(HoldfastError) -> Bool {
-        let own = HashiCorpCall(HashiCorpPath("auth/token/lookup-self"), .list)
-        if try send(own, token).status == 200 { return true }
         // A token without the default policy may not ask about itself.
-        return try send(HashiCorpCall(probe, .list), token).status == 200
+        for path in [HashiCorpPath("auth/token/lookup-self"), probe] {
+            let call = HashiCorpCall(path, .list)
+            let answer = try send(call, token)
+            if answer.status == 200 { return true }
+            guard answer.status == 403 else { throw failure(answer, call) }
+        }
+        return false
     }
 
     // MARK: - Tokens
@@ -116,12 +157,20 @@ package final class HashiCorpSession: Sendable {
             let now = clock.uptime()
             if let found = held, dead.map({ $0.equals(found.token) }) != true {
                 if found.isFresh(at: now) { return found.token }
-                if let renewed = try renewed(found) {
+                switch try renewal(of: found) {
+                case .renewed(let renewed):
                     held = renewed
                     return renewed.token
+                case .failed:
+                    // It is good for a while yet; the others do not wait for another failure.
+                    held?.nextAttempt = clock.uptime() + Self.patience
+                    return found.token
+                case .ended where !options.login.canRepeat:
+                    // Nothing better can be had: it is used to its end.
+                    held?.isRenewable = false
+                    return found.token
+                case .ended: break
                 }
-                // Nothing better can be had: it is used to its end.
-                if !options.login.canRepeat { return found.token }
             }
             let new = try logIn()
             held = new
@@ -129,25 +178,22 @@ package final class HashiCorpSession: Sendable {
         }
     }
 
-    /// Nil when a new login is due.
-    private func renewed(_ old: HeldToken) throws(HoldfastError) -> HeldToken? {
+    private func renewal(of old: HeldToken) throws(HoldfastError) -> Renewal {
         let now = clock.uptime()
-        guard old.isRenewable, old.isAlive(at: now), let lease = old.lease else { return nil }
+        guard old.isRenewable, old.isAlive(at: now), let lease = old.lease else { return .ended }
         let path = HashiCorpPath("auth/token/renew-self")
         let answer: VaultAnswer
         do throws(HoldfastError) {
             answer = try send(HashiCorpCall(.post, path, .list, body: Self.empty), old.token)
         } catch {
-            // It is good for a while yet, and the next call tries again.
-            return old
+            return .failed
         }
-        guard answer.status == 200 else { return answer.status >= 500 || answer.status == 429 ? old : nil }
-        guard let new = try login(in: answer), let granted = new.lease else { return nil }
+        guard answer.status == 200 else { return answer.status >= 500 || answer.status == 429 ? .failed : .ended }
+        guard let new = try login(in: answer), let granted = new.lease else { return .ended }
         let left = lease - (now - old.since)
         // The server caps it to what the token may live at most: no growth means that its end is near.
-        return granted > left + .seconds(1)
-            ? HeldToken(
-                token: old.token, since: now, lease: granted, isRenewable: new.isRenewable) : nil
+        guard granted > left + .seconds(1) else { return .ended }
+        return .renewed(HeldToken(token: old.token, since: now, lease: granted, isRenewable: new.isRenewable))
     }
 
     private static var empty: SecretBytes {
@@ -173,7 +219,7 @@ package final class HashiCorpSession: Sendable {
             body.append("{\"role\":")
             body.appendJSON(role)
             body.append(",\"jwt\":")
-            try HashiCorpLogin.credential(file).withBytes { body.appendJSON($0) }
+            try HashiCorpLogin.credential(file, mayBeOpen: true).withBytes { body.appendJSON($0) }
             body.append("}")
             return try logIn(at: mount, body.taken(), "the role \(role) does not take the signed token of \(file)")
         }
@@ -181,7 +227,9 @@ package final class HashiCorpSession: Sendable {
 
     private func logIn(at mount: String, _ body: SecretBytes, _ refusal: String) throws(HoldfastError) -> HeldToken {
         let path = HashiCorpPath("auth/\(mount)/login")
-        let answer = try transport.send(VaultRequest(.post, path.target, headers: headers(nil), body: body))
+        let answer = try transport.send(
+            VaultRequest(
+                .post, path.target, headers: headers(nil), body: body, largestAnswer: HashiCorpAnswers.any))
         switch answer.status {
         case 200:
             guard let login = try login(in: answer) else {
