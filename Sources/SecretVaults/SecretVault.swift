@@ -12,8 +12,10 @@ package enum VaultRight: String, Sendable, Hashable, CaseIterable {
     case read
     /// Put versions and set attributes.
     case write
-    /// Change states and labels, remove and recover.
+    /// Change states and labels, remove so that it can be had back, and recover.
     case change
+    /// Remove for good.
+    case remove
 }
 
 /// What a look at a vault found.

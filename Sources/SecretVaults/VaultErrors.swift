@@ -52,6 +52,16 @@ extension HoldfastError {
             .secretDisabled, "version \(version) of the secret \(name) is disabled", hint: "Enable it to read it.")
     }
 
+    /// One secret that no snapshot takes, and not a vault that can't be read.
+    package static func secretTooLarge(
+        _ name: SecretName, _ version: SecretVersionID?, cause: (any Error)? = nil
+    ) -> HoldfastError {
+        let what = version.map { "version \($0) of the secret \(name)" } ?? "the secret \(name)"
+        return HoldfastError(
+            .limitExceeded, "\(what) is larger than \(SecretValue.maximumCount)",
+            hint: "Keep what is that large in files, and back these up.", cause: cause)
+    }
+
     /// - Parameter what: How it stands, in words that hold no value.
     package static func secretConflict(_ name: SecretName, _ what: String) -> HoldfastError {
         HoldfastError(

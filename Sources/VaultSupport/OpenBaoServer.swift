@@ -226,6 +226,7 @@ package final class OpenBaoServer: Sendable {
             if try call(.get, "\(path)/config", namespace: namespace).status == 200 { return }
             pause(.milliseconds(50))
         }
+        throw Failure(description: "the mount \(path) is not made ready for versions")
     }
 
     /// A token under a policy of these rules.

@@ -10,7 +10,7 @@ extension SecretsManager {
     package func preflight(_ rights: Set<VaultRight>, under prefix: String) throws(HoldfastError) -> VaultPreflight {
         var preflight = VaultPreflight()
         preflight.server = "AWS Secrets Manager"
-        preflight.untold = rights.intersection([.read, .write, .change])
+        preflight.untold = rights.intersection([.read, .write, .change, .remove])
         var first: SecretName?
         do throws(HoldfastError) {
             first = try list(under: prefix, after: nil, limit: 1).secrets.first?.name

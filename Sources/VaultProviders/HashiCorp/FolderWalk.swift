@@ -25,6 +25,8 @@ struct FolderWalk {
 
     /// Behind a folder that is done with.
     private static let done: UInt8 = 0xFF
+    /// Folders within folders; a snapshot has names of so many parts.
+    static let maximumDepth = 256
 
     /// Lists what is in `folder` behind the entry `after`, about so many; an empty part when there is no such folder.
     let list: (_ folder: [UInt8], _ after: [UInt8], _ limit: Int) throws(HoldfastError) -> Part
@@ -86,13 +88,27 @@ struct FolderWalk {
 
     /// A folder that may not be looked into is told, and the walk goes on behind it.
     private mutating func descend(_ folder: [UInt8], after mark: [UInt8]?) throws(HoldfastError) -> Bool {
-        do throws(HoldfastError) {
-            if try !visit(folder, after: mark) { return false }
-        } catch  where error.code == .vaultAccessDenied {
-            page.refused.append(error)
+        if let refusal = Self.refusal(of: folder) {
+            page.refused.append(refusal)
+        } else {
+            do throws(HoldfastError) {
+                if try !visit(folder, after: mark) { return false }
+            } catch  where error.code == .vaultAccessDenied {
+                page.refused.append(error)
+            }
         }
         last = folder + [Self.done]
         return true
+    }
+
+    /// Nobody says how deep a server's folders go, or that they end.
+    private static func refusal(of folder: [UInt8]) -> HoldfastError? {
+        let depth = folder.count { $0 == UInt8(ascii: "/") }
+        guard folder.count > SecretName.maximumCount || depth > maximumDepth else { return nil }
+        return HoldfastError(
+            .limitExceeded, "a folder whose name has \(folder.count) bytes and \(depth) parts",
+            hint: "Give it \(SecretName.maximumCount) bytes and \(maximumDepth) parts at most.",
+            context: [("begins with", String(decoding: folder.prefix(64), as: UTF8.self))])
     }
 
     private mutating func take(_ bytes: [UInt8], _ record: SecretRecord?) {

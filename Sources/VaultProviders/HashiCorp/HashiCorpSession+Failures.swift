@@ -4,10 +4,22 @@ import Primitives
 import SecretVaults
 
 extension HashiCorpSession {
-    /// Lets through what callers understand: success, 404, and a 400.
+    /// Lets through what callers understand: success, 404, and what is refused of a write.
+    ///
+    /// A 400 to a reading says nothing of what is there: a mount that is being made ready for versions answers so to
+    /// everything, and has done nothing.
     func checked(_ answer: VaultAnswer, _ call: HashiCorpCall) throws(HoldfastError) -> VaultAnswer {
-        if (200..<300).contains(answer.status) || answer.status == 404 || answer.status == 400 { return answer }
-        throw failure(answer, call)
+        switch answer.status {
+        case 200..<300, 404: return answer
+        case 400 where isUpgrading(answer): throw unavailable("its mount is being made ready for versions")
+        case 400 where call.effect == .write: return answer
+        default: throw failure(answer, call)
+        }
+    }
+
+    /// The words of the plugin `kv` and of those that wait for another server to be through with it.
+    private func isUpgrading(_ answer: VaultAnswer) -> Bool {
+        errors(in: answer)?.contains { $0.lowercased().contains("from non-versioned to versioned data") } == true
     }
 
     func failure(_ answer: VaultAnswer, _ call: HashiCorpCall) -> HoldfastError {
@@ -72,26 +84,29 @@ extension HashiCorpSession {
         }
     }
 
-    /// What stands under `errors`; an answer that is no JSON has none.
-    func errors(in answer: VaultAnswer) -> [String] {
-        var found: [String] = []
-        _ = try? JSONScanner.read(answer.body) { (scanner) throws(HoldfastError) in
+    /// What stands under `errors`; nil for an answer that is no JSON object, or has no such list.
+    func errors(in answer: VaultAnswer) -> [String]? {
+        var found: [String]?
+        let isWhole: Void? = try? JSONScanner.read(answer.body) { (scanner) throws(HoldfastError) in
             try scanner.members { (scanner, key) throws(HoldfastError) in
-                guard key == "errors" else {
+                guard key == "errors", scanner.next() == UInt8(ascii: "[") else {
                     try scanner.skip()
                     return
                 }
-                try scanner.elements { (scanner) throws(HoldfastError) in found.append(try scanner.string()) }
+                var list: [String] = []
+                try scanner.elements { (scanner) throws(HoldfastError) in list.append(try scanner.string()) }
+                found = list
             }
         }
-        return found
+        return isWhole == nil ? nil : found
     }
 
-    /// Whether a 404 means that a thing is not there, and not that nothing is mounted there.
-    func isAbsent(_ answer: VaultAnswer) -> Bool { answer.status == 404 && errors(in: answer).isEmpty }
+    /// Whether a 404 means that a thing is not there. Vault and OpenBao say so by an empty list of errors; a mount that
+    /// is gone, and whatever stands before the server and knows no such path, say something else.
+    func isAbsent(_ answer: VaultAnswer) -> Bool { answer.status == 404 && errors(in: answer)?.isEmpty == true }
 
     private func isSealed(_ answer: VaultAnswer) -> Bool {
-        errors(in: answer).contains { $0.lowercased().contains("sealed") }
+        errors(in: answer)?.contains { $0.lowercased().contains("sealed") } == true
     }
 }
 

@@ -30,7 +30,9 @@ package final class KeyValue1: SecretVault {
             case .list, .describe: needed.append((right, path, "list"))
             case .read: needed.append((right, path, "read"))
             case .write: needed += ["create", "update"].map { (right, path, $0) }
-            case .change: needed.append((right, path, "delete"))
+            // It has no states.
+            case .change: break
+            case .remove: needed.append((right, path, "delete"))
             }
         }
         return try client.preflight(needed)
@@ -55,10 +57,13 @@ package final class KeyValue1: SecretVault {
         let slash = name.bytes.lastIndex(of: UInt8(ascii: "/"))
         let folder = slash.map { Array(name.bytes[...$0]) } ?? []
         let own = Array(name.bytes[folder.count...])
-        guard try client.names(in: "", folder, after: []).entries.contains(where: { $0.name == own }) else {
-            throw .secretNotFound(name)
-        }
-        return record(name)
+        var (after, part) = ([UInt8](), FolderWalk.Part())
+        repeat {
+            part = try client.names(in: "", folder, after: after)
+            if part.entries.contains(where: { $0.name == own }) { return record(name) }
+            after = part.entries.last?.name ?? []
+        } while part.hasMore
+        throw .secretNotFound(name)
     }
 
     private func record(_ name: SecretName) -> SecretRecord {
@@ -71,11 +76,13 @@ package final class KeyValue1: SecretVault {
     package func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
         try client.check(name, capabilities)
         if let version, version != .unversioned { throw .secretNotFound(name, version) }
-        let answer = try client.send(HashiCorpCall(client.path("", name), .read))
-        guard answer.status == 200 else { throw .secretNotFound(name) }
-        guard let bytes = try client.value(answer, under: "") else {
+        let call = HashiCorpCall(client.path("", name), .read, largestAnswer: HashiCorpAnswers.value)
+        let answer = try client.naming(name, nil) { () throws(HoldfastError) in try client.send(call) }
+        if answer.status == 404 { throw .secretNotFound(name) }
+        guard answer.status == 200, let bytes = try client.value(answer, under: "") else {
             throw client.session.senseless("no value of \(name)")
         }
+        try client.check(size: bytes, of: name, nil)
         return SecretReading(version: .unversioned, value: SecretValue(.fields, bytes))
     }
 
@@ -104,7 +111,7 @@ package final class KeyValue1: SecretVault {
     }
 
     private func refusal(_ answer: VaultAnswer, _ name: SecretName, _ call: HashiCorpCall) -> HoldfastError {
-        if client.session.errors(in: answer).contains(where: { $0.contains("missing data fields") }) {
+        if client.session.errors(in: answer)?.contains(where: { $0.contains("missing data fields") }) == true {
             return HoldfastError(
                 .usage, "\(name) has no field, which a vault of kind \(capabilities.kind.rawValue) can't keep",
                 hint: "Give it a field, or use KV 2.")
@@ -112,12 +119,17 @@ package final class KeyValue1: SecretVault {
         return client.refusal(answer, name, call)
     }
 
+    /// Asks for the secret itself: what a policy leaves out of a listing is there all the same.
     private func isThere(_ name: SecretName) throws(HoldfastError) -> Bool {
         do throws(HoldfastError) {
-            _ = try describe(name)
+            _ = try read(name, nil)
             return true
-        } catch  where error.code == .secretNotFound {
-            return false
+        } catch {
+            switch error.code {
+            case .secretNotFound: return false
+            case .limitExceeded: return true
+            default: throw error
+            }
         }
     }
 
@@ -127,12 +139,13 @@ package final class KeyValue1: SecretVault {
             throw .unsupported("do that to \(name); it can put and remove", by: capabilities.kind)
         }
         _ = try describe(name)
-        let call = HashiCorpCall(.delete, client.path("", name), .change, effect: .write)
+        let call = HashiCorpCall(.delete, client.path("", name), .remove, effect: .write)
         do throws(HoldfastError) {
             let answer = try client.send(call)
             guard (200..<300).contains(answer.status) else { throw client.refusal(answer, name, call) }
         } catch  where error.code == .writeUnknown {
-            if try isThere(name) { throw error }
+            // A look that fails tells nothing.
+            guard (try? isThere(name)) == false else { throw error }
         }
     }
 }

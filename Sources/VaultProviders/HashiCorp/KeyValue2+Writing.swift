@@ -114,6 +114,9 @@ extension KeyValue2 {
         return version
     }
 
+    /// In seconds; the server takes no longer one.
+    private static let longestDuration: Int64 = 9_223_372_036
+
     private func set(_ name: SecretName, _ attributes: SecretAttributes) throws(HoldfastError) {
         if attributes.description != nil { throw .unsupported("keep a description of \(name)", by: capabilities.kind) }
         let limits = attributes.limits
@@ -128,7 +131,8 @@ extension KeyValue2 {
         var body = SecretBuffer()
         body.append("{\"max_versions\":\(limits.maximumVersions ?? 0)")
         body.append(",\"cas_required\":\(limits.requiresComparison ?? false)")
-        body.append(",\"delete_version_after\":\"\(limits.deletesAfter?.components.seconds ?? 0)s\"")
+        let deletesAfter = min(limits.deletesAfter?.components.seconds ?? 0, Self.longestDuration)
+        body.append(",\"delete_version_after\":\"\(deletesAfter)s\"")
         body.append(",\"custom_metadata\":{")
         for (index, tag) in attributes.tags.tags.enumerated() {
             if index > 0 { body.append(",") }
@@ -146,15 +150,22 @@ extension KeyValue2 {
     private func remove(_ name: SecretName) throws(HoldfastError) {
         // The server answers alike for a secret that it does not have.
         _ = try describe(name)
-        let call = HashiCorpCall(.delete, client.path("metadata/", name), .change, effect: .write)
+        let call = HashiCorpCall(.delete, client.path("metadata/", name), .remove, effect: .write)
         do throws(HoldfastError) {
             let answer = try client.send(call)
             guard (200..<300).contains(answer.status) else { throw client.refusal(answer, name, call) }
         } catch  where error.code == .writeUnknown {
-            do throws(HoldfastError) {
-                _ = try describe(name)
-            } catch  where error.code == .secretNotFound { return }
-            throw error
+            // A look that fails in another way tells nothing.
+            guard isGone(name) else { throw error }
+        }
+    }
+
+    private func isGone(_ name: SecretName) -> Bool {
+        do throws(HoldfastError) {
+            _ = try describe(name)
+            return false
+        } catch {
+            return error.code == .secretNotFound
         }
     }
 }

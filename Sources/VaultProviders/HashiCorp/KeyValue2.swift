@@ -52,7 +52,8 @@ package final class KeyValue2: SecretVault {
                 needed.append((right, "\(mount)/config", "read"))
             case .change:
                 needed += ["delete", "undelete", "destroy"].map { (right, "\(mount)/\($0)/\(prefix)", "update") }
-                needed.append((right, "\(mount)/metadata/\(prefix)", "delete"))
+            // All versions, for good.
+            case .remove: needed.append((right, "\(mount)/metadata/\(prefix)", "delete"))
             }
         }
         var found = try client.preflight(needed.sorted { ($0.path, $0.capability) < ($1.path, $1.capability) })
@@ -68,7 +69,7 @@ package final class KeyValue2: SecretVault {
     private func defaults() throws(HoldfastError) -> SecretLimits {
         var limits = SecretLimits(maximumVersions: Self.serversDefault)
         let answer = try client.send(HashiCorpCall(HashiCorpPath("\(client.mount)/config"), .describe))
-        guard answer.status == 200 else { return limits }
+        guard answer.status == 200 else { throw client.session.senseless("no configuration of the mount") }
         try client.session.read(answer) { (scanner) throws(HoldfastError) in
             try scanner.members(of: "data") { (scanner, key) throws(HoldfastError) in
                 switch key {
@@ -90,8 +91,10 @@ package final class KeyValue2: SecretVault {
 
     package func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord {
         try client.check(name, capabilities)
-        let answer = try client.send(HashiCorpCall(client.path("metadata/", name), .describe))
-        guard answer.status == 200 else { throw .secretNotFound(name) }
+        let call = HashiCorpCall(client.path("metadata/", name), .describe, largestAnswer: HashiCorpAnswers.record)
+        let answer = try client.send(call)
+        if answer.status == 404 { throw .secretNotFound(name) }
+        guard answer.status == 200 else { throw client.session.senseless("no metadata of \(name)") }
         let now = answer.time(client.clock)
         var found: SecretRecord?
         try client.session.read(answer) { (scanner) throws(HoldfastError) in
@@ -111,10 +114,11 @@ package final class KeyValue2: SecretVault {
         try client.check(name, capabilities)
         if let version, version.number == nil { throw .secretNotFound(name, version) }
         let query = version.map { [("version", $0.text)] } ?? []
-        let answer = try client.send(HashiCorpCall(client.path("data/", name, query: query), .read))
-        if answer.status == 404, client.session.isAbsent(answer), !client.hasData(answer) {
-            throw .secretNotFound(name, version)
-        }
+        let call = HashiCorpCall(
+            client.path("data/", name, query: query), .read, largestAnswer: HashiCorpAnswers.value)
+        let answer = try client.naming(name, version) { () throws(HoldfastError) in try client.session.send(call) }
+        if client.session.isAbsent(answer) { throw .secretNotFound(name, version) }
+        if answer.status == 404, !client.hasData(answer) { throw client.notFound(answer, call) }
         let found = try metadata(in: answer)
         if answer.status == 404 {
             guard let found else { throw .secretNotFound(name, version) }
@@ -124,6 +128,7 @@ package final class KeyValue2: SecretVault {
             throw client.session.senseless("no value of \(name)")
         }
         if let version, version != found.id { throw client.session.senseless("another version of \(name)") }
+        try client.check(size: bytes, of: name, found.id)
         return SecretReading(version: found.id, value: SecretValue(.fields, bytes))
     }
 
@@ -166,11 +171,14 @@ package final class KeyValue2: SecretVault {
             query: [("list", "true"), ("limit", "\(limit)"), ("after", String(decoding: after, as: UTF8.self))])
         let answer: VaultAnswer
         do throws(HoldfastError) {
-            answer = try client.session.send(HashiCorpCall(path, .list))
+            answer = try client.session.send(HashiCorpCall(path, .list, largestAnswer: HashiCorpAnswers.list))
         } catch  where [.vaultAccessDenied, .vaultUnavailable].contains(error.code) && error.retry == .never {
             return nil
         }
-        // Where there is nothing, and where it is not known, the plain listing says which.
+        // Nothing more behind those that came. Where there is nothing at all the plain listing has the word.
+        if client.session.isAbsent(answer) {
+            return after.isEmpty ? try client.names(in: "metadata/", folder, after: after) : FolderWalk.Part()
+        }
         guard answer.status == 200 else { return nil }
         var keys: [String] = []
         var records: [SecretName: SecretRecord] = [:]
@@ -199,20 +207,21 @@ package final class KeyValue2: SecretVault {
             let bytes = Array(key.utf8)
             return FolderWalk.Entry(name: bytes, record: records[SecretName(validated: folder + bytes)])
         }
-        // As many as were asked for: there may be more. More than that: the server does not part its answers.
-        return client.part(entries, after: after, limit: limit)
+        return try client.part(entries, after: after)
     }
 }
 
 extension KeyValueClient {
-    /// The names in a folder, in one answer.
+    /// Names in a folder: all of HashiCorp Vault's, and of OpenBao's as many as a policy lets it give at once.
     func names(
         in area: String, _ folder: [UInt8], after: [UInt8]
     ) throws(HoldfastError) -> FolderWalk.Part {
         let path = HashiCorpPath(
-            "\(mount)/\(area)" + String(decoding: folder, as: UTF8.self), query: [("list", "true")])
-        let answer = try send(HashiCorpCall(path, .list))
-        guard answer.status == 200 else { return FolderWalk.Part() }
+            "\(mount)/\(area)" + String(decoding: folder, as: UTF8.self),
+            query: [("list", "true")] + (after.isEmpty ? [] : [("after", String(decoding: after, as: UTF8.self))]))
+        let answer = try send(HashiCorpCall(path, .list, largestAnswer: HashiCorpAnswers.list))
+        if answer.status == 404 { return FolderWalk.Part() }
+        guard answer.status == 200 else { throw session.senseless("no listing of \(path)") }
         var entries: [FolderWalk.Entry] = []
         try session.read(answer) { (scanner) throws(HoldfastError) in
             try scanner.members(of: "data") { (scanner, key) throws(HoldfastError) in
@@ -220,18 +229,41 @@ extension KeyValueClient {
                     try scanner.skip()
                     return
                 }
+                if try scanner.null() { return }
                 try scanner.elements { (scanner) throws(HoldfastError) in
                     entries.append(FolderWalk.Entry(name: Array(try scanner.string().utf8)))
                 }
             }
         }
-        return part(entries, after: after, limit: .max)
+        return try part(entries, after: after)
     }
 
     /// Puts entries in order and drops those that were seen.
-    func part(_ entries: [FolderWalk.Entry], after: [UInt8], limit: Int) -> FolderWalk.Part {
+    ///
+    /// Until nothing new comes there may be more, however few came: policies of OpenBao bound a page
+    /// (`pagination_limit`), and take names out of it after it was cut (`list_scan_response_keys_filter_path`).
+    func part(_ entries: [FolderWalk.Entry], after: [UInt8]) throws(HoldfastError) -> FolderWalk.Part {
+        for entry in entries where entry.name.dropLast().contains(UInt8(ascii: "/")) {
+            throw session.senseless("a listing of one folder with names of another")
+        }
         let rest = entries.filter { after.lexicographicallyPrecedes($0.name) }
             .sorted { $0.name.lexicographicallyPrecedes($1.name) }
-        return FolderWalk.Part(entries: rest, hasMore: entries.count == limit && !rest.isEmpty)
+        return FolderWalk.Part(entries: rest, hasMore: !rest.isEmpty)
+    }
+
+    /// Says which secret was too large, where an answer is.
+    func naming<R>(
+        _ name: SecretName, _ version: SecretVersionID?, _ body: () throws(HoldfastError) -> R
+    ) throws(HoldfastError) -> R {
+        do throws(HoldfastError) {
+            return try body()
+        } catch {
+            guard error.code == .limitExceeded else { throw error }
+            throw .secretTooLarge(name, version, cause: error)
+        }
+    }
+
+    func check(size value: SecretBytes, of name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) {
+        guard UInt64(value.count) <= SecretValue.maximumCount.bytes else { throw .secretTooLarge(name, version) }
     }
 }

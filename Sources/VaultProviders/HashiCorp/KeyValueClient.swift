@@ -15,14 +15,22 @@ struct KeyValueClient: Sendable {
         HashiCorpPath("\(mount)/\(area)\(name)", query: query)
     }
 
+    /// - Returns: an answer of success, a 404 that says that there is nothing, or a 400 to a write.
     func send(_ call: HashiCorpCall) throws(HoldfastError) -> VaultAnswer {
         let answer = try session.send(call)
-        if answer.status == 404, !session.isAbsent(answer), !hasData(answer) {
-            throw HoldfastError(
-                .vaultNotFound, "the vault \(location) knows no \(call.path)",
-                hint: "The mount may have been moved or unmounted; look with `bao secrets list`.")
+        guard answer.status == 404, !session.isAbsent(answer) else { return answer }
+        throw notFound(answer, call)
+    }
+
+    /// What a 404 means that does not say that there is nothing.
+    func notFound(_ answer: VaultAnswer, _ call: HashiCorpCall) -> HoldfastError {
+        // No word of the vault: whatever stands before it has lost it, and nothing follows for what is in there.
+        guard session.errors(in: answer) != nil else {
+            return session.unavailable("something else answered \(call.path) with status 404")
         }
-        return answer
+        return HoldfastError(
+            .vaultNotFound, "the vault \(location) knows no \(call.path)",
+            hint: "The mount may have been moved or unmounted; look with `bao secrets list`.")
     }
 
     /// A 404 of a deleted or a destroyed version says of it what it knows.
@@ -64,7 +72,7 @@ struct KeyValueClient: Sendable {
 
     /// A refusal of a write, by what the server says; its words are not repeated, since they may quote.
     func refusal(_ answer: VaultAnswer, _ name: SecretName, _ call: HashiCorpCall) -> HoldfastError {
-        let text = session.errors(in: answer).joined(separator: " ")
+        let text = (session.errors(in: answer) ?? []).joined(separator: " ")
         if text.contains("check-and-set parameter did not match") {
             return .secretConflict(name, "its current version is another one")
         }
@@ -123,6 +131,7 @@ struct KeyValueClient: Sendable {
         var found = VaultPreflight()
         (found.server, found.notes) = try server()
         try identity(&found)
+        if needed.isEmpty { return found }
         var body = SecretBuffer()
         body.append("{\"paths\":[")
         for (index, path) in Set(needed.map(\.path)).sorted().enumerated() {

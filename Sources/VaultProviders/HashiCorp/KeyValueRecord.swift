@@ -128,8 +128,10 @@ extension Duration {
             rest = rest.dropFirst(unit.0.count)
             total += number * unit.1
         }
-        guard total < 1e10 else { return nil }
-        self = .nanoseconds(Int64((total * 1e9).rounded()))
+        // The longest that Go has, 2^63 nanoseconds.
+        guard total <= 9_223_372_036.854776 else { return nil }
+        let whole = total.rounded(.down)
+        self = .seconds(Int64(whole)) + .nanoseconds(Int64(((total - whole) * 1e9).rounded()))
         if isNegative { self = .zero - self }
     }
 }
