@@ -67,6 +67,9 @@ package protocol EntrySink: AnyObject {
 ///
 /// Thread: that of the read.
 package protocol SecretSink: EntrySink {
+    /// Whether the parent snapshot has anything in this root, so that a vault without a secret is worth a word.
+    func hadSecrets() throws(HoldfastError) -> Bool
+
     /// Whether the parent snapshot has the value of this very version at `parts`, whole; it is then kept for this one.
     ///
     /// It is the same by its id, its place and its date, which `metadata` tells: a secret that was put anew numbers

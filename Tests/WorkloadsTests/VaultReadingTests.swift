@@ -15,7 +15,9 @@ private final class Pushed: SecretSink {
     var entries: [String: EntryMetadata] = [:]
     var items: [String: SecretBytes] = [:]
     var failures: [String] = []
+    var hadMore = false
 
+    func hadSecrets() -> Bool { hadMore }
     func beginRoot(_ path: [UInt8], _ metadata: EntryMetadata, order: EntryOrder) {}
     func add(_ parts: [[UInt8]], _ metadata: EntryMetadata, link: [[UInt8]]?) { entries[Self.path(parts)] = metadata }
     func beginFile(_ parts: [[UInt8]], _ rule: CutRule) {}
@@ -90,6 +92,71 @@ private final class Restless: SecretInventory {
     func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
         try beforeRead(name)
         return try vault.read(name, version)
+    }
+}
+
+/// A real vault that gives names alone, as AWS and HashiCorp Vault do.
+private final class Asked: SecretInventory {
+    private let vault: EmbeddedVault
+    private let mark: VaultPageMark?
+    private let failing: HoldfastError?
+    private let failingName: String?
+    private let large: String?
+    private let calls = Monitor((now: 0, most: 0, all: 0))
+
+    init(
+        _ vault: EmbeddedVault, mark: [UInt8]? = nil, failing: HoldfastError? = nil, of name: String? = nil,
+        large: String? = nil
+    ) {
+        self.vault = vault
+        self.mark = mark.map { VaultPageMark($0) }
+        self.failing = failing
+        failingName = name
+        self.large = large
+    }
+
+    var capabilities: VaultCapabilities {
+        var capabilities = vault.capabilities
+        capabilities.concurrency = 8
+        return capabilities
+    }
+    var location: String { vault.location }
+    var mostAtOnce: Int { calls.withLock { $0.most } }
+    var described: Int { calls.withLock { $0.all } }
+
+    func preflight(_ rights: Set<VaultRight>, under prefix: String) throws(HoldfastError) -> VaultPreflight {
+        try vault.preflight(rights, under: prefix)
+    }
+
+    func list(
+        under prefix: String, after mark: VaultPageMark?, limit: Int
+    ) throws(HoldfastError) -> SecretPage {
+        var page = try vault.list(under: prefix, after: self.mark == nil ? mark : nil, limit: limit)
+        for place in page.secrets.indices { page.secrets[place].record = nil }
+        if let own = self.mark { page.next = own }
+        return page
+    }
+
+    func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord {
+        calls.withLock { calls in
+            calls.now += 1
+            calls.all += 1
+            calls.most = max(calls.most, calls.now)
+        }
+        // Room for the others to come in.
+        SystemClock().sleep(for: .milliseconds(5), unless: Cancellation())
+        defer { calls.withLock { $0.now -= 1 } }
+        if let failing, failingName == nil || failingName == name.text { throw failing }
+        return try vault.describe(name)
+    }
+
+    func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
+        var reading = try vault.read(name, version)
+        if name.text == large {
+            let bytes = SecretBytes(count: Int(SecretValue.maximumCount.bytes) + 1)
+            reading.value = SecretValue(.text, bytes)
+        }
+        return reading
     }
 }
 
@@ -199,6 +266,65 @@ struct VaultReadingTests {
         #expect(try reading.run(defaults: SecretLimits()) == nil)
         #expect(sink.failures == ["a/@1"] && sink.items.keys.sorted() == ["b/@1"])
         #expect(reading.versions == 2 && reading.withoutValue == 1)
+    }
+
+    @Test("that shows nothing any more, where it or the snapshot before had something, says so")
+    func emptied() throws {
+        func isEmptied(hadMore: Bool, _ isRemoved: Bool, put: Bool) throws -> Bool {
+            let vault = vault
+            if put { try Self.put(vault, "a", "1") }
+            let restless = Restless(vault) { number in
+                if isRemoved, number == 2 { try vault.change(try SecretName("a"), .remove(.permanent)) }
+            }
+            let sink = Pushed()
+            sink.hadMore = hadMore
+            var reading = VaultReading(restless, into: sink, under: "", context)
+            _ = try reading.run(defaults: SecretLimits())
+            #expect(reading.secrets == (put && !isRemoved ? 1 : 0))
+            return reading.isEmptied
+        }
+        #expect(try !isEmptied(hadMore: false, false, put: false))
+        #expect(try isEmptied(hadMore: true, false, put: false))
+        #expect(try isEmptied(hadMore: false, true, put: true))
+        #expect(try !isEmptied(hadMore: true, false, put: true))
+    }
+
+    @Test("whose listing comes to the same place again ends with a failure")
+    func endless() throws {
+        try Self.put(vault, "a", "1")
+        var reading = VaultReading(Asked(vault, mark: [1]), into: Pushed(), under: "", context)
+        let error = #expect(throws: HoldfastError.self) { try reading.run(defaults: SecretLimits()) }
+        #expect(error?.code == .corruptObject)
+    }
+
+    @Test("whose listing has no records asks for several at once, and for no more once none is to be had")
+    func describing() throws {
+        let names = (0..<40).map { "name \($0)" }
+        for name in names { try Self.put(vault, name, "1") }
+        let asked = Asked(vault)
+        let sink = Pushed()
+        var reading = VaultReading(asked, into: sink, under: "", context)
+        _ = try reading.run(defaults: SecretLimits())
+        #expect(sink.items.count == 40 && reading.secrets == 40)
+        #expect(asked.mostAtOnce > 1)
+        let one = Asked(vault, failing: HoldfastError(.vaultAccessDenied, "no", hint: ""), of: "name 7")
+        let partial = Pushed()
+        var other = VaultReading(one, into: partial, under: "", context)
+        _ = try other.run(defaults: SecretLimits())
+        #expect(partial.items.count == 39 && partial.failures.contains("name 7"))
+        let gone = Asked(vault, failing: HoldfastError(.vaultUnavailable, "no", hint: ""))
+        var none = VaultReading(gone, into: Pushed(), under: "", context)
+        let error = #expect(throws: HoldfastError.self) { try none.run(defaults: SecretLimits()) }
+        #expect(error?.code == .vaultUnavailable && gone.described < 40)
+    }
+
+    @Test("with a value that is larger than any may be names it, and takes the rest")
+    func large() throws {
+        for name in ["a", "b", "c"] { try Self.put(vault, name, "1") }
+        let sink = Pushed()
+        var reading = VaultReading(Asked(vault, large: "b"), into: sink, under: "", context)
+        _ = try reading.run(defaults: SecretLimits())
+        #expect(sink.items.keys.sorted() == ["a/@1", "c/@1"] && sink.failures.contains("b/@1"))
     }
 
     @Test("with names that no walk would follow says so, and takes the rest")

@@ -214,6 +214,17 @@ extension EntryGatherer: SecretSink {
     /// Nothing, where there is no value: a file without a content would be one that is missing.
     private static let noValue = Content(rule: .content, blockShift: 0, size: 0, location: .inline([]))
 
+    func hadSecrets() throws(HoldfastError) -> Bool {
+        guard let path = paths.last, let list = parentRoot(path)?.tree, let parents else { return false }
+        do throws(HoldfastError) {
+            return try EntryCursor(list, tree: parents).next() != nil
+        } catch {
+            // There was something, whatever has become of it.
+            guard error.leavesOtherCopies else { throw error }
+            return true
+        }
+    }
+
     func holdsSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata) throws(HoldfastError) -> Bool {
         // What is damaged in the parent is read anew.
         do throws(HoldfastError) {

@@ -122,6 +122,8 @@ final class Estimate: EntrySink {
 }
 
 extension Estimate: SecretSink {
+    func hadSecrets() -> Bool { false }
+
     func holdsSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata) -> Bool { false }
 
     func addSecret(_ parts: [[UInt8]], _ metadata: EntryMetadata, _ item: SecretBytes?) -> Bool {

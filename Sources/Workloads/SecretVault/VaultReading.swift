@@ -37,6 +37,8 @@ struct VaultReading {
     private(set) var read: UInt64 = 0
     /// Secrets whose next version would push out one that is in the snapshot.
     private(set) var full: [SecretName] = []
+    /// The last look found no secret, where an earlier one did, or the parent snapshot has some.
+    private(set) var isEmptied = false
 
     init(_ vault: any SecretInventory, into sink: any SecretSink, under prefix: String, _ context: WorkloadContext) {
         self.vault = vault
@@ -61,6 +63,10 @@ struct VaultReading {
                 break
             }
         }
+        if taken.isEmpty {
+            let had = try sink.hadSecrets()
+            isEmptied = isEmptied || had
+        }
         // What was live and unreadable to the end is missing, whatever the vault calls it.
         for (name, one) in taken {
             for (version, error) in one.unread { sink.failSecret(VaultLayout.parts(of: name, version), error) }
@@ -79,8 +85,10 @@ struct VaultReading {
             let page = try vault.list(under: prefix, after: mark, limit: 200)
             for error in page.refused { sink.failSecret([], error) }
             var changed: [SecretRecord] = []
-            for listing in page.secrets where seen.insert(listing.name).inserted {
-                guard isStorable(listing.name), let record = try record(of: listing) else { continue }
+            let fresh = page.secrets.filter { seen.insert($0.name).inserted }.filter { isStorable($0.name) }
+            let described = try describe(fresh)
+            for listing in fresh {
+                guard let record = try record(of: listing, described[listing.name]) else { continue }
                 if isFull(record, defaults) { full.append(record.name) }
                 let digest = Self.digest(record)
                 guard taken[record.name]?.digest != digest else { continue }
@@ -91,8 +99,14 @@ struct VaultReading {
                 isChanged = true
                 try take(changed)
             }
+            guard page.next == nil || page.next != mark else {
+                throw HoldfastError(
+                    .corruptObject, "the listing of the vault \(vault.location) does not get any further",
+                    hint: "See whether something between here and the vault answers in its place.")
+            }
             mark = page.next
         } while mark != nil
+        isEmptied = seen.isEmpty && (isEmptied || !taken.isEmpty)
         for gone in taken.keys.filter({ !seen.contains($0) }) {
             taken[gone] = nil
             try sink.discardSecret(VaultLayout.parts(of: gone))
@@ -112,11 +126,26 @@ struct VaultReading {
         return false
     }
 
+    /// Asks for the records that the listing did not give, side by side.
+    private func describe(
+        _ listings: [SecretListing]
+    ) throws(HoldfastError) -> [SecretName: Result<SecretRecord, HoldfastError>] {
+        let names = listings.filter { $0.record == nil }.map(\.name)
+        guard !names.isEmpty else { return [:] }
+        return Dictionary(zip(names, try fetcher.describe(names))) { first, _ in first }
+    }
+
+    private var fetcher: ValueFetcher {
+        ValueFetcher(vault: vault, cancellation: context.cancellation) { Self.isOfOne($0) }
+    }
+
     /// The whole record; nil when it went in the meantime, or may not be seen, which is noted.
-    private mutating func record(of listing: SecretListing) throws(HoldfastError) -> SecretRecord? {
+    private mutating func record(
+        of listing: SecretListing, _ described: Result<SecretRecord, HoldfastError>?
+    ) throws(HoldfastError) -> SecretRecord? {
         if let record = listing.record { return record }
         do throws(HoldfastError) {
-            return try vault.describe(listing.name)
+            return try described?.get()
         } catch {
             guard error.code != .secretNotFound else { return nil }
             guard Self.isOfOne(error) else { throw error }
@@ -176,18 +205,17 @@ struct VaultReading {
 
     private mutating func fetch(_ wishes: inout [ValueFetcher.Wish]) throws(HoldfastError) {
         guard !wishes.isEmpty else { return }
-        let fetcher = ValueFetcher(vault: vault, cancellation: context.cancellation)
         for (wish, result) in zip(wishes, try fetcher.fetch(wishes)) {
             let parts = VaultLayout.parts(of: wish.name, wish.version.id)
             let metadata = VaultLayout.metadata(of: wish.version)
             switch result {
             case .success(let reading):
+                // No longer than an item may be: the fetcher has seen to that.
                 let item = try SecretItem.encoded(
                     form: reading.value.form.rawValue, reading.value.bytes, entropy: context.entropy)
                 try sink.addSecret(parts, metadata, item)
                 read += 1
             case .failure(let error):
-                guard Self.isOfOne(error) else { throw error }
                 try keep(wish.name, wish.version, parts, metadata)
                 if Self.isGone(error) {
                     // The record is looked at anew in the next round.

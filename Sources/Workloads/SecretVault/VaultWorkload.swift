@@ -95,6 +95,14 @@ package struct VaultWorkload: Workload {
                     .warning, "instant", "\(why): its secrets may not be as of one instant",
                     hint: "Back it up when it is quieter."))
         }
+        if reading.isEmptied {
+            outcome.findings.append(
+                WorkloadFinding(
+                    .warning, "empty",
+                    "the vault shows no secret any more, where an earlier look or the snapshot before had some",
+                    hint: "If they were not removed, look at the login's policy and at what stands before the vault, "
+                        + "and keep the snapshots before this one."))
+        }
         if reading.withoutValue > 0 {
             outcome.facts["vault.withoutValue"] = "\(reading.withoutValue)"
             outcome.findings.append(
@@ -127,14 +135,24 @@ package struct VaultWorkload: Workload {
                 hint: "Choose a snapshot of a vault; `holdfast snapshots` lists them.")
         }
         let vault = try open(context)
-        let found = try vault.preflight([.list, .describe, .read, .write, .change], under: "")
-        if let missing = found.missing.first {
-            throw HoldfastError(
-                .vaultAccessDenied, "the login may not \(missing.right.rawValue) \(missing.path)",
-                hint: "Restore with a login that may; docs/VAULTS.md has the policy.")
+        // Where secrets were chosen the login needs no right beside theirs.
+        let beginnings = selection.names.isEmpty ? [""] : selection.names.map(\.text)
+        var defaults = SecretLimits()
+        for beginning in beginnings {
+            try context.cancellation.check()
+            let found = try vault.preflight(Self.restoring, under: beginning)
+            if let missing = found.missing.first(where: { Self.restoring.contains($0.right) }) {
+                throw HoldfastError(
+                    .vaultAccessDenied, "the login may not \(missing.right.rawValue) \(missing.path)",
+                    hint: "Restore with a login that may; docs/VAULTS.md has the policy.")
+            }
+            defaults = found.defaults
         }
-        return RestoreStage(secrets: VaultRestore(vault, selection, context, defaults: found.defaults))
+        return RestoreStage(secrets: VaultRestore(vault, selection, context, defaults: defaults))
     }
+
+    /// What a restore does: it goes to names that it knows, and removes nothing for good.
+    private static let restoring: Set<VaultRight> = [.describe, .read, .write, .change]
 
     package func finishRestore(
         _ stage: RestoreStage, of record: SnapshotRecord, isComplete: Bool, _ context: WorkloadContext
