@@ -4,10 +4,18 @@ import Foundation
 import Glibc
 import Primitives
 import SecretVaults
+import Synchronization
 import TestSupport
 import Testing
 import VaultProviders
 import VaultSupport
+
+/// What closures count.
+private final class Counter: Sendable {
+    private let number = Mutex(0)
+    var count: Int { number.withLock { $0 } }
+    func add() { number.withLock { $0 += 1 } }
+}
 
 @Suite("An OpenBao server that fails", .enabled(if: OpenBaoServer.isInstalled))
 struct OpenBaoFaultTests {
@@ -197,19 +205,90 @@ struct OpenBaoFaultTests {
         #expect(try bao.vault.standing(fresh) == bao.vault.standing(bao.url))
     }
 
-    @Test("leaves neither its token nor a value in any file or output")
+    @Test("leaves neither its token nor a value in any file or output, in arguments, or in a child's environment")
     func environment() throws {
         var bao = try OpenBaoRun()
-        bao.vault.run.variables["BAO_TOKEN"] = try bao.readingToken()
-        let token = try #require(bao.vault.run.variables["BAO_TOKEN"])
-        try bao.putDirectly("app", "Zebra-4711-bao")
-        _ = try bao.backUp()
+        let token = try bao.readingToken()
+        bao.vault.run.variables["BAO_TOKEN"] = token
+        let marks = [token, "Zebra-4711-bao"]
+        try bao.putDirectly("app", marks[1])
+        // The command of another source runs after the vault was read, and stays for a while.
+        let file = try bao.vault.run.file(
+            "holdfast.yaml",
+            """
+            sources:
+              secrets: {url: '\(bao.url)'}
+              program: {command: {dump: [sh, -c, 'sleep 0.4; echo made'], file: made}}
+
+            """)
+        let started = try bao.vault.run.start(["backup", "secrets", "program"])
+        let trace = ProcessTrace.of(started)
+        let backup = try started.finish()
+        #expect(backup.status == 0, "\(backup.errors)")
+        #expect(!trace.descendants.isEmpty && trace.arguments.contains { $0.contains("sleep") })
+        #expect(trace.environments.contains { $0.contains("HOLDFAST") || $0.contains("PATH") })
         let doctor = try bao.vault.run("doctor", bao.url, "--verbose")
-        #expect(!(doctor.output + doctor.errors).contains(token))
-        let root = bao.vault.run.directory.path
-        for name in FileManager.default.enumerator(atPath: root)?.compactMap({ $0 as? String }) ?? [] {
-            guard let data = FileManager.default.contents(atPath: root + "/" + name) else { continue }
-            for mark in [token, "Zebra-4711-bao"] { #expect(data.range(of: Data(mark.utf8)) == nil, "\(name)") }
+        #expect(doctor.output.contains("OpenBao"), "\(doctor)")
+        let printed = [backup.output, backup.errors, doctor.output, doctor.errors]
+        for mark in marks {
+            #expect(trace.contains(mark) == nil)
+            #expect(!printed.contains { $0.contains(mark) })
         }
+        try FileManager.default.removeItem(atPath: file)
+        let root = bao.vault.run.directory.path
+        let names = try #require(FileManager.default.enumerator(atPath: root)).compactMap { $0 as? String }
+        var files = 0
+        for name in names {
+            guard let data = FileManager.default.contents(atPath: root + "/" + name) else { continue }
+            files += 1
+            for mark in marks { #expect(data.range(of: Data(mark.utf8)) == nil, "\(name)") }
+        }
+        #expect(files > 10 && names.contains { $0.hasSuffix(".audit") })
+    }
+
+    @Test("that turns into something else in the middle leaves no snapshot in which its secrets are missing")
+    func elsewhere() throws {
+        let bao = try OpenBaoRun()
+        for name in ["a", "folder/b"] { try bao.putDirectly(name, "of \(name)") }
+        let page: ScriptedVault.Reply = .answer(404, headers: [("Content-Type", "text/html")], body: "default backend")
+        let upgrading: ScriptedVault.Reply = .answer(
+            400,
+            body: #"{"errors":["Upgrading from non-versioned to versioned data. This backend will be "#
+                + #"unavailable for a brief period and will resume service shortly."]}"#)
+        for reply in [page, upgrading] {
+            // From the beginning of the second look on.
+            let looks = Counter()
+            let scripted = try ScriptedVault(before: bao.server) { request in
+                let isBeginning =
+                    request.target.contains("metadata/?list=true") && request.target.hasSuffix("after=")
+                if isBeginning { looks.add() }
+                return looks.count > 1 && request.target.contains("/\(bao.mount)/") ? reply : .passOn
+            }
+            defer { scripted.stop() }
+            let failed = try bao.vault.run("backup", url(bao, scripted), "--source", "secrets")
+            #expect(failed.status == 1 && looks.count > 1, "\(failed)")
+        }
+        let list = try bao.vault.run("snapshots", "--json").json()["snapshots"] as? [Any]
+        #expect(list?.isEmpty == true)
+        _ = try bao.backUp()
+        // What the vault itself says is taken, with a word.
+        for name in ["a", "folder/b"] { try bao.server.must(.delete, "\(bao.mount)/metadata/\(name)") }
+        let emptied = try bao.backUp()
+        #expect(emptied.errors.contains("shows no secret any more"), "\(emptied.errors)")
+        #expect(try bao.facts()["vault.secrets"] == "0")
+    }
+
+    @Test("with a value that is too large for a snapshot names it, takes the rest, and ends with status 3")
+    func tooLarge() throws {
+        let bao = try OpenBaoRun()
+        try bao.putDirectly("a", "small")
+        try bao.putDirectly("big", String(repeating: "0123456789abcdef", count: 80_000))
+        try bao.putDirectly("z", "small")
+        let backup = try bao.backUp(3)
+        #expect(backup.errors.contains("version 1 of the secret big"), "\(backup.errors)")
+        #expect(try bao.facts()["vault.valuesRead"] == "2")
+        let fresh = try bao.freshURL()
+        _ = try bao.vault.run("restore", "latest:secrets", "--to", fresh, "--secret", "z")
+        #expect(try bao.vault.value("z", in: fresh) == #"{"value":"small"}"#)
     }
 }

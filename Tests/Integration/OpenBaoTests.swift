@@ -152,6 +152,52 @@ struct OpenBaoTests {
         #expect(try bao.vault.standing(fresh) == [])
     }
 
+    @Test("is backed up and restored by logins under the policies of the documents, of all of it or of one secret")
+    func policies() throws {
+        var bao = try OpenBaoRun()
+        for name in ["app/db", "other/x"] { for number in 1...2 { try bao.putDirectly(name, "\(name) \(number)") } }
+        let (root, mount) = (bao.server.token, bao.mount)
+        bao.vault.run.variables["BAO_TOKEN"] = try bao.server.token(
+            "b-\(mount)", policy: try Self.policy("Reading", for: mount))
+        _ = try bao.backUp()
+        let fresh = try bao.freshURL()
+        let target = try #require(fresh.split(separator: "/").last.map(String.init))
+        bao.vault.run.variables["BAO_TOKEN"] = try bao.server.token(
+            "r-\(mount)", policy: try Self.policy("Restoring", for: target))
+        let restored = try bao.vault.run("restore", "latest:secrets", "--to", fresh)
+        #expect(restored.status == 0, "\(restored.errors)")
+        // It may not remove anything for good.
+        let removal = try bao.vault.run("vault", "remove", fresh, "app/db", "--permanently")
+        let word = "may not remove \(target)/metadata/app/db"
+        #expect(removal.status == 12 && removal.errors.contains(word), "\(removal)")
+
+        // One secret, by a login for its folder alone.
+        let second = try bao.freshURL()
+        let narrow = try #require(second.split(separator: "/").last.map(String.init))
+        let policy = try Self.policy("Restoring", for: narrow).replacingOccurrences(of: "/*\"", with: "/app/*\"")
+        bao.vault.run.variables["BAO_TOKEN"] = try bao.server.token("n-\(mount)", policy: policy)
+        let words = ["restore", "latest:secrets", "--to", second]
+        let one = try bao.vault.run.start(words + ["--secret", "app/db"]).finish()
+        #expect(one.status == 0, "\(one.errors)")
+        for beside in [words, words + ["--secret", "app/db", "--secret", "other/x"]] {
+            let refused = try bao.vault.run.start(beside).finish()
+            #expect(refused.status == 12, "\(refused.errors)")
+        }
+        bao.vault.run.variables["BAO_TOKEN"] = root
+        #expect(try bao.vault.standing(fresh) == ["app/db 1-live 2-live*", "other/x 1-live 2-live*"])
+        #expect(try bao.vault.standing(second) == ["app/db 1-live 2-live*"])
+    }
+
+    /// The policy that docs/VAULTS.md has under this word, for a mount.
+    private static func policy(_ word: String, for mount: String) throws -> String {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { root.deleteLastPathComponent() }
+        let text = try String(contentsOf: root.appendingPathComponent("docs/VAULTS.md"), encoding: .utf8)
+        let start = try #require(text.range(of: "<!-- policy of KV: \(word) -->\n```hcl\n"))
+        let end = try #require(text[start.upperBound...].range(of: "\n```\n"))
+        return text[start.upperBound..<end.lowerBound].replacingOccurrences(of: "\"secret/", with: "\"\(mount)/")
+    }
+
     @Test("of the first version of KV is backed up as it is, and given back")
     func first() throws {
         let bao = try OpenBaoRun(version: 1)
