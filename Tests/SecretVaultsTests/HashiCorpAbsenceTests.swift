@@ -3,6 +3,7 @@
 import Foundation
 import Primitives
 import SecretVaults
+import Synchronization
 import TestSupport
 import Testing
 import VaultSupport
@@ -203,7 +204,7 @@ struct HashiCorpBoundTests {
     func values() throws {
         let mount = mount
         let filler = String(repeating: "x", count: 1 << 20)
-        func answer(_ text: String) -> ScriptedVault.Reply {
+        @Sendable func answer(_ text: String) -> ScriptedVault.Reply {
             .answer(
                 200,
                 body: "{\"data\":{\"data\":{\"a\":\"\(text)\"},\"metadata\":"
