@@ -27,6 +27,9 @@ struct FolderWalk {
     private static let done: UInt8 = 0xFF
     /// Folders within folders; a snapshot has names of so many parts.
     static let maximumDepth = 256
+    /// Asked for at once, however few are wanted: a policy may take names out of an answer after it was cut, and one
+    /// that is left empty looks like the end.
+    private static let least = 200
 
     /// Lists what is in `folder` behind the entry `after`, about so many; an empty part when there is no such folder.
     let list: (_ folder: [UInt8], _ after: [UInt8], _ limit: Int) throws(HoldfastError) -> Part
@@ -70,7 +73,7 @@ struct FolderWalk {
         }
         var part = Part()
         repeat {
-            part = try list(folder, after, limit - page.secrets.count - page.refused.count + 1)
+            part = try list(folder, after, max(limit, Self.least) + 1)
             for entry in part.entries {
                 after = entry.name
                 let name = folder + entry.name
