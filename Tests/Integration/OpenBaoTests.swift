@@ -193,7 +193,7 @@ struct OpenBaoTests {
         var root = URL(fileURLWithPath: #filePath)
         for _ in 0..<3 { root.deleteLastPathComponent() }
         let text = try String(contentsOf: root.appendingPathComponent("docs/VAULTS.md"), encoding: .utf8)
-        let start = try #require(text.range(of: "<!-- policy of KV: \(word) -->\n```hcl\n"))
+        let start = try #require(text.range(of: "<!-- policy of KV: \(word) -->\n```text\n"))
         let end = try #require(text[start.upperBound...].range(of: "\n```\n"))
         return text[start.upperBound..<end.lowerBound].replacingOccurrences(of: "\"secret/", with: "\"\(mount)/")
     }
