@@ -121,7 +121,7 @@ package protocol RunStore: RunStandings {
     ) throws(HoldfastError)
 
     /// Finds runs whose leases ran out, at most 1,000, and marks them: each waits to be started once more, or has ended
-    /// as ``RunOutcome/died`` when it was already.
+    /// as ``RunOutcome/died`` when it was already, which fires the alert of its job in the same transaction.
     ///
     /// - Parameters:
     ///   - holder: Those of this holder count as run out at once; their process is known to be gone.
@@ -182,16 +182,25 @@ package protocol AlertStore: Sendable {
     /// Alerts by their keys; those that fire alone unless all are wanted.
     func alerts(all: Bool) throws(HoldfastError) -> [AlertRecord]
 
-    /// Alerts of at least `severity` whose last change `notifier` was not told of, oldest change first, at most 100.
+    /// Alerts of at least `severity` whose last change `notifier` was not told of, oldest change first, at most 100 of
+    /// those that follow `last`.
     ///
     /// A notifier that is named for the first time gets those that fire, and of the others none that was resolved
     /// before.
     func untoldAlerts(
-        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+        for notifier: String, from severity: AlertRecord.Severity, after last: AlertRecord?, at now: Timestamp
     ) throws(HoldfastError) -> [AlertRecord]
 
     /// `notifier` was told of this change of the alert. A later one is still to be told.
     func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError)
+}
+
+extension AlertStore {
+    package func untoldAlerts(
+        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+    ) throws(HoldfastError) -> [AlertRecord] {
+        try untoldAlerts(for: notifier, from: severity, after: nil, at: now)
+    }
 }
 
 /// How much of the history is kept.

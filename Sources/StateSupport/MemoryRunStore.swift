@@ -196,6 +196,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
             var last = completion
             last.retryAt = nil
             Self.end(key, last, began: line.record.began ?? now, at: now, &state)
+            Self.tell(last, of: key.job, at: now, &state)
         }
     }
 
@@ -296,6 +297,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
                 var completion = RunCompletion(.died, code: ErrorCode.processFailed.rawValue, message: "it went away")
                 completion.retryAt = isRestarted ? now : nil
                 Self.end(key, completion, began: line.record.began ?? now, at: now, &state)
+                if !isRestarted { _ = Self.fire(JobAlert.key(key.job), .critical, JobAlert.died(key), now, &state) }
                 state.fence += 1
                 state.lines[key]?.record.fence = state.fence
                 state.lines[key]?.restarts += 1
@@ -429,7 +431,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
     }
 
     package func untoldAlerts(
-        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+        for notifier: String, from severity: AlertRecord.Severity, after last: AlertRecord?, at now: Timestamp
     ) throws(HoldfastError) -> [AlertRecord] {
         try write { (state) throws(HoldfastError) in
             let since = state.notifiers[notifier] ?? now
@@ -439,6 +441,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
                 let isOver = alert.state == .resolved && told?.state == .firing
                 return (alert.severity >= severity || isOver) && (alert.state == .firing || alert.changed >= since)
                     && told?.changed != alert.changed
+                    && last.map { ($0.changed, $0.key) < (alert.changed, alert.key) } ?? true
             }
             return Array(untold.sorted { ($0.changed, $0.key) < ($1.changed, $1.key) }.prefix(100))
         }

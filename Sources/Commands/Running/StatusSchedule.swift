@@ -16,6 +16,8 @@ struct StatusSchedule {
     private var stuck: [JobName: Timestamp] = [:]
     /// Jobs that do not get to run.
     private var starved: [JobName: StarvedJob] = [:]
+    /// When the runs began that are under way for longer than they should be.
+    private var overlong: [JobName: Timestamp] = [:]
     private var checks: [CheckRecord] = []
     private(set) var alerts: [AlertRecord] = []
     private(set) var failure: HoldfastError?
@@ -63,7 +65,12 @@ struct StatusSchedule {
         Self.value(&failure) { () throws(HoldfastError) in
             try areJobsKnown ? PauseAlerts.keep(jobs, in: store, at: now) : PauseAlerts.end(in: store, at: now)
             try StarvedAlerts.end(areJobsKnown ? jobs : nil, in: store, at: now)
+            if areJobsKnown { try OverlongAlerts.keep(jobs, in: store, at: now) }
         }
+        let long = Self.value(&failure) { () throws(HoldfastError) in
+            try OverlongRun.all(of: jobs, in: store, at: now)
+        }
+        overlong = Dictionary(long.map { $0.map { ($0.job, $0.since) } } ?? []) { first, _ in first }
         alerts = Self.value(&failure) { () throws(HoldfastError) in try store.alerts(all: false) } ?? []
         memories =
             Self.value(&failure) { () throws(HoldfastError) in
@@ -131,7 +138,8 @@ struct StatusSchedule {
     func troubles(at now: Timestamp) -> [(job: JobName, trouble: JobTrouble)] {
         jobs.compactMap { job in
             let trouble =
-                JobTrouble(
+                overlong[job.name].map { .overlong(since: $0) }
+                ?? JobTrouble(
                     job, memories[job.name], isActive: active.contains(job.name), stuck: stuck[job.name],
                     host: Host.name, at: now)
                 ?? starved[job.name].map { .starved(since: $0.since, $0.reason) }

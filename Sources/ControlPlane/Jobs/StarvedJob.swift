@@ -15,7 +15,8 @@ package struct StarvedJob: Sendable, Hashable {
     package var reason: NonRun.Reason
 
     /// Nil while the job runs, does not run by an order, or was left out no more than once in a row: starved is one of
-    /// which two runs or more in a row did not take place, when the time of the second is over.
+    /// which two runs or more in a row did not take place, when the time of the second is over; of one whose schedule
+    /// has ended with the first, that one.
     ///
     /// - Parameter lines: The newest ones of the job, newest first.
     package init?(_ job: Job, _ lines: [RunRecord], host: String, at now: Timestamp) {
@@ -35,10 +36,12 @@ package struct StarvedJob: Sendable, Hashable {
                 found.append((line.key.scheduled, last, reason))
             }
         }
-        if let newest = found.first, let oldest = found.last, found.count > 1 {
-            let second = found[found.count - 2].last
-            let end = job.startDeadline.map { second + $0 } ?? job.schedule.next(after: second)?.instant
-            guard let end, end + job.jitter(on: host) <= now else { return nil }
+        if let newest = found.first, let oldest = found.last,
+            found.count > 1 || job.schedule.next(after: newest.last) == nil
+        {
+            let second = found[max(0, found.count - 2)].last
+            let end = JobTrouble.startDeadline(of: job, due: second)
+            guard end + job.jitter(on: host) <= now else { return nil }
             (since, reason) = (oldest.first, newest.reason)
             return
         }
@@ -57,6 +60,8 @@ package enum StarvedAlerts {
     package static func tell(
         _ job: Job, in store: any RunStore & RunHistory & AlertStore, host: String, at now: Timestamp
     ) throws(HoldfastError) {
+        // A run that goes on for longer than the time to the next has an alert of its own: ``OverlongRun``.
+        guard try !store.active().contains(where: { $0.key.job == job.name && $0.isHeld }) else { return }
         let lines = try store.history(HistoryQuery(job: job.name, limit: StarvedJob.lines))
         guard let starved = StarvedJob(job, lines, host: host, at: now) else { return }
         // The same for as long as it lasts, but for its reason.
@@ -81,7 +86,9 @@ package enum StarvedAlerts {
             let isOrdered =
                 job?.isEnabled == false || job?.pause?.holds(at: now) == true
                 || memories[name]?.pause?.holds(at: now) == true
-            let hasRun = memories[name]?.last.map { $0.began >= alert.since } ?? false
+            // What fired under a clock that was ahead began after everything.
+            let isAhead = alert.since.since(now) > RunMemoryLimits.ahead
+            let hasRun = memories[name]?.last.map { $0.began >= alert.since || isAhead } ?? false
             if isGone || isOrdered || hasRun { _ = try store.resolve(alert.key, at: now) }
         }
     }
