@@ -156,6 +156,7 @@ struct RunStoreConformance {
             // Nobody waits for the lease of a process that is known to be gone.
             #expect(try store.buryDead(gone: other, at: noon).isEmpty)
             #expect(try store.buryDead(gone: holder, at: noon).map(\.isRestarted) == [isRestarted])
+            #expect(try store.alerts(all: false).isEmpty == isRestarted)
         }
         #expect(try store.active().isEmpty)
         #expect(try store.history(HistoryQuery()).map(\.state) == [.ended(.died)])
