@@ -41,10 +41,16 @@ package struct HistoryQuery: Sendable, Hashable {
     /// Lines that began or were recorded from here on.
     package var from: Timestamp?
     package var until: Timestamp?
+    /// Runs that ended so, and nothing else.
+    package var outcome: RunOutcome?
     package var limit: Int
 
-    package init(job: JobName? = nil, from: Timestamp? = nil, until: Timestamp? = nil, limit: Int = 100) {
+    package init(
+        job: JobName? = nil, from: Timestamp? = nil, until: Timestamp? = nil, outcome: RunOutcome? = nil,
+        limit: Int = 100
+    ) {
         self.job = job
+        self.outcome = outcome
         self.from = from
         self.until = until
         self.limit = limit
@@ -106,6 +112,7 @@ package protocol RunStore: RunStandings {
 
     /// Writes the end of the attempt; the lease is free. Retry: safe, the same completion again is success.
     ///
+    /// That the attempt went on for too long (``JobAlert/overlong(_:)``) is over with it, however it ended.
     /// The end of the run fires the alert ``JobAlert/key(_:)``, or resolves it and those of damage which is known no
     /// more, in the same transaction. Its line is noted at `now`, whenever it ended.
     /// - Throws: `.leaseLost` when the run is not this claim's any more; nothing is written then.

@@ -227,6 +227,7 @@ extension SQLiteRunStore {
                 completion.retryAt == nil ? "ended" : "waiting", ended.nanoseconds, completion.retryAt?.nanoseconds,
                 completion.outcome.rawValue, completion.code, completion.message, now.nanoseconds, job, scheduled,
             ])
+        _ = try resolve(JobAlert.overlong(key.job), now, database)
         guard completion.retryAt == nil else { return }
         let isGood = completion.outcome == .succeeded
         try database.execute(

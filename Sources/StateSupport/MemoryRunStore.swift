@@ -244,6 +244,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         line.outcome = completion.outcome
         line.noted = now
         state.lines[key] = line
+        _ = resolve(JobAlert.overlong(key.job), now, &state)
         guard completion.retryAt == nil, var memory = state.jobs[key.job] else { return }
         let ended = JobMemory.Ended(
             scheduled: key.scheduled, began: began, ended: completion.ended ?? now, outcome: completion.outcome)
@@ -348,8 +349,10 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         try read { state in
             let all = state.lines.values.map { (noted: $0.noted, record: $0.record) } + state.refusals
             return all.filter { line in
-                query.job.map { $0 == line.record.key.job } ?? true
-                    && query.from.map { line.noted >= $0 } ?? true && query.until.map { line.noted < $0 } ?? true
+                (query.job.map { $0 == line.record.key.job } ?? true)
+                    && (query.outcome.map { line.record.state == .ended($0) } ?? true)
+                    && (query.from.map { line.noted >= $0 } ?? true)
+                    && (query.until.map { line.noted < $0 } ?? true)
             }.sorted { one, other in
                 let (first, second) = (one.record.key.scheduled, other.record.key.scheduled)
                 return query.job == nil

@@ -14,6 +14,8 @@ struct AlertMail {
     private static let firstPause = Duration.seconds(30)
     private static let longestPause = Duration.seconds(900)
     private static let mostAtOnce = 100
+    /// What the store gives at once.
+    private static let page = 100
 
     let route: AlertRoute
     let store: any AlertStore
@@ -67,19 +69,26 @@ struct AlertMail {
         var all: [(AlertRecord, AlertNote)] = []
         var ids: Set<String> = []
         var last: AlertRecord?
+        var isWhole = false
         let (host, uptime) = (host, clock.uptime())
         while all.count < Self.mostAtOnce {
             let page = try store.untoldAlerts(for: name, from: route.severity, after: last, at: clock.now())
-            guard let end = page.last else { break }
-            last = end
+            last = page.last
             // That it does not work is not told to itself.
             for alert in page where alert.key != ownKey {
                 let note = AlertNote(alert, host: host)
                 ids.insert(note.id)
-                if refused[note.id].map({ $0 <= uptime }) ?? true { all.append((alert, note)) }
+                guard refused[note.id].map({ $0 <= uptime }) ?? true, all.count < Self.mostAtOnce else { continue }
+                // One that changed between two pages comes twice: the newer is what is told.
+                all.removeAll { $0.0.key == alert.key }
+                all.append((alert, note))
+            }
+            if page.count < Self.page {
+                isWhole = true
+                break
             }
         }
-        if all.count < Self.mostAtOnce {
+        if isWhole {
             // Those that are told or changed are not asked about any more.
             failures = failures.filter { ids.contains($0.key) }
             refused = refused.filter { ids.contains($0.key) }

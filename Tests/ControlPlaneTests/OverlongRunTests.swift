@@ -34,6 +34,11 @@ struct OverlongRunTests {
         #expect(!isOverlong(after: 3599, known: [60, 400]))
         #expect(isOverlong(after: 3600, known: [60, 400]))
         #expect(!isOverlong(after: 6000, known: [60, 3000]) && isOverlong(after: 6001, known: [3000, 60]))
+        // Neither the first backup of everything nor a clock that was set says how long runs are.
+        let many = [Int64](repeating: 60, count: 9)
+        #expect(
+            isOverlong(after: 3600, known: many + [72_000]) && !isOverlong(after: 7200, known: [3600] + many.prefix(8)))
+        #expect(isOverlong(after: 3600, known: [60, 365 * 86_400]))
         #expect(!isOverlong(after: 7200, known: [60]) { $0.expectedDuration = .seconds(3600) })
         #expect(isOverlong(after: 7201, known: [60]) { $0.expectedDuration = .seconds(3600) })
         // What is over within minutes holds nobody up.
@@ -50,6 +55,10 @@ struct OverlongRunTests {
         let store = MemoryRunStore(clock: RunStoreClock(boot: "one") { .seconds(1) })
         let jobs = [everyJob("a", 60)]
         _ = try store.memories(of: [jobs[0].name], at: start)
+        let before = try store.begin(
+            RunKey(job: jobs[0].name, scheduled: start), .schedule, holder: RunHolder(host: "h", process: 1),
+            lease: .seconds(60), at: start)
+        try store.complete(before, RunCompletion(.succeeded), at: start + .seconds(30))
         let claim = try store.begin(
             RunKey(job: jobs[0].name, scheduled: start + .seconds(60)), .schedule,
             holder: RunHolder(host: "h", process: 1), lease: .seconds(60), at: start + .seconds(60))
@@ -60,12 +69,20 @@ struct OverlongRunTests {
                 [NonRun(first: due, last: due, count: 1, reason: .overlap)], of: jobs[0].name, .schedule, at: later)
             try StarvedAlerts.tell(jobs[0], in: store, host: "h", at: later)
         }
-        try OverlongAlerts.keep(jobs, in: store, at: later)
+        try OverlongAlerts.tell(jobs, in: store, at: later)
         #expect(try store.alerts(all: false).map(\.key) == ["job/a/overlong"])
-        try OverlongAlerts.keep(jobs, in: store, at: later + .seconds(60))
+        try OverlongAlerts.tell(jobs, in: store, at: later + .seconds(60))
         #expect(try store.alerts(all: false).map(\.changed) == [later], "it is the same for as long as it lasts")
+        // Runs that are left out meanwhile, and who knows other jobs, change nothing.
+        let left = (300..<550).map { number in
+            let due = start + .seconds(Int64(number) * 60)
+            return NonRun(first: due, last: due, count: 1, reason: .overlap)
+        }
+        try store.record(left, of: jobs[0].name, .schedule, at: later)
+        #expect(try OverlongAlerts.tell(jobs, in: store, at: later + .seconds(60)).map(\.job) == [jobs[0].name])
+        #expect(try OverlongAlerts.tell([], in: store, at: later + .seconds(60)).isEmpty)
+        #expect(try store.alerts(all: false).map(\.key) == ["job/a/overlong"])
         try store.complete(claim, RunCompletion(.succeeded), at: later + .seconds(60))
-        try OverlongAlerts.keep(jobs, in: store, at: later + .seconds(60))
         #expect(try store.alerts(all: false).isEmpty)
     }
 }

@@ -63,8 +63,8 @@ extension CommandContext {
         do throws(HoldfastError) {
             let routes = try alertRoutes()
             try PauseAlerts.keep(jobs, in: store, at: clock.now())
-            try StarvedAlerts.end(jobs, in: store, at: clock.now())
-            try OverlongAlerts.keep(jobs, in: store, at: clock.now())
+            try StarvedAlerts.keep(jobs, in: store, host: Host.name, at: clock.now())
+            try OverlongAlerts.tell(jobs, in: store, at: clock.now())
             let dispatcher = AlertDispatcher(
                 store, routes, host: Host.name, clock: clock, logger: serviceLogger(scrubber))
             try dispatcher.resolveGone()

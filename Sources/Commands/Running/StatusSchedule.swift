@@ -64,11 +64,10 @@ struct StatusSchedule {
         }
         Self.value(&failure) { () throws(HoldfastError) in
             try areJobsKnown ? PauseAlerts.keep(jobs, in: store, at: now) : PauseAlerts.end(in: store, at: now)
-            try StarvedAlerts.end(areJobsKnown ? jobs : nil, in: store, at: now)
-            if areJobsKnown { try OverlongAlerts.keep(jobs, in: store, at: now) }
+            try StarvedAlerts.keep(areJobsKnown ? jobs : nil, in: store, host: Host.name, at: now)
         }
         let long = Self.value(&failure) { () throws(HoldfastError) in
-            try OverlongRun.all(of: jobs, in: store, at: now)
+            try OverlongAlerts.tell(jobs, in: store, at: now)
         }
         overlong = Dictionary(long.map { $0.map { ($0.job, $0.since) } } ?? []) { first, _ in first }
         alerts = Self.value(&failure) { () throws(HoldfastError) in try store.alerts(all: false) } ?? []
@@ -138,10 +137,10 @@ struct StatusSchedule {
     func troubles(at now: Timestamp) -> [(job: JobName, trouble: JobTrouble)] {
         jobs.compactMap { job in
             let trouble =
-                overlong[job.name].map { .overlong(since: $0) }
-                ?? JobTrouble(
+                JobTrouble(
                     job, memories[job.name], isActive: active.contains(job.name), stuck: stuck[job.name],
                     host: Host.name, at: now)
+                ?? overlong[job.name].map { .overlong(since: $0) }
                 ?? starved[job.name].map { .starved(since: $0.since, $0.reason) }
             return trouble.map { (job.name, $0) }
         }

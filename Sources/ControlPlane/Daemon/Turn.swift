@@ -296,8 +296,8 @@ struct Turn: Sendable {
     func keepAlerts() throws(HoldfastError) {
         let all = jobs.values.sorted { $0.name < $1.name }
         try PauseAlerts.keep(all, in: around.store, at: now)
-        try StarvedAlerts.end(all, in: around.store, at: now)
-        try OverlongAlerts.keep(all, in: around.store, at: now)
+        try StarvedAlerts.keep(all, in: around.store, host: around.host, at: now)
+        try OverlongAlerts.tell(all, in: around.store, at: now)
     }
 
     private mutating func bury(gone: [RunHolder], sparing own: Set<RunKey>) throws(HoldfastError) {
@@ -317,7 +317,7 @@ struct Turn: Sendable {
 
     private var burial: Burial { Burial(around.store, around.spool, host: around.host, clock: around.clock) }
 
-    private func note(_ dead: [DeadRun]) {
+    private mutating func note(_ dead: [DeadRun]) {
         for run in dead {
             around.logger.error(
                 "a run died",
@@ -326,6 +326,8 @@ struct Turn: Sendable {
                     "next": run.isRestarted ? "it is started once more" : "it has ended",
                 ])
             if let job = jobs[run.key.job] { around.cleanUp(job) }
+            // The store has told what is worse.
+            if !run.isRestarted { untold[JobAlert.key(run.key.job)] = nil }
         }
     }
 

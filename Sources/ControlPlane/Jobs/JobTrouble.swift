@@ -20,10 +20,12 @@ package enum JobTrouble: Sendable, Hashable {
     /// A last instant of a schedule has no next one that would end its time.
     private static let lastChance = Duration.seconds(86_400)
 
-    /// Until when what was due has been started, or recorded as not run, by whatever runs jobs.
-    static func startDeadline(of job: Job, due: Timestamp) -> Timestamp {
+    /// Until when what was due has been started, or recorded as not run, by whatever runs jobs; nil for the last
+    /// instant of a schedule that may have to wait for a window.
+    static func startDeadline(of job: Job, due: Timestamp) -> Timestamp? {
         if let deadline = job.startDeadline { return due + deadline }
-        return job.schedule.next(after: due)?.instant ?? due + lastChance
+        if let next = job.schedule.next(after: due) { return next.instant }
+        return job.windows.isEmpty && job.blackouts.isEmpty ? due + lastChance : nil
     }
 
     /// Whether the run shows that something runs jobs: its lease holds, or it waits for another attempt and that is not
@@ -48,7 +50,7 @@ package enum JobTrouble: Sendable, Hashable {
         }
         if !isActive, let due = job.schedule.next(after: memory.through)?.instant {
             let deadline = Self.startDeadline(of: job, due: due)
-            if deadline + job.jitter(on: host) + Self.grace < now {
+            if let deadline, deadline + job.jitter(on: host) + Self.grace < now {
                 self = .overdue(since: due)
                 return
             }

@@ -4,10 +4,12 @@ import Primitives
 import Scheduling
 import State
 
-/// A run that is under way for longer than its job's runs are, so that it may hang.
+/// A run that is under way for much longer than its job's runs are, so that it may hang.
 package struct OverlongRun: Sendable, Hashable {
-    /// Lines of the history that are looked at for how long runs are.
-    private static let lines = 100
+    /// Of the newest runs that succeeded, so many are looked at for how long runs are.
+    private static let looked = 30
+    /// A length above is none: the clock was set meanwhile.
+    private static let longest = Duration.seconds(30 * 86_400)
     /// A run of a job of which nothing is known may take so long.
     private static let unknown = Duration.seconds(86_400)
     /// What is over sooner holds nobody up.
@@ -18,27 +20,32 @@ package struct OverlongRun: Sendable, Hashable {
     package var job: JobName
     package var since: Timestamp
 
-    /// Nil unless the run has gone on for more than twice the longest that is known of its job, and its next run is
-    /// due or a day has gone by.
+    /// Nil unless the run has gone on for more than ``limit(of:_:)``, and its next run is due or a day has gone by.
     ///
-    /// - Parameter lines: Lines of the job's history.
-    package init?(_ run: ActiveRun, of job: Job, _ lines: [RunRecord], at now: Timestamp) {
-        guard run.isRunning, run.isHeld, Self.mayBe(run, of: job, at: now) else { return nil }
-        let known = lines.compactMap { line -> Duration? in
-            guard case .ended(.succeeded) = line.state, let began = line.began, let ended = line.ended else {
-                return nil
-            }
-            return ended.since(began)
-        }
-        let longest = (known + [job.expectedDuration].compactMap { $0 }).max()
-        guard now.since(run.began) > longest.map({ max(Self.least, $0 * 2) }) ?? Self.unknown else { return nil }
+    /// - Parameter good: Runs of the job that succeeded.
+    package init?(_ run: ActiveRun, of job: Job, _ good: [RunRecord], at now: Timestamp) {
+        guard Self.mayBe(run, of: job, at: now), now.since(run.began) > Self.limit(of: job, good) else { return nil }
         (self.job, since) = (job.name, run.began)
+    }
+
+    /// How long a run may take: twice what nine in ten of those that are known took, so that a first backup of
+    /// everything says little about the others, or twice what the job's file says, if that is more.
+    private static func limit(of job: Job, _ good: [RunRecord]) -> Duration {
+        let lengths = good.compactMap { run -> Duration? in
+            guard let began = run.began, let ended = run.ended else { return nil }
+            let length = ended.since(began)
+            return length >= .zero && length <= longest ? length : nil
+        }.sorted()
+        // The nearest rank: ten of ten, 27 of 30.
+        let most = lengths.isEmpty ? nil : lengths[(lengths.count * 9 + 9) / 10 - 1]
+        guard let expected = [most, job.expectedDuration].compactMap({ $0 }).max() else { return unknown }
+        return max(least, expected * 2)
     }
 
     /// What can be told without the history.
     private static func mayBe(_ run: ActiveRun, of job: Job, at now: Timestamp) -> Bool {
         let age = now.since(run.began)
-        guard age > least else { return false }
+        guard run.isRunning, run.isHeld, age > least else { return false }
         let start = run.trigger == .schedule ? run.key.scheduled : run.began
         return age > day || job.schedule.next(after: start).map { $0.instant <= now } ?? false
     }
@@ -52,36 +59,37 @@ package struct OverlongRun: Sendable, Hashable {
             guard let job = jobs.first(where: { $0.name == run.key.job }), mayBe(run, of: job, at: now) else {
                 continue
             }
-            let lines = try store.history(HistoryQuery(job: job.name, limit: Self.lines))
-            if let overlong = OverlongRun(run, of: job, lines, at: now) { found.append(overlong) }
+            let good = try store.history(HistoryQuery(job: job.name, outcome: .succeeded, limit: looked))
+            if let overlong = OverlongRun(run, of: job, good, at: now) { found.append(overlong) }
         }
         return found
     }
 }
 
-/// The alerts `job/NAME/overlong`.
+/// The alerts ``JobAlert/overlong(_:)``. Once one fires it does so until the attempt ends, which the store sees to:
+/// others may know the job otherwise.
 package enum OverlongAlerts {
-    private static let (prefix, suffix) = ("job/", "/overlong")
-
-    package static func key(_ job: JobName) -> String { prefix + job.description + suffix }
-
-    /// Lets them fire and end with their causes.
+    /// Tells of the runs among those that are under way.
     ///
-    /// - Parameter jobs: All that there are.
-    package static func keep(
+    /// - Returns: All that go on for too long.
+    @discardableResult
+    package static func tell(
         _ jobs: [Job], in store: any RunStore & RunHistory & AlertStore, at now: Timestamp
-    ) throws(HoldfastError) {
+    ) throws(HoldfastError) -> [OverlongRun] {
         let overlong = try OverlongRun.all(of: jobs, in: store, at: now)
+        guard !overlong.isEmpty else { return [] }
         for run in overlong {
             _ = try store.fire(
-                key(run.job), .warning,
-                "the run of job \(run.job) that began at \(run.since) is under way still, for longer than its runs are",
+                JobAlert.overlong(run.job), .warning,
+                "the run of job \(run.job) that began at \(run.since) is under way still, for longer than it should be",
                 at: now)
         }
-        let keys = Set(overlong.map { key($0.job) })
-        for alert in try store.alerts(all: false)
-        where alert.key.hasPrefix(prefix) && alert.key.hasSuffix(suffix) && !keys.contains(alert.key) {
-            _ = try store.resolve(alert.key, at: now)
+        // One that has ended before it was told of left no word to end.
+        let active = try store.active()
+        for run in overlong
+        where !active.contains(where: { $0.key.job == run.job && $0.isRunning && $0.began == run.since }) {
+            _ = try store.resolve(JobAlert.overlong(run.job), at: now)
         }
+        return overlong
     }
 }

@@ -26,6 +26,9 @@ package enum JobAlert {
         )
     }
 
+    /// The alert that the run of a job which is under way goes on for too long. It ends with the attempt.
+    package static func overlong(_ job: JobName) -> String { prefix + job.description + "/overlong" }
+
     /// What is told of a run that died and is not started again. It is critical: nobody knows what it left.
     package static func died(_ run: RunKey) -> String { "job \(run.job) died twice in its run \(run)" }
 
