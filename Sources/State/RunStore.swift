@@ -41,10 +41,16 @@ package struct HistoryQuery: Sendable, Hashable {
     /// Lines that began or were recorded from here on.
     package var from: Timestamp?
     package var until: Timestamp?
+    /// Runs that ended so, and nothing else.
+    package var outcome: RunOutcome?
     package var limit: Int
 
-    package init(job: JobName? = nil, from: Timestamp? = nil, until: Timestamp? = nil, limit: Int = 100) {
+    package init(
+        job: JobName? = nil, from: Timestamp? = nil, until: Timestamp? = nil, outcome: RunOutcome? = nil,
+        limit: Int = 100
+    ) {
         self.job = job
+        self.outcome = outcome
         self.from = from
         self.until = until
         self.limit = limit
@@ -106,6 +112,7 @@ package protocol RunStore: RunStandings {
 
     /// Writes the end of the attempt; the lease is free. Retry: safe, the same completion again is success.
     ///
+    /// That the attempt went on for too long (``JobAlert/overlong(_:)``) is over with it, however it ended.
     /// The end of the run fires the alert ``JobAlert/key(_:)``, or resolves it and those of damage which is known no
     /// more, in the same transaction. Its line is noted at `now`, whenever it ended.
     /// - Throws: `.leaseLost` when the run is not this claim's any more; nothing is written then.
@@ -121,7 +128,7 @@ package protocol RunStore: RunStandings {
     ) throws(HoldfastError)
 
     /// Finds runs whose leases ran out, at most 1,000, and marks them: each waits to be started once more, or has ended
-    /// as ``RunOutcome/died`` when it was already.
+    /// as ``RunOutcome/died`` when it was already, which fires the alert of its job in the same transaction.
     ///
     /// - Parameters:
     ///   - holder: Those of this holder count as run out at once; their process is known to be gone.
@@ -182,16 +189,25 @@ package protocol AlertStore: Sendable {
     /// Alerts by their keys; those that fire alone unless all are wanted.
     func alerts(all: Bool) throws(HoldfastError) -> [AlertRecord]
 
-    /// Alerts of at least `severity` whose last change `notifier` was not told of, oldest change first, at most 100.
+    /// Alerts of at least `severity` whose last change `notifier` was not told of, oldest change first, at most 100 of
+    /// those that follow `last`.
     ///
     /// A notifier that is named for the first time gets those that fire, and of the others none that was resolved
     /// before.
     func untoldAlerts(
-        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+        for notifier: String, from severity: AlertRecord.Severity, after last: AlertRecord?, at now: Timestamp
     ) throws(HoldfastError) -> [AlertRecord]
 
     /// `notifier` was told of this change of the alert. A later one is still to be told.
     func markTold(_ alert: AlertRecord, to notifier: String) throws(HoldfastError)
+}
+
+extension AlertStore {
+    package func untoldAlerts(
+        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+    ) throws(HoldfastError) -> [AlertRecord] {
+        try untoldAlerts(for: notifier, from: severity, after: nil, at: now)
+    }
 }
 
 /// How much of the history is kept.

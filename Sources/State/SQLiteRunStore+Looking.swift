@@ -136,11 +136,16 @@ extension SQLiteRunStore {
             conditions.append("noted < ?")
             arguments.append(until.nanoseconds)
         }
+        if let outcome = query.outcome {
+            conditions.append("state = 'ended' AND outcome = ?")
+            arguments.append(outcome.rawValue)
+        }
+        let tables = query.outcome == nil ? ["runs", "refusals"] : ["runs"]
         let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
         let order = query.job == nil ? "noted DESC, scheduled DESC" : "scheduled DESC, noted DESC"
         let all = StatementArguments((arguments + [query.limit]).map(\.databaseValue))
         return try read { database in
-            let found = try ["runs", "refusals"].flatMap { table in
+            let found = try tables.flatMap { table in
                 try Row.fetchAll(
                     database, sql: "SELECT * FROM \(table)\(filter) ORDER BY \(order) LIMIT ?", arguments: all
                 ).map { row in

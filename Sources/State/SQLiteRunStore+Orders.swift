@@ -110,7 +110,7 @@ extension SQLiteRunStore: AlertStore {
     }
 
     package func untoldAlerts(
-        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+        for notifier: String, from severity: AlertRecord.Severity, after last: AlertRecord?, at now: Timestamp
     ) throws(HoldfastError) -> [AlertRecord] {
         let since = try known(notifier, at: now)
         let grave = AlertRecord.Severity.allCases.filter { $0 >= severity }.map(\.rawValue)
@@ -129,8 +129,11 @@ extension SQLiteRunStore: AlertStore {
                         AND NOT EXISTS (
                             SELECT 1 FROM tellings AS t
                             WHERE t.key = alerts.key AND t.notifier = ? AND t.changed = alerts.changed)
+                        AND (? IS NULL OR (changed, key) > (?, ?))
                     ORDER BY changed, key LIMIT 100
-                    """, arguments: StatementArguments(grave) + [notifier, since, notifier]
+                    """,
+                arguments: StatementArguments(grave) + [notifier, since, notifier]
+                    + [last?.key, last?.changed.nanoseconds, last?.key]
             ).map { Self.alert($0) }
         }
     }

@@ -113,6 +113,7 @@ extension SQLiteRunStore {
             last.retryAt = nil
             let began = Timestamp(nanoseconds: (known?["began"] as Int64?) ?? now.nanoseconds)
             try Self.end(key, last, began: began, at: now, database)
+            try Self.tell(last, of: key.job, at: now, database)
         }
     }
 
@@ -226,6 +227,7 @@ extension SQLiteRunStore {
                 completion.retryAt == nil ? "ended" : "waiting", ended.nanoseconds, completion.retryAt?.nanoseconds,
                 completion.outcome.rawValue, completion.code, completion.message, now.nanoseconds, job, scheduled,
             ])
+        _ = try resolve(JobAlert.overlong(key.job), now, database)
         guard completion.retryAt == nil else { return }
         let isGood = completion.outcome == .succeeded
         try database.execute(
@@ -319,6 +321,9 @@ extension SQLiteRunStore {
                 completion.retryAt = isRestarted ? now : nil
                 let began = Timestamp(nanoseconds: (row["began"] as Int64?) ?? now.nanoseconds)
                 try Self.end(key, completion, began: began, at: now, database)
+                if !isRestarted {
+                    _ = try Self.fire(JobAlert.key(key.job), .critical, JobAlert.died(key), now, database)
+                }
                 // A fence of nobody: the dead one may yet come back and must be told.
                 try database.execute(
                     sql: "UPDATE runs SET restarts = restarts + 1, fence = ? WHERE job = ? AND scheduled = ?",

@@ -196,6 +196,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
             var last = completion
             last.retryAt = nil
             Self.end(key, last, began: line.record.began ?? now, at: now, &state)
+            Self.tell(last, of: key.job, at: now, &state)
         }
     }
 
@@ -243,6 +244,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         line.outcome = completion.outcome
         line.noted = now
         state.lines[key] = line
+        _ = resolve(JobAlert.overlong(key.job), now, &state)
         guard completion.retryAt == nil, var memory = state.jobs[key.job] else { return }
         let ended = JobMemory.Ended(
             scheduled: key.scheduled, began: began, ended: completion.ended ?? now, outcome: completion.outcome)
@@ -296,6 +298,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
                 var completion = RunCompletion(.died, code: ErrorCode.processFailed.rawValue, message: "it went away")
                 completion.retryAt = isRestarted ? now : nil
                 Self.end(key, completion, began: line.record.began ?? now, at: now, &state)
+                if !isRestarted { _ = Self.fire(JobAlert.key(key.job), .critical, JobAlert.died(key), now, &state) }
                 state.fence += 1
                 state.lines[key]?.record.fence = state.fence
                 state.lines[key]?.restarts += 1
@@ -346,8 +349,10 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         try read { state in
             let all = state.lines.values.map { (noted: $0.noted, record: $0.record) } + state.refusals
             return all.filter { line in
-                query.job.map { $0 == line.record.key.job } ?? true
-                    && query.from.map { line.noted >= $0 } ?? true && query.until.map { line.noted < $0 } ?? true
+                (query.job.map { $0 == line.record.key.job } ?? true)
+                    && (query.outcome.map { line.record.state == .ended($0) } ?? true)
+                    && (query.from.map { line.noted >= $0 } ?? true)
+                    && (query.until.map { line.noted < $0 } ?? true)
             }.sorted { one, other in
                 let (first, second) = (one.record.key.scheduled, other.record.key.scheduled)
                 return query.job == nil
@@ -429,7 +434,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
     }
 
     package func untoldAlerts(
-        for notifier: String, from severity: AlertRecord.Severity, at now: Timestamp
+        for notifier: String, from severity: AlertRecord.Severity, after last: AlertRecord?, at now: Timestamp
     ) throws(HoldfastError) -> [AlertRecord] {
         try write { (state) throws(HoldfastError) in
             let since = state.notifiers[notifier] ?? now
@@ -439,6 +444,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
                 let isOver = alert.state == .resolved && told?.state == .firing
                 return (alert.severity >= severity || isOver) && (alert.state == .firing || alert.changed >= since)
                     && told?.changed != alert.changed
+                    && last.map { ($0.changed, $0.key) < (alert.changed, alert.key) } ?? true
             }
             return Array(untold.sorted { ($0.changed, $0.key) < ($1.changed, $1.key) }.prefix(100))
         }

@@ -13,6 +13,9 @@ import State
 struct AlertMail {
     private static let firstPause = Duration.seconds(30)
     private static let longestPause = Duration.seconds(900)
+    private static let mostAtOnce = 100
+    /// What the store gives at once.
+    private static let page = 100
 
     let route: AlertRoute
     let store: any AlertStore
@@ -52,7 +55,6 @@ struct AlertMail {
             let notes = try waiting()
             for (alert, note) in notes {
                 if stop.isRaised || abort.isRaised { return }
-                if let again = refused[note.id], clock.uptime() < again { continue }
                 if try !tell(alert, note, abort) { break }
             }
         } catch {
@@ -61,14 +63,36 @@ struct AlertMail {
         }
     }
 
-    /// Those first that were tried the least, so that one that is always refused holds up no other.
+    /// Those first that were tried the least, so that one that is always refused holds up no other. At most
+    /// ``mostAtOnce`` that may be tried now, however many are refused.
     private mutating func waiting() throws(HoldfastError) -> [(AlertRecord, AlertNote)] {
-        let all = try store.untoldAlerts(for: name, from: route.severity, at: clock.now())
+        var all: [(AlertRecord, AlertNote)] = []
+        var ids: Set<String> = []
+        var last: AlertRecord?
+        var isWhole = false
+        let (host, uptime) = (host, clock.uptime())
+        while all.count < Self.mostAtOnce {
+            let page = try store.untoldAlerts(for: name, from: route.severity, after: last, at: clock.now())
+            last = page.last
             // That it does not work is not told to itself.
-            .filter { $0.key != ownKey }.map { ($0, AlertNote($0, host: host)) }
-        let ids = Set(all.map(\.1.id))
-        failures = failures.filter { ids.contains($0.key) }
-        refused = refused.filter { ids.contains($0.key) }
+            for alert in page where alert.key != ownKey {
+                let note = AlertNote(alert, host: host)
+                ids.insert(note.id)
+                guard refused[note.id].map({ $0 <= uptime }) ?? true, all.count < Self.mostAtOnce else { continue }
+                // One that changed between two pages comes twice: the newer is what is told.
+                all.removeAll { $0.0.key == alert.key }
+                all.append((alert, note))
+            }
+            if page.count < Self.page {
+                isWhole = true
+                break
+            }
+        }
+        if isWhole {
+            // Those that are told or changed are not asked about any more.
+            failures = failures.filter { ids.contains($0.key) }
+            refused = refused.filter { ids.contains($0.key) }
+        }
         let failures = failures
         return all.enumerated().sorted { a, b in
             (failures[a.element.1.id] ?? 0, a.offset) < (failures[b.element.1.id] ?? 0, b.offset)

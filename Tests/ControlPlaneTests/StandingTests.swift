@@ -143,6 +143,17 @@ struct JobTroubleTests {
         #expect(trouble(delayed, memory(), after: 2 * 3600 + delay + 601) == .overdue(since: due))
     }
 
+    @Test("is that nothing ran the last instant of a schedule for a day")
+    func last() throws {
+        let once = Schedule(
+            text: "once", rule: .calendar(try CalendarExpression("2027-01-15 10:00").fields), zone: .utc)
+        let due = try #require(once.next(after: start)?.instant)
+        let job = job { $0.schedule = once }
+        let wait = due.since(start).components.seconds
+        #expect(trouble(job, memory(), after: wait + 86_400 + 599) == nil)
+        #expect(trouble(job, memory(), after: wait + 86_400 + 601) == .overdue(since: due))
+    }
+
     @Test("is that nobody goes on with a run that waits for its next attempt")
     func stuck() {
         let now = start + .seconds(60)

@@ -55,6 +55,48 @@ struct StarvedJobTests {
         #expect(starved([(3, "outside-window"), (2, "outside-window")], after: 9) { $0.windows = night } != nil)
     }
 
+    @Test("is one whose only instant went by as well")
+    func single() throws {
+        let instant = try CalendarExpression("2027-01-15 10:00").fields
+        let once = { (job: inout Job) in
+            job.schedule = Schedule(text: "once", rule: .calendar(instant), zone: .utc)
+        }
+        #expect(starved([(2, "overlap")], after: 25.9, once) == nil)
+        #expect(starved([(2, "overlap")], after: 26, once) != nil)
+        // Nothing is recorded of it any more that could tell of it.
+        let store = MemoryRunStore(clock: RunStoreClock(boot: "one") { .seconds(1) })
+        let job = everyJob("a", 60, once)
+        let due = start + .seconds(7200)
+        _ = try store.memories(of: [job.name], at: start)
+        try store.record([NonRun(first: due, last: due, count: 1, reason: .missed)], of: job.name, .schedule, at: due)
+        try StarvedAlerts.keep([job], in: store, host: "h", at: due + .seconds(86_399))
+        #expect(try store.alerts(all: false).isEmpty)
+        try StarvedAlerts.keep([job], in: store, host: "h", at: due + .seconds(86_400))
+        #expect(try store.alerts(all: false).map(\.key) == ["job/a/not-run"])
+    }
+
+    @Test("is told no more when it has run, also if the clock was ahead when that was told")
+    func clockAhead() throws {
+        let store = MemoryRunStore(clock: RunStoreClock(boot: "one") { .seconds(1) })
+        let job = everyJob("a", 60)
+        let key = StarvedAlerts.key(job.name)
+        _ = try store.memories(of: [job.name], at: start)
+        // Two were left out by the right clock, and one by the wrong one.
+        for due in [start + .seconds(-120), start + .seconds(-60), start + .seconds(365 * 86_400)] {
+            try store.record(
+                [NonRun(first: due, last: due, count: 1, reason: .overlap)], of: job.name, .schedule, at: due)
+        }
+        _ = try store.fire(key, .warning, "text", at: start + .seconds(365 * 86_400))
+        try StarvedAlerts.keep([job], in: store, host: "h", at: start)
+        #expect(try store.alerts(all: false).map(\.key) == [key], "it has not run yet")
+        let claim = try store.begin(
+            RunKey(job: job.name, scheduled: start + .seconds(60)), .schedule,
+            holder: RunHolder(host: "h", process: 1), lease: .seconds(60), at: start + .seconds(60))
+        try store.complete(claim, RunCompletion(.succeeded), at: start + .seconds(61))
+        try StarvedAlerts.keep([job], in: store, host: "h", at: start + .seconds(62))
+        #expect(try store.alerts(all: false).isEmpty)
+    }
+
     @Test("fires an alert, which ends when it runs")
     func alert() throws {
         let jobs = [everyJob("a", 60) { $0.concurrency = [.host: .skip] }, everyJob("b", 60)]

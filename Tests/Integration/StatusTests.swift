@@ -127,6 +127,27 @@ struct StatusTests {
         #expect(try look(jobs).status == 0)
     }
 
+    @Test("is 3 while a run goes on for days")
+    func overlong() throws {
+        let jobs = try proven()
+        try jobs.script("slow", "sleep 60")
+        let started = try jobs.start("schedule", "run", "slow")
+        defer { _ = try? started.finish() }
+        let age = "UPDATE runs SET began = began - 172800000000000 WHERE job = 'slow' AND state = 'running';"
+        for _ in 0..<600 {
+            try jobs.run.sqlite(state(jobs), age)
+            if try look(jobs).status == 3 { break }
+            pause(.milliseconds(50))
+        }
+        let seen = try look(jobs)
+        #expect(seen.status == 3 && seen.trouble == ["slow overlong"], "\(seen.json)")
+        #expect((seen.json["alerts"] as? [[String: Any]])?.map { $0["key"] as? String } == ["job/slow/overlong"])
+        #expect(try jobs("status").output.contains("job slow: overlong: its run of"))
+        started.send(SIGTERM)
+        _ = try started.finish()
+        #expect(try look(jobs).trouble == ["slow failing"])
+    }
+
     @Test("is 3 while a job does not get to run, and while a critical alert fires")
     func starved() throws {
         let jobs = try proven()

@@ -46,6 +46,25 @@ struct DispatchTests {
         #expect(try own()?.state == .resolved && fixture.untold("picky") == [])
     }
 
+    @Test("are told however many others are refused")
+    func manyRefused() throws {
+        let fixture = try Fixture()
+        let clock = ManualClock(noon)
+        let picky = Recorder("picky")
+        let others = (0..<120).map { "other/\($0)" }
+        picky.refuses.withLock { $0 = Set(others) }
+        picky.retry.withLock { $0 = .never }
+        var mail = AlertMail(
+            AlertRoute(picky, from: .info), fixture.store, host: "host", clock: clock, logger: fixture.logger)
+        for name in others { _ = try fixture.store.fire(name, .warning, "text", at: noon) }
+        _ = try fixture.store.fire("urgent", .critical, "text", at: noon + .seconds(1))
+        mail.round(until: Cancellation(), abort: Cancellation())
+        #expect(picky.tried.withLock { $0.count } == 100 && picky.told.withLock { $0.isEmpty })
+        mail.round(until: Cancellation(), abort: Cancellation())
+        #expect(picky.told.withLock { $0 } == ["urgent firing"])
+        #expect(picky.tried.withLock { Set($0).count } == 121 && picky.tried.withLock { $0.count } == 121)
+    }
+
     @Test("that are gone leave no alert that they do not work")
     func gone() throws {
         let fixture = try Fixture()

@@ -127,9 +127,9 @@ struct StatusReport: Encodable {
 
     struct Trouble: Encodable {
         let job: String
-        /// `failing`, `overdue` or `starved`.
+        /// `failing`, `overdue`, `overlong` or `starved`.
         let trouble: String
-        /// Since when it is overdue or starved, or when it ended last.
+        /// Since when it is overdue or starved, when its run began that is overlong, or when it ended last.
         let since: String
         /// How it ended last; missing when it does not fail.
         let outcome: String?
@@ -142,6 +142,8 @@ struct StatusReport: Encodable {
             case .failing(let outcome, let ended):
                 (self.trouble, since, self.outcome, reason) = ("failing", ended.description, outcome.rawValue, nil)
             case .overdue(let due): (self.trouble, since, outcome, reason) = ("overdue", due.description, nil, nil)
+            case .overlong(let began):
+                (self.trouble, since, outcome, reason) = ("overlong", began.description, nil, nil)
             case .starved(let due, let why):
                 (self.trouble, since, outcome, reason) = ("starved", due.description, nil, why.rawValue)
             }
@@ -151,6 +153,9 @@ struct StatusReport: Encodable {
             let name = ShownText.name(job)
             if let reason {
                 return "job \(name): starved: what was due since \(since) did not take place, at last by \(reason)"
+            }
+            if trouble == "overlong" {
+                return "job \(name): overlong: its run of \(since) is under way still, for longer than its runs are"
             }
             return outcome.map { "job \(name): failing: it ended as \($0) at \(since)" }
                 ?? "job \(name): overdue: it was due at \(since), and nothing has run it"

@@ -59,11 +59,12 @@ extension CommandContext {
     /// Tells what is to be told now, after the jobs.
     ///
     /// - Parameter jobs: All that there are.
-    func tellAlerts(_ store: any RunStore & AlertStore, _ jobs: [Job]) {
+    func tellAlerts(_ store: any RunStore & RunHistory & AlertStore, _ jobs: [Job]) {
         do throws(HoldfastError) {
             let routes = try alertRoutes()
             try PauseAlerts.keep(jobs, in: store, at: clock.now())
-            try StarvedAlerts.end(jobs, in: store, at: clock.now())
+            try StarvedAlerts.keep(jobs, in: store, host: Host.name, at: clock.now())
+            try OverlongAlerts.tell(jobs, in: store, at: clock.now())
             let dispatcher = AlertDispatcher(
                 store, routes, host: Host.name, clock: clock, logger: serviceLogger(scrubber))
             try dispatcher.resolveGone()

@@ -213,9 +213,6 @@ struct JobStart {
         let burial = Burial(store, try context.outcomeSpool(), host: Host.name, clock: context.clock)
         for run in try burial.run() {
             context.output.warning("the run \(run.key) died with process \(run.holder.process)")
-            if !run.isRestarted {
-                _ = try store.fire(DeadRunAlert.key(run), .critical, DeadRunAlert.text(run), at: now)
-            }
             guard let job = jobs.first(where: { $0.name == run.key.job }), JobTypes.leavesScratch(job) else {
                 continue
             }
@@ -252,11 +249,7 @@ struct JobStart {
         } catch {
             // The daemon has taken it in the meantime.
             guard error.code == .runTaken else { throw error }
-            return completion
         }
-        _ = try store.fire(
-            JobAlert.key(key.job), .warning, "job \(key.job) failed in its run \(key); \(completion.message ?? "")",
-            at: now)
         return completion
     }
 }

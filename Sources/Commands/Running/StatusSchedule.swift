@@ -16,6 +16,8 @@ struct StatusSchedule {
     private var stuck: [JobName: Timestamp] = [:]
     /// Jobs that do not get to run.
     private var starved: [JobName: StarvedJob] = [:]
+    /// When the runs began that are under way for longer than they should be.
+    private var overlong: [JobName: Timestamp] = [:]
     private var checks: [CheckRecord] = []
     private(set) var alerts: [AlertRecord] = []
     private(set) var failure: HoldfastError?
@@ -62,8 +64,12 @@ struct StatusSchedule {
         }
         Self.value(&failure) { () throws(HoldfastError) in
             try areJobsKnown ? PauseAlerts.keep(jobs, in: store, at: now) : PauseAlerts.end(in: store, at: now)
-            try StarvedAlerts.end(areJobsKnown ? jobs : nil, in: store, at: now)
+            try StarvedAlerts.keep(areJobsKnown ? jobs : nil, in: store, host: Host.name, at: now)
         }
+        let long = Self.value(&failure) { () throws(HoldfastError) in
+            try OverlongAlerts.tell(jobs, in: store, at: now)
+        }
+        overlong = Dictionary(long.map { $0.map { ($0.job, $0.since) } } ?? []) { first, _ in first }
         alerts = Self.value(&failure) { () throws(HoldfastError) in try store.alerts(all: false) } ?? []
         memories =
             Self.value(&failure) { () throws(HoldfastError) in
@@ -134,6 +140,7 @@ struct StatusSchedule {
                 JobTrouble(
                     job, memories[job.name], isActive: active.contains(job.name), stuck: stuck[job.name],
                     host: Host.name, at: now)
+                ?? overlong[job.name].map { .overlong(since: $0) }
                 ?? starved[job.name].map { .starved(since: $0.since, $0.reason) }
             return trouble.map { (job.name, $0) }
         }

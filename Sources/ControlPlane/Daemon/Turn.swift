@@ -191,7 +191,7 @@ struct Turn: Sendable {
             guard error.code == .runTaken else { throw error }
             return
         }
-        tell(JobAlert.key(key.job), "job \(key.job) failed in its run \(key), and its next run is due")
+        untold[JobAlert.key(key.job)] = nil
     }
 
     // MARK: Ends
@@ -275,12 +275,13 @@ struct Turn: Sendable {
     /// Records the failure of a run that nobody holds. Says whether there is a word on it now.
     private mutating func fail(_ key: RunKey, _ message: String) -> Bool {
         do throws(HoldfastError) {
-            let completion = RunCompletion(.failed, code: ErrorCode.processFailed.rawValue, message: message)
+            let completion = RunCompletion(
+                .failed, code: ErrorCode.processFailed.rawValue, message: "it did not start: \(message)")
             try around.store.conclude(key, .schedule, completion, at: now)
         } catch {
             return error.code == .runTaken
         }
-        tell(JobAlert.key(key.job), "job \(key.job) did not start: \(message)")
+        untold[JobAlert.key(key.job)] = nil
         return true
     }
 
@@ -290,11 +291,13 @@ struct Turn: Sendable {
         note(try burial.run(sparing: own, writableSince: since))
     }
 
-    /// Lets the alerts of pauses and of jobs that do not get to run fire and end with their causes.
+    /// Lets the alerts of pauses, of runs without end, and of jobs that do not get to run, fire and end with their
+    /// causes.
     func keepAlerts() throws(HoldfastError) {
         let all = jobs.values.sorted { $0.name < $1.name }
         try PauseAlerts.keep(all, in: around.store, at: now)
-        try StarvedAlerts.end(all, in: around.store, at: now)
+        try StarvedAlerts.keep(all, in: around.store, host: around.host, at: now)
+        try OverlongAlerts.tell(all, in: around.store, at: now)
     }
 
     private mutating func bury(gone: [RunHolder], sparing own: Set<RunKey>) throws(HoldfastError) {
@@ -323,8 +326,8 @@ struct Turn: Sendable {
                     "next": run.isRestarted ? "it is started once more" : "it has ended",
                 ])
             if let job = jobs[run.key.job] { around.cleanUp(job) }
-            guard !run.isRestarted else { continue }
-            tell(DeadRunAlert.key(run), DeadRunAlert.text(run), .critical)
+            // The store has told what is worse.
+            if !run.isRestarted { untold[JobAlert.key(run.key.job)] = nil }
         }
     }
 

@@ -9,11 +9,24 @@ package enum JobTrouble: Sendable, Hashable {
     case failing(RunOutcome, at: Timestamp)
     /// What was due then has neither run nor been recorded: nothing runs jobs.
     case overdue(since: Timestamp)
+    /// Its run of then is under way still, for longer than it should be: ``OverlongRun``.
+    case overlong(since: Timestamp)
     /// What is due of it does not take place since then, though nobody ordered so: ``StarvedJob``.
     case starved(since: Timestamp, NonRun.Reason)
 
     /// For a machine that has just started, and a scheduler that is a little late.
     private static let grace = Duration.seconds(600)
+
+    /// A last instant of a schedule has no next one that would end its time.
+    private static let lastChance = Duration.seconds(86_400)
+
+    /// Until when what was due has been started, or recorded as not run, by whatever runs jobs; nil for the last
+    /// instant of a schedule that may have to wait for a window.
+    static func startDeadline(of job: Job, due: Timestamp) -> Timestamp? {
+        if let deadline = job.startDeadline { return due + deadline }
+        if let next = job.schedule.next(after: due) { return next.instant }
+        return job.windows.isEmpty && job.blackouts.isEmpty ? due + lastChance : nil
+    }
 
     /// Whether the run shows that something runs jobs: its lease holds, or it waits for another attempt and that is not
     /// long overdue.
@@ -36,10 +49,8 @@ package enum JobTrouble: Sendable, Hashable {
             return nil
         }
         if !isActive, let due = job.schedule.next(after: memory.through)?.instant {
-            // Whatever runs jobs has started it or recorded why not by then.
-            let deadline = job.startDeadline.map { due + $0 } ?? job.schedule.next(after: due)?.instant
-            let delay = job.jitter(on: host)
-            if let deadline, deadline + delay + Self.grace < now {
+            let deadline = Self.startDeadline(of: job, due: due)
+            if let deadline, deadline + job.jitter(on: host) + Self.grace < now {
                 self = .overdue(since: due)
                 return
             }

@@ -15,7 +15,8 @@ package struct StarvedJob: Sendable, Hashable {
     package var reason: NonRun.Reason
 
     /// Nil while the job runs, does not run by an order, or was left out no more than once in a row: starved is one of
-    /// which two runs or more in a row did not take place, when the time of the second is over.
+    /// which two runs or more in a row did not take place, when the time of the second is over; of one whose schedule
+    /// has ended with the first, that one.
     ///
     /// - Parameter lines: The newest ones of the job, newest first.
     package init?(_ job: Job, _ lines: [RunRecord], host: String, at now: Timestamp) {
@@ -35,9 +36,11 @@ package struct StarvedJob: Sendable, Hashable {
                 found.append((line.key.scheduled, last, reason))
             }
         }
-        if let newest = found.first, let oldest = found.last, found.count > 1 {
-            let second = found[found.count - 2].last
-            let end = job.startDeadline.map { second + $0 } ?? job.schedule.next(after: second)?.instant
+        if let newest = found.first, let oldest = found.last,
+            found.count > 1 || job.schedule.next(after: newest.last) == nil
+        {
+            let second = found[max(0, found.count - 2)].last
+            let end = JobTrouble.startDeadline(of: job, due: second)
             guard let end, end + job.jitter(on: host) <= now else { return nil }
             (since, reason) = (oldest.first, newest.reason)
             return
@@ -57,6 +60,10 @@ package enum StarvedAlerts {
     package static func tell(
         _ job: Job, in store: any RunStore & RunHistory & AlertStore, host: String, at now: Timestamp
     ) throws(HoldfastError) {
+        // A run that goes on for longer than the time to the next has an alert of its own: ``OverlongRun``.
+        guard try !store.active().contains(where: { $0.key.job == job.name && $0.isRunning && $0.isHeld }) else {
+            return
+        }
         let lines = try store.history(HistoryQuery(job: job.name, limit: StarvedJob.lines))
         guard let starved = StarvedJob(job, lines, host: host, at: now) else { return }
         // The same for as long as it lasts, but for its reason.
@@ -65,11 +72,24 @@ package enum StarvedAlerts {
             "no run of job \(job.name) has taken place since \(starved.since): \(starved.reason.rawValue)", at: now)
     }
 
-    /// Resolves those of jobs that have run since, do not run by an order, or are gone.
+    /// Resolves those of jobs that have run since, do not run by an order, or are gone; and tells of jobs whose
+    /// schedules are over, of which nothing more will be recorded.
     ///
     /// - Parameter jobs: All that there are; nil when they are not known.
-    package static func end(
-        _ jobs: [Job]?, in store: any RunStore & AlertStore, at now: Timestamp
+    package static func keep(
+        _ jobs: [Job]?, in store: any RunStore & RunHistory & AlertStore, host: String, at now: Timestamp
+    ) throws(HoldfastError) {
+        try end(jobs, in: store, host: host, at: now)
+        let over = (jobs ?? []).filter { $0.isEnabled && $0.schedule.next(after: now) == nil }
+        guard !over.isEmpty else { return }
+        let memories = try store.memories(of: over.map(\.name), at: now)
+        for job in over where memories[job.name]?.pause?.holds(at: now) != true {
+            try tell(job, in: store, host: host, at: now)
+        }
+    }
+
+    private static func end(
+        _ jobs: [Job]?, in store: any RunStore & RunHistory & AlertStore, host: String, at now: Timestamp
     ) throws(HoldfastError) {
         let firing = try store.alerts(all: false).filter { $0.key.hasPrefix(prefix) && $0.key.hasSuffix(suffix) }
         guard !firing.isEmpty else { return }
@@ -81,7 +101,13 @@ package enum StarvedAlerts {
             let isOrdered =
                 job?.isEnabled == false || job?.pause?.holds(at: now) == true
                 || memories[name]?.pause?.holds(at: now) == true
-            let hasRun = memories[name]?.last.map { $0.began >= alert.since } ?? false
+            var hasRun = memories[name]?.last.map { $0.began >= alert.since } ?? false
+            if let job, !hasRun, alert.since.since(now) > RunMemoryLimits.ahead {
+                // It fired under a clock that was ahead; what was recorded then is not so.
+                let lines = try store.history(HistoryQuery(job: name, limit: StarvedJob.lines))
+                let real = lines.filter { $0.key.scheduled.since(now) <= RunMemoryLimits.ahead }
+                hasRun = StarvedJob(job, real, host: host, at: now) == nil
+            }
             if isGone || isOrdered || hasRun { _ = try store.resolve(alert.key, at: now) }
         }
     }

@@ -139,13 +139,6 @@ enum OutcomeAlert {
     }
 }
 
-/// What is told of a run that died and is not started again, by whoever buries it.
-package enum DeadRunAlert {
-    package static func key(_ run: DeadRun) -> String { JobAlert.key(run.key.job) }
-
-    package static func text(_ run: DeadRun) -> String { "job \(run.key.job) died twice in its run \(run.key)" }
-}
-
 /// What processes of a run have in their environments, also those that left its process group.
 package enum RunMark {
     package static let run = "HOLDFAST_RUN"

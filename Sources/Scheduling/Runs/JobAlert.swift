@@ -26,6 +26,12 @@ package enum JobAlert {
         )
     }
 
+    /// The alert that the run of a job which is under way goes on for too long. It ends with the attempt.
+    package static func overlong(_ job: JobName) -> String { prefix + job.description + "/overlong" }
+
+    /// What is told of a run that died and is not started again. It is critical: nobody knows what it left.
+    package static func died(_ run: RunKey) -> String { "job \(run.job) died twice in its run \(run)" }
+
     /// The jobs whose alerts of damage are over now that a run of `job` has succeeded, or that a check by hand found
     /// nothing: its own, and of others those that may be over (``isOver(_:)``). An alert of damage which this has not
     /// looked at stays.
