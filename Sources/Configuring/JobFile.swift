@@ -87,9 +87,8 @@ struct JobBuilder {
             }
         }
         rules(value, &job)
-        var positions: [String: Position] = [:]
-        for key in Keys.file.keys where value.has(key) { positions[key.name] = value.position(of: key) }
-        return ConfiguredJob(job: job, path: path, positions: positions, before: names(value, Keys.before))
+        return ConfiguredJob(
+            job: job, path: path, positions: value.values.mapValues(\.position), before: names(value, Keys.before))
     }
 
     private mutating func rules(_ value: SectionValue, _ job: inout Job) {
@@ -162,7 +161,7 @@ struct JobBuilder {
                 return Schedule(text: cron, rule: .calendar(try CronExpression.fields(cron)), zone: zone)
             }
             guard let text = when.text(Keys.calendar) else { return nil }
-            let expression = try CalendarExpression(text)
+            let expression = try KnownCalendars.expression(text)
             if let own = expression.zone, let named, own != named {
                 problems.add(
                     value.position(of: Keys.timeZone), "`timeZone` is \(named), and the calendar says \(own); give one")

@@ -37,6 +37,8 @@ extension SQLiteRunStore {
     private static func memory(_ row: Row) -> JobMemory {
         var memory = JobMemory(through: Timestamp(seconds: row["through"]))
         memory.last = ended(row, "last", outcome: (row["last_outcome"] as String?).flatMap { RunOutcome(rawValue: $0) })
+        memory.verdict = ended(
+            row, "verdict", outcome: (row["verdict_outcome"] as String?).flatMap { RunOutcome(rawValue: $0) })
         memory.lastSuccess = ended(row, "good", outcome: .succeeded)
         memory.failures = row["failures"]
         memory.pause = order(row, "pause", until: row["pause_until"])

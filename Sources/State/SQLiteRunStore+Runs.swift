@@ -234,6 +234,14 @@ extension SQLiteRunStore {
                     failures = CASE WHEN ? THEN 0 ELSE failures + 1 END WHERE job = ?
                 """,
             arguments: [scheduled, began.nanoseconds, ended.nanoseconds, completion.outcome.rawValue, isGood, job])
+        if !completion.outcome.isByOrder {
+            try database.execute(
+                sql: """
+                    UPDATE jobs SET verdict_scheduled = last_scheduled, verdict_began = last_began,
+                        verdict_ended = last_ended, verdict_outcome = last_outcome WHERE job = ?
+                    """,
+                arguments: [job])
+        }
         guard isGood else { return }
         try database.execute(
             sql: "UPDATE jobs SET good_scheduled = ?, good_began = ?, good_ended = ? WHERE job = ?",

@@ -18,8 +18,23 @@ enum StateSchema {
         migrator.registerMigration("check-memories") { database in try database.execute(sql: checkMemories) }
         migrator.registerMigration("unended") { database in try database.execute(sql: unended) }
         migrator.registerMigration("marks") { database in try database.execute(sql: marks) }
+        migrator.registerMigration("verdicts") { database in try database.execute(sql: verdicts) }
         return migrator
     }
+
+    /// Of a job whose newest run was ended by order, what was before it is in the history.
+    private static let verdicts = """
+        -- The newest run that was not ended by order.
+        ALTER TABLE jobs ADD COLUMN verdict_scheduled INTEGER;
+        ALTER TABLE jobs ADD COLUMN verdict_began INTEGER;
+        ALTER TABLE jobs ADD COLUMN verdict_ended INTEGER;
+        ALTER TABLE jobs ADD COLUMN verdict_outcome TEXT;
+        UPDATE jobs SET (verdict_scheduled, verdict_began, verdict_ended, verdict_outcome) = (
+            SELECT scheduled, began, ended, outcome FROM runs
+            WHERE runs.job = jobs.job AND state = 'ended' AND began IS NOT NULL AND ended IS NOT NULL
+                AND outcome NOT IN ('stopped', 'replaced')
+            ORDER BY scheduled DESC LIMIT 1);
+        """
 
     /// Nothing is known of processes of before.
     private static let marks = """

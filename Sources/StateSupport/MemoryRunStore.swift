@@ -247,6 +247,7 @@ package final class MemoryRunStore: RunStore, RunHistory, CheckLedger, OrderStor
         let ended = JobMemory.Ended(
             scheduled: key.scheduled, began: began, ended: completion.ended ?? now, outcome: completion.outcome)
         memory.last = ended
+        if !completion.outcome.isByOrder { memory.verdict = ended }
         memory.failures = completion.outcome == .succeeded ? 0 : memory.failures + 1
         if completion.outcome == .succeeded { memory.lastSuccess = ended }
         state.jobs[key.job] = memory

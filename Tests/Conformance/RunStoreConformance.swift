@@ -196,6 +196,23 @@ struct RunStoreConformance {
         }
     }
 
+    @Test("remembers the newest run that was not ended by order", arguments: RunStoreUnderTest.all)
+    func verdict(_ subject: RunStoreUnderTest) throws {
+        let fixture = try subject.make()
+        let store = try fixture.open()
+        let job = key(0).job
+        for (hour, outcome) in [RunOutcome.stopped, .checkFailed, .replaced, .stopped, .succeeded].enumerated() {
+            let now = noon + .seconds(Int64(hour) * 3600)
+            let claim = try store.begin(key(Int64(hour)), .schedule, holder: holder, lease: .seconds(30), at: now)
+            try store.complete(claim, RunCompletion(outcome), at: now + .seconds(60))
+            let memory = try #require(try store.memories(of: [job], at: now)[job])
+            let wanted: (hour: Int64, outcome: RunOutcome)? =
+                hour == 0 ? nil : hour < 4 ? (1, .checkFailed) : (4, .succeeded)
+            #expect(memory.verdict?.scheduled == wanted.map { key($0.hour).scheduled })
+            #expect(memory.verdict?.outcome == wanted?.outcome)
+        }
+    }
+
     @Test("remembers when a job was seen first, and of jobs that are asked for alone", arguments: RunStoreUnderTest.all)
     func firstSight(_ subject: RunStoreUnderTest) throws {
         let fixture = try subject.make()

@@ -36,6 +36,21 @@ struct ScheduleRunTests {
         #expect(jobs.text("job.sh.out") == "ran\n")
     }
 
+    @Test("goes on with the others when one cannot begin, and tells alerts all the same")
+    func goesOn() throws {
+        let jobs = try JobRun()
+        try jobs.script("a", "false")
+        try jobs.script("b", "echo ran >> \"$0.out\"")
+        let instant = ["--scheduled-for", "2026-01-01T00:00:00Z"]
+        // Nobody is told of its failure yet.
+        #expect(try jobs("schedule", "run", "a", instant[0], instant[1]).status != 0)
+        try jobs.notify("told")
+        let result = try jobs("schedule", "run", "--all", instant[0], instant[1])
+        #expect(result.status == 11 && result.errors.contains("has ended"), "\(result.errors)")
+        #expect(jobs.text("b.sh.out") == "ran\n")
+        #expect(jobs.text("told").contains("job/a/failed"))
+    }
+
     @Test("tells the job its run, its attempt and its fencing token, and tries again as the job says")
     func attempts() throws {
         let jobs = try JobRun()

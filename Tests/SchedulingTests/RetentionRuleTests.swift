@@ -109,6 +109,9 @@ struct RetentionRuleTests {
             #expect(found([bad, check(.succeeded, 3, .structure)]) == nil)
         }
         #expect(found([check(.succeeded, 1), check(.stopped, 2)]) == nil)
+        // Nor does one that was broken off make up for the one before it.
+        let failed = check(.timedOut, 1)
+        #expect(found([failed, check(.stopped, 2)]) == .check(failed))
         // By another path of the same place.
         let mount = RepositorySite(path: "/mount", marks: ["disk 1"])
         own.reach = JobReach(parts: [], repositories: [mount])
@@ -117,6 +120,25 @@ struct RetentionRuleTests {
         #expect(objection([checking], [:], checks: [damage], forget: own) == .check(damage))
         checking.reach = JobReach(parts: [], repositories: [RepositorySite(path: "/main", marks: ["disk 2"])])
         #expect(objection([checking], [:], checks: [damage], forget: own) == nil)
+    }
+
+    @Test("does not run while the newest check by a job died, which left no word of its own")
+    func deadCheck() {
+        let check = Self.job("check", .check(.everything))
+        var dead = memory(.died, 5)
+        dead.verdict = dead.last
+        #expect(objection([check], ["check": dead]) == .deadCheck(check.name))
+        var stopped = memory(.stopped, 6)
+        stopped.verdict = dead.last
+        #expect(objection([check], ["check": stopped]) == .deadCheck(check.name))
+        var good = memory(.succeeded, 7)
+        good.verdict = good.last
+        #expect(objection([check], ["check": good]) == nil)
+        #expect(objection([Self.job("check", .check(.everything)) { $0.isEnabled = false }], ["check": dead]) == nil)
+        var (far, own) = (check, forget)
+        far.reach = JobReach(parts: [], repositories: ["/far"])
+        own.reach = JobReach(parts: [.init(source: "shop", repository: "/main")], repositories: ["/main"])
+        #expect(objection([far], ["check": dead], forget: own) == nil)
     }
 
     @Test("does not run while the newest drill of a source failed")
@@ -128,6 +150,14 @@ struct RetentionRuleTests {
             #expect(found == (outcome.isGood || outcome.isByOrder ? nil : .drill(JobName("weekly"))), "\(outcome)")
         }
         #expect(objection(jobs, ["one": good, "web": memory(.checkFailed, 2)]) == nil)
+        // One that somebody broke off does not make up for the one before it.
+        for order in [RunOutcome.stopped, .replaced] {
+            var broken = memory(order, 5)
+            broken.verdict = memory(.checkFailed, 2).last
+            #expect(objection(jobs, ["one": good, "weekly": broken]) == .drill(JobName("weekly")))
+            broken.verdict = memory(.succeeded, 2).last
+            #expect(objection(jobs, ["one": good, "weekly": broken]) == nil)
+        }
     }
 
     @Test("the planner and further attempts go by what checks found")

@@ -341,4 +341,25 @@ struct RunPlannerTests {
         planner.update(memories: [:], active: [waiting(until: start + .seconds(7200))])
         #expect(planner.decide(at: start + .seconds(3600)).actions.first == .giveUp(key))
     }
+
+    @Test("gives up a run that waits when its job is disabled, or paused beyond its next instant")
+    func forsaken() throws {
+        let key = RunKey(job: JobName("a"), scheduled: start)
+        let waits = ActiveRun(
+            key: key, trigger: .schedule, phase: .waiting(until: start), attempt: 1, began: start)
+        func actions(through: Timestamp, _ change: (inout Job) -> Void) throws -> [RunAction] {
+            var one = try job("a")
+            change(&one)
+            var planner = RunPlanner(
+                jobs: [one], memories: [one.name: JobMemory(through: through)], active: [], host: "host", at: start)
+            planner.update(memories: [:], active: [waits])
+            return planner.decide(at: start + .seconds(60)).actions
+        }
+        #expect(try actions(through: start) { $0.isEnabled = false } == [.giveUp(key)])
+        #expect(try actions(through: start) { $0.pause = Pause(reason: "disk", until: nil) } == [])
+        #expect(
+            try actions(through: start + .seconds(1)) { $0.pause = Pause(reason: "disk", until: nil) } == [.giveUp(key)]
+        )
+        #expect(try actions(through: start) { _ in } == [.start(key)])
+    }
 }

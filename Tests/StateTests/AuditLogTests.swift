@@ -162,6 +162,13 @@ struct AuditLogTests {
         }
     }
 
+    @Test("tells its head also where the state was brought back without the empty lock")
+    func headWithoutLock() throws {
+        try stage.fill(2)
+        try FileManager.default.removeItem(atPath: stage.audit + "/lock")
+        #expect(try stage.log().head()?.count == 2)
+    }
+
     @Test("in memory chains as on disk, and refuses when told to")
     func inMemory() throws {
         let trail = MemoryAuditTrail(actor: AuditActor(user: "ann", uid: 1, host: "here"), clock: stage.clock)

@@ -11,21 +11,16 @@ import VaultProviders
 
 @Suite("Restoring into a vault")
 struct VaultRestoreTests {
-    private let directory = TemporaryDirectory()
-    private let clock = HandClock()
+    private let vaults: VaultPair
+    private let clock: HandClock
     private let source: EmbeddedVault
     private let target: EmbeddedVault
     private let context: WorkloadContext
     private let name: SecretName
 
     init() throws {
-        func make(_ file: String, in directory: TemporaryDirectory, _ clock: HandClock) throws -> EmbeddedVault {
-            try EmbeddedVault.create(
-                at: directory.path + "/" + file, password: TestRepository.secret("p"),
-                cost: PasswordCost(logN: 10, p: 1), clock: clock, entropy: SystemEntropy())
-        }
-        source = try make("source", in: directory, clock)
-        target = try make("target", in: directory, clock)
+        let vaults = try VaultPair()
+        (self.vaults, clock, source, target) = (vaults, vaults.clock, vaults.source, vaults.target)
         context = WorkloadContext(clock: clock, entropy: SystemEntropy(), cancellation: Cancellation())
         name = try SecretName("app")
     }

@@ -58,7 +58,11 @@ struct HandRules {
     private func retention(_ job: Job) -> RetentionRule {
         RetentionRule(
             job, among: jobs, memories: { memories[$0] }, faults: faults,
-            isBusy: { name in active.contains { $0.key.job == name } }, at: now)
+            isBusy: { name in
+                // What waits for another attempt of a disabled job waits for ever.
+                let isOff = jobs.first { $0.name == name }?.isEnabled == false
+                return active.contains { $0.key.job == name && !(isOff && $0.isWaiting) }
+            }, at: now)
     }
 
     /// What speaks against retention, and what to do about it.
@@ -68,11 +72,12 @@ struct HandRules {
             return (isEnabled ? "Run" : "Enable it in its file, and run") + " `holdfast schedule run \(name)` first."
         }
         switch objection {
-        case .backup(let name), .noBackup(let name):
-            return ("the newest run of \(name) has not ended well", run(name))
+        case .backup(let name): return ("the newest run of \(name) has not ended well", run(name))
+        case .noBackup(let name): return ("no run of \(name) is known to have ended well", run(name))
         case .busy(let name):
             return ("a run of \(name) is under way or waits for another attempt", "Wait for its end.")
         case .drill(let name): return ("the newest drill by \(name) has not ended well", run(name))
+        case .deadCheck(let name): return ("the newest check by \(name) died", run(name))
         case .check(let check):
             let who = check.job == CheckRecord.byHand ? "a check by hand" : "the check \(check.job)"
             return (

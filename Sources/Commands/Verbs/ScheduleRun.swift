@@ -73,16 +73,24 @@ struct ScheduleRun: ParsableCommand {
                     })
             let start = try JobStart(context, try context.openRunStore(), jobs: known, looks)
             var runs: [JobRunReport.Run] = []
+            var failure: HoldfastError?
             for job in wanted {
                 if context.cancellation.isRaised { break }
-                let now = context.clock.now()
-                let key = RunKey(job: job.name, scheduled: try instant(of: job, now, start))
-                let run = try one(job, key, start)
-                runs.append(run)
-                try show(run, start, key, context)
+                do throws(HoldfastError) {
+                    let now = context.clock.now()
+                    let key = RunKey(job: job.name, scheduled: try instant(of: job, now, start))
+                    let run = try one(job, key, start)
+                    runs.append(run)
+                    try show(run, start, key, context)
+                } catch {
+                    // The others are run all the same; the first failure is this verb's, the rest are told here.
+                    if failure != nil { context.output.warning("\(job.name): \(ShownText.line(error.message))") }
+                    failure = failure ?? error
+                }
             }
-            // The daemon tells of what it runs itself.
+            // The daemon tells of what it runs itself. This process may be the only one to tell why it was refused.
             if !bySchedule { context.tellAlerts(start.store, known) }
+            if let failure { throw failure }
             try context.output.json(JobRunReport(runs: runs))
             try context.cancellation.check()
             return runs.map(\.status).max { $0.rawValue < $1.rawValue } ?? .success

@@ -25,7 +25,7 @@ extension TextForm {
 
     static let calendar = read(
         "calendar expression", "`[WEEKDAYS] [DATE] [TIME] [ZONE]`, or `daily` and the like", pattern: "^.{1,256}$"
-    ) { text throws(HoldfastError) in _ = try CalendarExpression(text) }
+    ) { text throws(HoldfastError) in _ = try KnownCalendars.expression(text) }
 
     static let span = read(
         "span", "`[WEEKDAYS] HH:MM-HH:MM` or `DATE[ HH:MM]..DATE[ HH:MM]`", pattern: #"^.*(-|\.\.).*$"#

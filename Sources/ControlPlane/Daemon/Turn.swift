@@ -183,7 +183,7 @@ struct Turn: Sendable {
     private mutating func giveUp(_ key: RunKey) throws(HoldfastError) {
         let completion = RunCompletion(
             .failed, code: ErrorCode.interrupted.rawValue,
-            message: "no further attempt: the next run of the job is due")
+            message: "no further attempt: the next run of the job is due, or the job stands still")
         do throws(HoldfastError) {
             try around.store.conclude(key, .schedule, completion, at: now)
         } catch {

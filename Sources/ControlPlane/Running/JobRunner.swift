@@ -198,8 +198,14 @@ package struct JobRunner: Sendable {
     /// A run of the schedule that was stopped before its end is due still: whoever runs jobs then goes on with it. Who
     /// ended it for another run says so in the store.
     private func resumption(_ job: Job, _ claim: RunClaim, _ trigger: RunTrigger) -> Timestamp? {
-        guard trigger == .schedule, claim.attempt < job.retries.attempts + Self.resumptions else { return nil }
-        return clock.now()
+        guard trigger == .schedule, claim.attempt < job.retries.attempts + Self.resumptions, job.isEnabled else {
+            return nil
+        }
+        let now = clock.now()
+        // Whoever pauses a job and then ends its run wants it to be over. A store that cannot say holds nothing up.
+        let ordered = (try? store.memories(of: [job.name], at: now))?[job.name]?.pause
+        if job.pause?.holds(at: now) == true || ordered?.holds(at: now) == true { return nil }
+        return now
     }
 
     private func carryOut(

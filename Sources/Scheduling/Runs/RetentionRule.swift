@@ -14,10 +14,10 @@ package struct RepositoryFaults: Sendable, Hashable {
         }
         let placed = all.compactMap { $0.placed(by: jobs) }
         var found = CheckStanding(placed, of: nil).damages
-        for place in Set(placed.map(\.note.repository)) {
-            // One that somebody broke off says nothing.
-            guard let newest = CheckStanding(placed, of: place).newest, !newest.outcome.isGood,
-                !newest.outcome.isByOrder, !found.contains(newest)
+        // One that somebody broke off says nothing, not even that the one before it was good.
+        let whole = placed.filter { !$0.outcome.isByOrder }
+        for place in Set(whole.map(\.note.repository)) {
+            guard let newest = CheckStanding(whole, of: place).newest, !newest.outcome.isGood, !found.contains(newest)
             else { continue }
             found.append(newest)
         }
@@ -37,12 +37,14 @@ package enum RetentionObjection: Sendable, Hashable {
     case drill(JobName)
     /// A check found damage that is still known, or the newest one did not end well.
     case check(CheckRecord)
+    /// The newest check by a job died, and so left no word of its own.
+    case deadCheck(JobName)
 
     /// Whether it may pass without anybody doing anything about it.
     var passes: Bool {
         switch self {
         case .noBackup, .busy: true
-        case .backup, .drill, .check: false
+        case .backup, .drill, .check, .deadCheck: false
         }
     }
 }
@@ -75,6 +77,7 @@ package struct RetentionRule {
     package var objection: RetentionObjection? {
         guard case .forget = forget.action else { return nil }
         if let found = faults.checks.first(where: { concerns($0) }) { return .check(found) }
+        if let dead = jobs.first(where: { isDeadCheck($0) }) { return .deadCheck(dead.name) }
         var found: [RetentionObjection] = []
         for covering in parts(of: jobs.filter { forget.thinsOut(sourcesOf: $0) }).values {
             if let objection = backups(covering) { found.append(objection) }
@@ -98,6 +101,15 @@ package struct RetentionRule {
         }
     }
 
+    /// A check that died wrote nothing down of what it found. A later one of the same job makes up for it.
+    private func isDeadCheck(_ job: Job) -> Bool {
+        guard case .check = job.action, job.isEnabled, memories(job.name)?.verdict?.outcome == .died else {
+            return false
+        }
+        guard let own = forget.reach, let far = job.reach else { return true }
+        return own.sharesRepository(with: far)
+    }
+
     // MARK: Runs
 
     private func backups(_ covering: [Job]) -> RetentionObjection? {
@@ -112,10 +124,14 @@ package struct RetentionRule {
     private func unsettled(_ covering: [Job]) -> JobName? {
         let goods = goods(covering)
         return covering.first { job in
-            guard let last = memories(job.name)?.last, !last.outcome.isGood else { return false }
-            // A drill that somebody stopped says nothing; a backup that was leaves the source without one.
-            if case .drill = job.action, last.outcome.isByOrder { return false }
-            return !goods.contains { $0.began >= last.ended }
+            guard let memory = memories(job.name), var last = memory.last else { return false }
+            // A backup that somebody stopped leaves the source without one. A drill that was stopped says nothing, and
+            // what the one before it found holds.
+            if case .drill = job.action, last.outcome.isByOrder {
+                guard let verdict = memory.verdict else { return false }
+                last = verdict
+            }
+            return !last.outcome.isGood && !goods.contains { $0.began >= last.ended }
         }?.name
     }
 

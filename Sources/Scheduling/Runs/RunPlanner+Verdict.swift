@@ -162,8 +162,10 @@ extension RunPlanner {
         return last.outcome == .succeeded ? .good : .bad
     }
 
+    /// What waits for another attempt of a disabled job waits for ever, and holds up nothing.
     private func isBusy(_ entry: Entry) -> Bool {
-        !entry.pending.isEmpty || active.keys.contains { $0.job == entry.job.name }
+        !entry.pending.isEmpty
+            || active.values.contains { $0.key.job == entry.job.name && (entry.job.isEnabled || !$0.isWaiting) }
             || launched.contains { $0.job == entry.job.name }
     }
 

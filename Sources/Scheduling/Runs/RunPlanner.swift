@@ -199,7 +199,7 @@ package struct RunPlanner: Sendable {
                 continue
             }
             guard let place = places[run.key.job] else { continue }
-            if !entries[place].pending.isEmpty {
+            if !entries[place].pending.isEmpty || isForsaken(run.key, entries[place], at: now) {
                 decision.actions.append(.giveUp(run.key))
                 continue
             }
@@ -212,6 +212,16 @@ package struct RunPlanner: Sendable {
         questions.sort { ($0.due, entries[$0.place].job.name) < ($1.due, entries[$1.place].job.name) }
         for question in questions { answer(question, at: now, &decision) }
         return decision
+    }
+
+    /// Whether a run that waits for another attempt gets none: its job is disabled, or so long paused that the next
+    /// instant of its schedule went by. It would hold up retention, and what comes after it, for as long.
+    private func isForsaken(_ key: RunKey, _ entry: Entry, at now: Timestamp) -> Bool {
+        switch standstill(of: entry, at: now) {
+        case .disabled: true
+        case nil: false
+        default: entry.memory.through > key.scheduled
+        }
     }
 
     /// Whether the wait for another attempt is over. One that is longer than any is was begun under a clock that was

@@ -122,6 +122,9 @@ package struct ActiveRun: Sendable, Hashable {
         self.began = began
     }
 
+    /// For another attempt; nothing of it is under way.
+    package var isWaiting: Bool { if case .waiting = phase { true } else { false } }
+
     package var isRunning: Bool { if case .running = phase { true } else { false } }
 }
 
@@ -210,6 +213,8 @@ package struct JobMemory: Sendable, Hashable {
     package var through: Timestamp
     /// The newest run that ended, however it did.
     package var last: Ended?
+    /// The newest run that was not ended by order, and so says something.
+    package var verdict: Ended?
     /// The newest run that succeeded; nothing else moves it.
     package var lastSuccess: Ended?
     /// Runs that ended since without success.

@@ -145,7 +145,14 @@ package final class AuditLog: AuditTrail {
 
     package func head() throws(HoldfastError) -> AuditHead? {
         guard !(try files.segments()).isEmpty else { return nil }
-        let lock = try files.lock(clock, patience: patience, makes: false)
+        let lock: OpenedFile?
+        do throws(HoldfastError) {
+            lock = try files.lock(clock, patience: patience, makes: false)
+        } catch {
+            // A state that was restored without its empty lock: nobody has appended to it since.
+            guard error.code == .objectMissing else { throw error }
+            lock = nil
+        }
         defer { withExtendedLifetime(lock) {} }
         return try tail().head
     }
