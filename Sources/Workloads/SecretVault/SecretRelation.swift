@@ -15,6 +15,7 @@ enum SecretRelation: Sendable {
 /// Compares secrets. An id alone is no proof: secrets that were put anew, and other vaults, number from 1 as well.
 struct SecretComparison {
     let vault: any SecretInventory
+    let fit: SecretFit
 
     private var keepsCreated: Bool { vault.capabilities.fields.contains(.created) }
 
@@ -92,7 +93,8 @@ struct SecretComparison {
             try vault.announce(.compare, part.map { SecretAccess(name, $0.found.id) })
             for pair in part {
                 guard let wanted = try whole(pair.wanted, value) else { continue }
-                guard try vault.read(name, pair.found.id).value.equals(wanted) else { return pair.found }
+                let found = try vault.read(name, pair.found.id).value
+                guard fit.isHeld(found, for: wanted) else { return pair.found }
             }
         }
         return nil

@@ -127,13 +127,20 @@ package struct VaultWorkload: Workload {
                 hint: "Choose a snapshot of a vault; `holdfast snapshots` lists them.")
         }
         let vault = try open(context)
+        if selection.textField != nil, vault.capabilities.forms.isSuperset(of: [.text, .fields]) {
+            throw HoldfastError(
+                .usage, "--text-field is for vaults that have fields alone, or texts and no fields",
+                hint: "Leave it out: \(vault.location) takes both as they are.")
+        }
         let found = try vault.preflight([.list, .describe, .read, .write, .change], under: "")
         if let missing = found.missing.first {
             throw HoldfastError(
                 .vaultAccessDenied, "the login may not \(missing.right.rawValue) \(missing.path)",
                 hint: "Restore with a login that may; docs/VAULTS.md has the policy.")
         }
-        return RestoreStage(secrets: VaultRestore(vault, selection, context, defaults: found.defaults))
+        let source = record.facts["vault.kind"].flatMap { VaultKind(rawValue: $0) }
+        return RestoreStage(
+            secrets: VaultRestore(vault, selection, context, from: source, defaults: found.defaults))
     }
 
     package func finishRestore(
@@ -160,6 +167,9 @@ package struct SecretSelection: Sendable, Hashable {
     /// This version alone, of the one secret that is named; it becomes the current one.
     package var version: SecretVersionID?
     package var newer = Newer.refuse
+    /// The field that a text which is no JSON object goes into, where the vault has fields alone; and out of which one
+    /// comes, where it has texts and no fields.
+    package var textField: String?
 
     package init() {}
 
