@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What the process table showed of a program and its descendants while it ran.
-private struct ProcessTrace {
+struct ProcessTrace {
     /// Arguments and environments, each as one text.
     var arguments: Set<String> = []
     var environments: Set<String> = []
