@@ -120,7 +120,8 @@ final class SecretFit: Sendable {
         guard let textField else {
             throw HoldfastError(
                 .targetFailed,
-                "the vault takes objects of fields alone, and a value of the secret \(name) is a text that is none",
+                "the vault takes objects of fields alone, and a value of the secret \(name) is a text that is none; "
+                    + "--text-field NAME makes it the field of one",
                 hint: "Give --text-field NAME to put such texts as the field NAME of an object, such as `value`.")
         }
         lose("forms of values (a text became the one field of an object)")
