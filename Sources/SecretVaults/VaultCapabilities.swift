@@ -36,6 +36,25 @@ package struct SecretStages: Sendable, Hashable {
         self.previous = previous
         self.pending = pending
     }
+
+    private init(_ current: String, _ previous: String, _ pending: String) {
+        self.init(
+            current: StagingLabel(validated: Array(current.utf8)),
+            previous: StagingLabel(validated: Array(previous.utf8)),
+            pending: StagingLabel(validated: Array(pending.utf8)))
+    }
+
+    package static let aws = SecretStages("AWSCURRENT", "AWSPREVIOUS", "AWSPENDING")
+    package static let embedded = SecretStages("current", "previous", "pending")
+
+    /// Nil for a kind without staging labels.
+    package static func of(_ kind: VaultKind) -> SecretStages? {
+        switch kind {
+        case .aws: aws
+        case .embedded: embedded
+        case .keyValue1, .keyValue2, .azure: nil
+        }
+    }
 }
 
 /// What a vault can do and keep.

@@ -26,8 +26,12 @@ package struct VaultLogin: VaultOpener {
     ) throws(HoldfastError) -> any SecretVault {
         switch address {
         case .embedded(let path):
-            return try EmbeddedVault.open(at: path, password: try password(), clock: clock, entropy: entropy)
+            // A command that gives the password may log in at another vault by them.
+            let password = try password()
+            takeCredentials()
+            return try EmbeddedVault.open(at: path, password: password, clock: clock, entropy: entropy)
         case .hashiCorp(let location):
+            takeCredentials()
             let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
             let options = try variables.options(for: location)
             let vault = try patience.again { () throws(HoldfastError) in
@@ -35,8 +39,16 @@ package struct VaultLogin: VaultOpener {
             }
             return RetryingVault(vault, patience)
         case .aws(let region):
+            takeCredentials()
             let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
             return RetryingVault(try aws.open(region, clock: clock, entropy: entropy), patience)
         }
+    }
+
+    /// Takes the credentials of every way to log in out of the environment, whichever is gone: no child is to have
+    /// those of another vault either.
+    private func takeCredentials() {
+        variables.takeCredentials()
+        aws.takeCredentials()
     }
 }

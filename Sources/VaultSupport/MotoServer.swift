@@ -10,11 +10,12 @@ import VaultProviders
 /// moto on a loopback port, as this user, which checks signatures and policies. It ends with the process that started
 /// it, also when that is killed.
 ///
-/// One request at a time: AWS makes a secret in one step, and moto's steps would mix in threads of its own.
+/// Requests come and go at once. Each is carried out on its own: AWS makes a secret in one step, and moto's steps would
+/// mix in threads of its own. Versions have the dates at which they were made, which moto keeps and does not list.
 ///
-/// What it gets wrong, so that no test takes it for what AWS does: it says 404 where AWS says 400; it dates every
-/// version now; a put takes all other labels from the version that was current, and meets no removed secret; a label
-/// may be on two versions; nothing is pruned; and RotateSecret without a function loses the current value.
+/// What it gets wrong, so that no test takes it for what AWS does: it says 404 where AWS says 400; a put takes all
+/// other labels from the version that was current, and meets no removed secret; a label may be on two versions; nothing
+/// is pruned; and RotateSecret without a function loses the current value.
 package final class MotoServer: Sendable {
     /// What scripts/setup put there.
     package static let program: String = {
@@ -93,12 +94,32 @@ package final class MotoServer: Sendable {
     package func stop() { process.stop() }
 
     private static let launcher = """
-        import sys
+        import json, sys, threading
         from werkzeug.serving import make_server
+        from moto.secretsmanager.models import SecretsManagerBackend
         from moto.server import DomainDispatcherApplication, create_backend_app
-        app = DomainDispatcherApplication(create_backend_app)
-        make_server("127.0.0.1", int(sys.argv[1]), app, threaded=False).serve_forever()
+
+        def list_versions(self, secret_id):
+            secret = self.secrets[secret_id]
+            versions = [{"VersionId": id, "VersionStages": one["version_stages"], "CreatedDate": one["createdate"]}
+                        for id, one in secret.versions.items()]
+            return json.dumps({"ARN": secret.arn, "Name": secret.name, "NextToken": "", "Versions": versions})
+
+        SecretsManagerBackend.list_secret_version_ids = list_versions
+        app, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+        def serve(environ, start):
+            with turn:
+                return list(app(environ, start))
+
+        make_server("127.0.0.1", int(sys.argv[1]), serve, threaded=True).serve_forever()
         """
+
+    /// Sends one request as it is.
+    package func send(_ request: VaultRequest) throws -> VaultAnswer {
+        guard let address = WebAddress(origin) else { throw Failure(description: "no address") }
+        return try VaultHTTP(address, VaultHTTPOptions(), clock: SystemClock()).send(request)
+    }
 
     /// A page of moto's own counts as no action.
     private func answers() -> Bool { (try? send(.get, "/moto-api/", [], nil)) == 200 }
@@ -120,10 +141,8 @@ package final class MotoServer: Sendable {
         _ method: VaultRequest.Method, _ target: String, _ headers: [(name: String, value: String)], _ body: String?,
         into answer: UnsafeMutablePointer<String>? = nil
     ) throws -> Int {
-        guard let address = WebAddress(origin) else { throw Failure(description: "no address") }
-        let http = try VaultHTTP(address, VaultHTTPOptions(), clock: SystemClock())
         let bytes = body.map { SecretBytes(copying: Array($0.utf8).span.bytes) }
-        let found = try http.send(VaultRequest(method, target, headers: headers, body: bytes))
+        let found = try send(VaultRequest(method, target, headers: headers, body: bytes))
         answer?.pointee = found.body.withBytes { String(decoding: $0, as: UTF8.self) }
         return found.status
     }
@@ -147,6 +166,24 @@ package final class MotoServer: Sendable {
         return Answer(description: text)
     }
 
+    /// Runs lines of Python, in which `aws` is the vendor's client of the service in a region: for what the client
+    /// under test does not do, and what other services do.
+    package func run(_ lines: String, in region: String = region) throws {
+        guard let keys = keys() else { throw Failure(description: "no administrator") }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.program)
+        let client = "import boto3\naws = boto3.client('secretsmanager')\n"
+        process.arguments = ["-c", client + lines]
+        process.environment = variables(keys).merging(
+            ["AWS_DEFAULT_REGION": region, "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"]) { $1 }
+        let errors = Pipe()
+        process.standardError = errors
+        try process.run()
+        let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw Failure(description: text) }
+    }
+
     // MARK: - The client under test
 
     package func keys(of user: String = admin) -> Keys? { users.withLock { $0[user] } }
@@ -161,15 +198,15 @@ package final class MotoServer: Sendable {
 
     /// Opens the region as the program does.
     package func open(
-        as user: String = admin, clock: any Primitives.Clock = SystemClock()
+        as user: String = admin, in region: String = region, clock: any Primitives.Clock = SystemClock()
     ) throws -> SecretsManager {
         guard let keys = keys(of: user) else { throw Failure(description: "no user \(user)") }
-        return try Self.open(variables(keys), clock: clock)
+        return try Self.open(variables(keys), in: region, clock: clock)
     }
 
     /// Opens the region by these variables alone.
     package static func open(
-        _ variables: [String: String], clock: any Primitives.Clock = SystemClock(),
+        _ variables: [String: String], in region: String = region, clock: any Primitives.Clock = SystemClock(),
         http: VaultHTTPOptions = VaultHTTPOptions()
     ) throws -> SecretsManager {
         let environment = AWSEnvironment(
@@ -177,4 +214,9 @@ package final class MotoServer: Sendable {
             secret: { name in variables[name].map { SecretBytes(copying: Array($0.utf8).span.bytes) } })
         return try environment.open(try AWSRegion(region), http, clock: clock, entropy: SystemEntropy())
     }
+}
+
+extension MotoServer: ServerBehind {
+    /// Signatures cover it.
+    package var keepsHost: Bool { true }
 }

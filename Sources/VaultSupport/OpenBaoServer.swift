@@ -274,3 +274,7 @@ package final class OpenBaoServer: Sendable {
         return UInt16(bigEndian: address.sin_port)
     }
 }
+
+extension OpenBaoServer: ServerBehind {
+    package var keepsHost: Bool { false }
+}

@@ -7,6 +7,14 @@ import SecretVaults
 import Synchronization
 import VaultProviders
 
+/// A real server that a scripted one passes requests on to.
+package protocol ServerBehind: Sendable {
+    /// Sends one request as it is.
+    func send(_ request: VaultRequest) throws -> VaultAnswer
+    /// Whether it is told which host was asked.
+    var keepsHost: Bool { get }
+}
+
 /// HTTP on a loopback port: each request goes to a script, which answers, passes it on to a real server, or is silent.
 ///
 /// One request on each connection, and a thread for each.
@@ -33,13 +41,13 @@ package final class ScriptedVault: Sendable {
 
     package let port: UInt16
     private let listener: Int32
-    private let behind: OpenBaoServer?
+    private let behind: (any ServerBehind)?
     private let script: @Sendable (Request) -> Reply
     private let seen = Mutex<[Request]>([])
     private let isOver = Mutex(false)
 
     package init(
-        before behind: OpenBaoServer? = nil, script: @escaping @Sendable (Request) -> Reply
+        before behind: (any ServerBehind)? = nil, script: @escaping @Sendable (Request) -> Reply
     ) throws {
         self.behind = behind
         self.script = script
@@ -97,7 +105,8 @@ package final class ScriptedVault: Sendable {
         case .passOnAndLose: _ = passOn(request)
         case .passOn:
             guard let answer = passOn(request) else { return }
-            let kept = ["content-type", "date"].compactMap { name in answer.headers[name].map { (name, $0) } }
+            let names = ["content-type", "date", "x-amzn-errortype"]
+            let kept = names.compactMap { name in answer.headers[name].map { (name, $0) } }
             Self.write(connection, answer.status, kept, answer.body.withBytes { Array($0) })
         case .answer(let status, let headers, let body): Self.write(connection, status, headers, Array(body.utf8))
         }
@@ -105,8 +114,10 @@ package final class ScriptedVault: Sendable {
 
     private func passOn(_ request: Request) -> VaultAnswer? {
         guard let behind, let method = VaultRequest.Method(rawValue: request.method) else { return nil }
-        let own: Set = ["host", "connection", "content-length", "transfer-encoding"]
-        let headers = request.headers.filter { !own.contains($0.key) }.map { (name: $0.key, value: $0.value) }
+        let own: Set = ["connection", "content-length", "transfer-encoding"]
+        let headers = request.headers.filter { !own.contains($0.key) && (behind.keepsHost || $0.key != "host") }.map {
+            (name: $0.key, value: $0.value)
+        }
         let body = request.body.isEmpty ? nil : SecretBytes(copying: request.body.span.bytes)
         return try? behind.send(VaultRequest(method, request.target, headers: headers, body: body))
     }

@@ -56,15 +56,20 @@ private final class Restless: SecretInventory {
     let vault: EmbeddedVault
     let beforeList: @Sendable (Int) throws -> Void
     let beforeRead: @Sendable (SecretName) throws(HoldfastError) -> Void
+    let beforeDescribe: (@Sendable (Int, SecretName) throws(HoldfastError) -> Void)?
+    let isEndless: Bool
     private let lists = Mutex(0)
 
     init(
         _ vault: EmbeddedVault, beforeList: @escaping @Sendable (Int) throws -> Void,
-        beforeRead: @escaping @Sendable (SecretName) throws(HoldfastError) -> Void = { (_) throws(HoldfastError) in }
+        beforeRead: @escaping @Sendable (SecretName) throws(HoldfastError) -> Void = { (_) throws(HoldfastError) in },
+        beforeDescribe: (@Sendable (Int, SecretName) throws(HoldfastError) -> Void)? = nil, isEndless: Bool = false
     ) {
         self.vault = vault
         self.beforeList = beforeList
         self.beforeRead = beforeRead
+        self.beforeDescribe = beforeDescribe
+        self.isEndless = isEndless
     }
 
     var capabilities: VaultCapabilities { vault.capabilities }
@@ -84,10 +89,19 @@ private final class Restless: SecretInventory {
             }
             try? beforeList(number)
         }
-        return try vault.list(under: prefix, after: mark, limit: limit)
+        var page = try vault.list(under: prefix, after: isEndless ? nil : mark, limit: limit)
+        if isEndless { page.next = VaultPageMark([UInt8((mark?.bytes.first ?? 0) ^ 1)]) }
+        guard beforeDescribe != nil else { return page }
+        // As a service whose listings have names alone.
+        page.secrets = page.secrets.map { SecretListing(name: $0.name, record: nil) }
+        return page
     }
 
-    func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord { try vault.describe(name) }
+    /// The hook knows the number of the listing.
+    func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord {
+        try beforeDescribe?(lists.withLock { $0 }, name)
+        return try vault.describe(name)
+    }
 
     func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
         try beforeRead(name)
@@ -266,6 +280,48 @@ struct VaultReadingTests {
         #expect(try reading.run(defaults: SecretLimits()) == nil)
         #expect(sink.failures == ["a/@1"] && sink.items.keys.sorted() == ["b/@1"])
         #expect(reading.versions == 2 && reading.withoutValue == 1)
+    }
+
+    @Test("that lists a secret to the end and says that it is not there has it among what is missing")
+    func listedAndNotThere() throws {
+        for name in ["a", "b"] { try Self.put(vault, name, "1") }
+        // From the first look on, and only after it was taken.
+        for first in [1, 2] {
+            let restless = Restless(
+                vault, beforeList: { _ in },
+                beforeDescribe: { (number, name) throws(HoldfastError) in
+                    if name.text == "a", number >= first { throw HoldfastError.secretNotFound(name) }
+                })
+            let sink = Pushed()
+            var reading = VaultReading(restless, into: sink, under: "", context)
+            #expect(try reading.run(defaults: SecretLimits()) != nil)
+            #expect(sink.failures == ["a"])
+            #expect(sink.items.keys.sorted() == (first == 1 ? ["b/@1"] : ["a/@1", "b/@1"]))
+        }
+    }
+
+    @Test("that lists a secret which just went misses nothing")
+    func listedAndGone() throws {
+        for name in ["a", "b"] { try Self.put(vault, name, "1") }
+        let (vault, flag) = (vault, SharedFlag())
+        let restless = Restless(
+            vault, beforeList: { _ in },
+            beforeDescribe: { (number, name) throws(HoldfastError) in
+                if number == 2, name.text == "a", flag.set() { try vault.change(name, .remove(.permanent)) }
+            })
+        let sink = Pushed()
+        var reading = VaultReading(restless, into: sink, under: "", context)
+        #expect(try reading.run(defaults: SecretLimits()) != nil)
+        #expect(sink.failures.isEmpty && sink.items.keys.sorted() == ["b/@1"])
+    }
+
+    @Test("whose listing goes on for ever ends with a failure")
+    func goesOn() throws {
+        try Self.put(vault, "a", "1")
+        let restless = Restless(vault, beforeList: { _ in }, isEndless: true)
+        var reading = VaultReading(restless, into: Pushed(), under: "", context)
+        let error = #expect(throws: HoldfastError.self) { try reading.run(defaults: SecretLimits()) }
+        #expect(error?.code == .corruptObject)
     }
 
     @Test("that shows nothing any more, where it or the snapshot before had something, says so")

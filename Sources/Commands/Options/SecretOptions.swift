@@ -25,12 +25,21 @@ struct SecretOptions: ParsableArguments {
             valueName: "way"))
     var newer: SecretSelection.Newer?
 
+    @Option(
+        name: .customLong("text-field"),
+        help: ArgumentHelp(
+            "Put texts that are no JSON objects as this field of one, into vaults of fields.",
+            discussion: "Into vaults of texts, objects that have this field alone go back as its text.",
+            valueName: "name"))
+    var textField: String?
+
     /// - Throws: `.usage` for names and versions that cannot be, and for a target that is no vault.
     func apply(to options: inout WorkloadOptions, target: any Workload) throws(HoldfastError) {
-        guard !names.isEmpty || version != nil || newer != nil else { return }
+        guard !names.isEmpty || version != nil || newer != nil || textField != nil else { return }
         guard target is VaultWorkload else {
             throw HoldfastError(
-                .usage, "--secret, --secret-version and --newer go with --to vault:…", hint: "Leave them out.")
+                .usage, "--secret, --secret-version, --newer and --text-field go with --to vault:…",
+                hint: "Leave them out.")
         }
         for name in names { options.secrets.names.append(try SecretName(name)) }
         if let version {
@@ -40,6 +49,14 @@ struct SecretOptions: ParsableArguments {
             options.secrets.version = try SecretVersionID(version)
         }
         options.secrets.newer = newer ?? .refuse
+        if let textField {
+            let hasControl = textField.utf8.contains { $0 < 0x20 || $0 == 0x7F }
+            guard !textField.isEmpty, textField.utf8.count <= 128, !hasControl else {
+                throw HoldfastError(
+                    .usage, "--text-field is no name of a field", hint: "Give 1 to 128 bytes, such as `value`.")
+            }
+            options.secrets.textField = textField
+        }
     }
 }
 

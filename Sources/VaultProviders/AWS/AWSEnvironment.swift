@@ -35,6 +35,9 @@ package struct AWSEnvironment: Sendable {
     /// Files that hold a credential.
     package var credentialFiles: [String] { Self.files.compactMap(value) }
 
+    /// Takes all that hold a credential out of the environment, also those of a way that is not gone.
+    func takeCredentials() { for name in Self.credentials { _ = secret(name) } }
+
     /// Opens the secrets of a region. No call is made yet.
     ///
     /// - Throws: `.configuration` for variables that make no sense.

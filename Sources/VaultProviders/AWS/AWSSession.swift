@@ -71,10 +71,11 @@ final class AWSSession: Sendable {
         var mayRefresh = credentials.source.canRefresh
         var mayTurnClock = true
         while true {
-            let answer = try transport.send(request(call, keys))
+            let instant = now
+            let answer = try transport.send(request(call, keys, at: instant))
             if answer.status == 200 { return .success(answer) }
             let kind = Self.kind(of: answer)
-            if mayTurnClock, Self.isAboutTime(kind), turnClock(to: answer) {
+            if mayTurnClock, Self.isAboutTime(kind), turnClock(to: answer, signedAt: instant) {
                 mayTurnClock = false
                 continue
             }
@@ -88,8 +89,7 @@ final class AWSSession: Sendable {
         }
     }
 
-    private func request(_ call: AWSCall, _ keys: AWSCredentials) -> VaultRequest {
-        let instant = now
+    private func request(_ call: AWSCall, _ keys: AWSCredentials, at instant: Timestamp) -> VaultRequest {
         var headers = [
             (name: "Content-Type", value: "application/x-amz-json-1.1"),
             (name: "Host", value: host),
@@ -107,16 +107,17 @@ final class AWSSession: Sendable {
         return VaultRequest(.post, "/", headers: headers, body: call.body, effect: call.effect)
     }
 
-    /// Takes the service's time over; false when that would change nothing.
-    private func turnClock(to answer: VaultAnswer) -> Bool {
+    /// Takes the service's time over; false when the refused request was signed by it already.
+    ///
+    /// It goes by the instant of that request: another one may have learnt the service's time meanwhile, or it waited
+    /// too long for its turn.
+    private func turnClock(to answer: VaultAnswer, signedAt instant: Timestamp) -> Bool {
         guard let date = answer.headers["date"].flatMap({ Timestamp(httpDate: $0) }) else { return false }
+        // The header has whole seconds, and a signature is good for minutes.
+        guard abs(date.since(instant).components.seconds) >= 60 else { return false }
         let found = date.since(clock.now())
-        return skew.withLock { skew in
-            // The header has whole seconds, and a signature is good for minutes.
-            guard abs((found - skew).components.seconds) >= 60 else { return false }
-            skew = found
-            return true
-        }
+        skew.withLock { $0 = found }
+        return true
     }
 }
 

@@ -2,6 +2,7 @@
 
 import Primitives
 import Sealing
+import SecretVaults
 
 /// A request in the parts that its signature covers.
 struct AWSRequest {

@@ -57,8 +57,35 @@ extension SecretsManager {
         try move(label, of: name, from: from, to: to)
     }
 
-    /// The service's own comparing and swapping: it refuses when the label is not on `from`.
+    /// Moves a label, also when the answer to the first try is lost.
     func move(
+        _ label: StagingLabel, of name: SecretName, from: SecretVersionID?, to: SecretVersionID?
+    ) throws(HoldfastError) {
+        do throws(HoldfastError) {
+            try moveOnce(label, of: name, from: from, to: to)
+        } catch {
+            guard error.code == .writeUnknown else { throw error }
+            try finish(label, of: name, from: from, to: to, after: error)
+        }
+    }
+
+    /// Ends a move of which nobody knows whether it took place; the service compares, so that it can be asked again.
+    ///
+    /// - Throws: `lost` for whatever fails here.
+    private func finish(
+        _ label: StagingLabel, of name: SecretName, from: SecretVersionID?, to: SecretVersionID?,
+        after lost: HoldfastError
+    ) throws(HoldfastError) {
+        do throws(HoldfastError) {
+            let holder = try describe(name).versions.first { $0.labels.contains(label) }?.id
+            if holder != to { try moveOnce(label, of: name, from: from, to: to) }
+        } catch {
+            throw lost
+        }
+    }
+
+    /// The service's own comparing and swapping: it refuses when the label is not on `from`.
+    private func moveOnce(
         _ label: StagingLabel, of name: SecretName, from: SecretVersionID?, to: SecretVersionID?
     ) throws(HoldfastError) {
         var body = AWSObject()
@@ -102,10 +129,21 @@ extension SecretsManager {
         }
         for (index, step) in steps.enumerated() {
             if index == 0 {
-                try carryOut(step, name)
+                try carryOutTwice(step, name)
             } else {
-                try finishing(name) { () throws(HoldfastError) in try carryOut(step, name) }
+                try finishing(name) { () throws(HoldfastError) in try carryOutTwice(step, name) }
             }
+        }
+    }
+
+    /// Once, and once more when nobody knows whether that was done: done twice each of these is as done once.
+    private func carryOutTwice(_ step: Step, _ name: SecretName) throws(HoldfastError) {
+        do throws(HoldfastError) {
+            try carryOut(step, name)
+        } catch {
+            guard error.code == .writeUnknown else { throw error }
+            let lost = error
+            do throws(HoldfastError) { try carryOut(step, name) } catch { throw lost }
         }
     }
 

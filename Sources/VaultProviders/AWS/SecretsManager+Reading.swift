@@ -46,17 +46,19 @@ extension SecretsManager {
         precondition((1...SecretBounds.page).contains(limit), "a page has 1 to \(SecretBounds.page) secrets")
         var page = SecretPage()
         let bytes = Array(prefix.utf8)
-        if let prefix = try? SecretName(prefix), capabilities.refusal(of: prefix) != nil { return page }
         var body = AWSObject()
         body.add("IncludePlannedDeletion", flag: true)
         body.add("MaxResults", number: min(limit, Self.pageSize))
-        if !bytes.isEmpty { body.add("Filters", pairs: [[("Key", .one("name")), ("Values", .list(prefix))]]) }
+        if Self.isFilter(bytes) { body.add("Filters", pairs: [[("Key", .one("name")), ("Values", .list(prefix))]]) }
         if let mark { body.add("NextToken", String(decoding: mark.bytes, as: UTF8.self)) }
         guard case .success(let answer) = try send("ListSecrets", .list, "*", body) else {
-            throw unfit("ListSecrets", "*")
+            throw session.unavailable("it does not take a listing as its reference has it", retry: .never)
         }
         let found = try session.read(answer) { (scanner) throws(HoldfastError) in try SecretNamesAnswer(&scanner) }
         guard found.names.count <= limit else { throw session.senseless("more secrets than were asked for") }
+        guard found.next == nil || found.next.map({ Array($0.utf8) }) != mark?.bytes else {
+            throw session.senseless("a page of secrets that leads to itself")
+        }
         // Names are compared by bytes, whatever the filter took for a beginning.
         for name in found.names where name.bytes.starts(with: bytes) {
             page.secrets.append(SecretListing(name: name, record: nil))
@@ -70,27 +72,60 @@ extension SecretsManager {
         return record
     }
 
+    /// Whether the service can look for names that begin so. Elsewhere all names are compared here.
+    private static func isFilter(_ prefix: [UInt8]) -> Bool {
+        // A leading `!` would turn the filter round.
+        guard let first = prefix.first, first != UInt8(ascii: "!"), prefix.count <= 512 else { return false }
+        return prefix.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                UInt8(ascii: "A")...UInt8(ascii: "Z"):
+                true
+            default: " :_@/+=.-!".utf8.contains(byte)
+            }
+        }
+    }
+
+    /// Whether the service can be asked for a secret by this name, which is wider than what a writer may choose: other
+    /// services have names with `!`, such as `rds!db-…`. What looks like an ARN would stand for another name.
+    private static func isAskable(_ name: SecretName) -> Bool { !name.bytes.starts(with: "arn:".utf8) }
+
     /// The whole record, or nil when the secret is not there.
     func found(_ name: SecretName) throws(HoldfastError) -> SecretRecord? {
-        guard capabilities.refusal(of: name) == nil else { return nil }
+        guard let description = try description(of: name) else { return nil }
+        if let versions = try versions(name) { return description.record(versions, now: session.now) }
+        // It may have been removed since it was described, and versions of such are not always told.
+        let isKnown = description.date != nil
+        guard let now = isKnown ? description : try self.description(of: name) else { return nil }
+        guard now.date != nil else { throw refused("ListSecretVersionIds", name) }
+        return now.record(now.labelled, now: session.now)
+    }
+
+    private func description(of name: SecretName) throws(HoldfastError) -> SecretDescription? {
+        guard Self.isAskable(name) else { return nil }
         var body = AWSObject()
         body.add("SecretId", name.text)
         switch try send("DescribeSecret", .describe, name.text, body) {
         case .refused(.notFound): return nil
-        case .refused: throw unfit("DescribeSecret", name.text)
+        case .refused(.invalidParameter) where capabilities.refusal(of: name) != nil: return nil
+        case .refused: throw refused("DescribeSecret", name)
         case .success(let answer):
-            let description = try session.read(answer) { (scanner) throws(HoldfastError) in
+            return try session.read(answer) { (scanner) throws(HoldfastError) in
                 try SecretDescription(&scanner, name)
             }
-            guard let versions = try versions(name, isRemoved: description.date != nil) else {
-                return description.record(description.labelled, now: session.now)
-            }
-            return description.record(versions, now: session.now)
         }
     }
 
-    /// All versions, also those without a label; nil where the service does not tell them of a removed secret.
-    private func versions(_ name: SecretName, isRemoved: Bool) throws(HoldfastError) -> [SecretVersion]? {
+    /// A reading that the state of one secret does not allow, and nothing better is known of it: the others go on.
+    private func refused(_ operation: String, _ name: SecretName) -> HoldfastError {
+        HoldfastError(
+            .vaultAccessDenied, "AWS Secrets Manager at \(location) refuses \(operation) of \(name) as it now stands",
+            hint: "Look at the secret with the service's own tool: its rotation, its replicas and who owns it.",
+            context: [("path", "secretsmanager:\(operation) of \(name)")])
+    }
+
+    /// All versions, also those without a label; nil where the service does not tell them as the secret now stands.
+    private func versions(_ name: SecretName) throws(HoldfastError) -> [SecretVersion]? {
         var versions: [SecretVersion] = []
         var next: String?
         repeat {
@@ -101,8 +136,7 @@ extension SecretsManager {
             if let next { body.add("NextToken", next) }
             switch try send("ListSecretVersionIds", .describe, name.text, body) {
             case .refused(.notFound): throw HoldfastError.secretNotFound(name)
-            case .refused where isRemoved: return nil
-            case .refused: throw unfit("ListSecretVersionIds", name.text)
+            case .refused: return nil
             case .success(let answer):
                 let page = try session.read(answer) { (scanner) throws(HoldfastError) in
                     try SecretVersionsAnswer(&scanner)
@@ -123,7 +157,7 @@ extension SecretsManager {
     }
 
     package func read(_ name: SecretName, _ version: SecretVersionID?) throws(HoldfastError) -> SecretReading {
-        guard capabilities.refusal(of: name) == nil, version.map(Self.isFit) != false else {
+        guard Self.isAskable(name), version.map(Self.isFit) != false else {
             throw HoldfastError.secretNotFound(name, version)
         }
         var body = AWSObject()
@@ -145,8 +179,10 @@ extension SecretsManager {
         case .refused(.notFound): throw HoldfastError.secretNotFound(name, version)
         case .refused(.invalidRequest):
             if try found(name)?.removal != nil { throw HoldfastError.secretDeleted(name, nil) }
-            throw unfit("GetSecretValue", name.text)
-        case .refused: throw unfit("GetSecretValue", name.text)
+            throw refused("GetSecretValue", name)
+        case .refused(.invalidParameter) where capabilities.refusal(of: name) != nil:
+            throw HoldfastError.secretNotFound(name, version)
+        case .refused: throw refused("GetSecretValue", name)
         }
     }
 

@@ -13,18 +13,57 @@ extension SecretsManager {
     /// that says so. Only the creation of a secret is compared by the service itself.
     package func put(_ put: SecretPut) throws(HoldfastError) -> SecretVersion {
         try check(put)
-        var there = try found(put.name)
+        let there = try found(put.name)
         if let id = put.id, let done = try repeated(put, id, there) { return done }
         try expect(put, there)
         let id = if let chosen = put.id { chosen } else { try newID() }
+        do throws(HoldfastError) {
+            try carryOut(put, id, there)
+        } catch {
+            guard error.code == .writeUnknown else { throw error }
+            try finish(put, id, after: error)
+        }
+        return try settled(put, id)
+    }
+
+    private func carryOut(
+        _ put: SecretPut, _ id: SecretVersionID, _ there: SecretRecord?
+    ) throws(HoldfastError) {
         if there == nil {
-            if try create(put, id) { return try settled(put, id) }
+            if try create(put, id) { return }
             // Somebody made it in between, which a put that expects anything bears.
-            there = try found(put.name)
-            try expect(put, there)
+            try expect(put, try found(put.name))
         }
         try putValue(put, id)
-        return try settled(put, id)
+    }
+
+    /// Ends a put of which nobody knows how far it came: by the version that bears its token, else by the same call
+    /// once more, which the service carries out once alone.
+    ///
+    /// - Throws: `lost` for whatever fails here, since the first call may have been carried out, or may yet be.
+    private func finish(
+        _ put: SecretPut, _ id: SecretVersionID, after lost: HoldfastError
+    ) throws(HoldfastError) {
+        do throws(HoldfastError) {
+            var there = try found(put.name)
+            if try repeated(put, id, there) == nil {
+                try expect(put, there)
+                try carryOut(put, id, there)
+                there = try found(put.name)
+            }
+            // What follows the first call of a put may be what got lost.
+            guard case .labels(let labels) = put.staging, let there, let version = there[id] else { return }
+            let passing = StagingLabel(validated: Array(Self.passing.utf8))
+            for label in labels where label != Self.stages.current && !version.labels.contains(label) {
+                let holder = there.versions.first { $0.labels.contains(label) }?.id
+                try move(label, of: put.name, from: holder, to: id)
+            }
+            if !labels.contains(passing), version.labels.contains(passing) {
+                try move(passing, of: put.name, from: id, to: nil)
+            }
+        } catch {
+            throw lost
+        }
     }
 
     // MARK: - Before

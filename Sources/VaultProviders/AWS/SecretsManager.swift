@@ -18,10 +18,7 @@ import Synchronization
 /// - Listings may be five minutes behind, so that each secret of a listing is described on its own.
 /// - Ids that nobody chose are UUIDs of version 7, whose order is the order of making.
 package final class SecretsManager: SecretVault {
-    package static let stages = SecretStages(
-        current: StagingLabel(validated: Array("AWSCURRENT".utf8)),
-        previous: StagingLabel(validated: Array("AWSPREVIOUS".utf8)),
-        pending: StagingLabel(validated: Array("AWSPENDING".utf8)))
+    package static let stages = SecretStages.aws
 
     /// Over all versions of a secret, those of the service's own among them.
     package static let labelQuota = 20

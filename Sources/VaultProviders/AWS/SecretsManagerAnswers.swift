@@ -120,6 +120,7 @@ struct SecretDescription {
             case "RotationEnabled":
                 if try !scanner.null() { record.extras[key] = try scanner.bool() ? "true" : "false" }
             case "RotationRules": record.extras[key] = try scanner.rawText()
+            case "ReplicationStatus": record.extras[key] = try Self.regions(&scanner)
             case "VersionIdsToStages":
                 guard try !scanner.null() else { return }
                 try scanner.members { (scanner, id) throws(HoldfastError) in
@@ -132,6 +133,22 @@ struct SecretDescription {
             }
         }
         (base, self.date, self.labelled) = (record, date, labelled)
+    }
+
+    /// The regions that have replicas, sorted. What else is said of a replica changes by itself.
+    private static func regions(_ scanner: inout JSONScanner) throws(HoldfastError) -> String? {
+        if try scanner.null() { return nil }
+        var regions: [String] = []
+        try scanner.elements { (scanner) throws(HoldfastError) in
+            try scanner.members { (scanner, key) throws(HoldfastError) in
+                guard key == "Region" else {
+                    try scanner.skip()
+                    return
+                }
+                if let region = try scanner.optionalString() { regions.append(region) }
+            }
+        }
+        return regions.isEmpty ? nil : regions.sorted().joined(separator: " ")
     }
 
     /// Tags that begin with `aws:` are the service's; nobody else can set them.

@@ -18,10 +18,7 @@ import SecretVaults
 ///
 /// - Durability: on return of a write it is on stable storage. A kill leaves all of a write or nothing.
 package final class EmbeddedVault: SecretVault {
-    package static let stages = SecretStages(
-        current: StagingLabel(validated: Array("current".utf8)),
-        previous: StagingLabel(validated: Array("previous".utf8)),
-        pending: StagingLabel(validated: Array("pending".utf8)))
+    package static let stages = SecretStages.embedded
 
     package let capabilities = VaultCapabilities(
         kind: .embedded, nameRule: .any, maximumNameBytes: SecretName.maximumCount,

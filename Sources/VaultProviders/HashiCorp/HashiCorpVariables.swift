@@ -30,6 +30,9 @@ package struct HashiCorpVariables: Sendable {
     private static let jwtRole = "HOLDFAST_VAULT_JWT_ROLE"
     private static let mount = "HOLDFAST_VAULT_AUTH_MOUNT"
 
+    /// Takes all of these out of the environment.
+    func takeCredentials() { for name in Self.credentials { _ = secret(name) } }
+
     /// Files that hold credentials: those that variables name, and the one that `bao login` writes.
     package var credentialFiles: [String] {
         (Self.tokenFiles + [Self.roleID, Self.secretID, Self.jwt]).compactMap { value($0) }

@@ -6,20 +6,47 @@ import Synchronization
 
 /// Makes what is put fit a kind of vault, and counts what that costs: nothing is dropped without a word.
 final class SecretFit: Sendable {
+    /// Names that a finding has at most.
+    private static let examples = 10
+
     let capabilities: VaultCapabilities
-    /// How often something could not be taken back, by what it is.
-    private let lost = Mutex<[String: Int]>([:])
+    /// The kind of vault that the snapshot is of; nil when that is not known.
+    let source: VaultKind?
+    /// The field of an object that stands for a text, where a vault has the other of the two forms alone.
+    let textField: String?
 
-    init(_ capabilities: VaultCapabilities) { self.capabilities = capabilities }
-
-    func lose(_ what: String, _ count: Int = 1) {
-        guard count > 0 else { return }
-        lost.withLock { $0[what, default: 0] += count }
+    /// How often something could not be taken back, and where.
+    private struct Loss: Sendable {
+        var count = 0
+        var places: [String] = []
     }
 
-    /// By what it is, in order.
-    var losses: [(what: String, count: Int)] {
-        lost.withLock { $0.map { (what: $0.key, count: $0.value) } }.sorted { $0.what < $1.what }
+    private let lost = Mutex<[String: Loss]>([:])
+
+    init(_ capabilities: VaultCapabilities, from source: VaultKind? = nil, textField: String? = nil) {
+        self.capabilities = capabilities
+        self.source = source
+        self.textField = textField
+    }
+
+    /// - Parameter place: Whose it is, and what; a finding names the first ones.
+    func lose(_ what: String, _ count: Int = 1, _ place: String? = nil) {
+        guard count > 0 else { return }
+        lost.withLock { lost in
+            lost[what, default: Loss()].count += count
+            guard let place, let loss = lost[what], loss.places.count <= Self.examples else { return }
+            lost[what]?.places.append(place)
+        }
+    }
+
+    /// In words, in order.
+    func losses(of location: String) -> [String] {
+        lost.withLock { $0 }.sorted { $0.key < $1.key }.map { what, loss in
+            let names = loss.places.prefix(Self.examples).joined(separator: ", ")
+            let more = loss.places.count > Self.examples ? " and others" : ""
+            return "\(loss.count) \(what) could not be taken back by \(location)"
+                + (names.isEmpty ? "" : ": \(names)\(more)")
+        }
     }
 
     private func has(_ field: VaultCapabilities.Field, _ what: String, _ count: Int) -> Bool {
@@ -55,24 +82,66 @@ final class SecretFit: Sendable {
         return fit
     }
 
+    // MARK: Values
+
     /// The value in a form that the vault takes.
     ///
     /// - Throws: `.targetFailed` for a value that it cannot hold.
     func value(_ value: SecretValue, of name: SecretName) throws(HoldfastError) -> SecretValue {
-        guard value.bytes.count <= Int(clamping: capabilities.maximumValue.bytes) else {
+        let fitting = try formed(value, of: name)
+        guard fitting.bytes.count <= Int(clamping: capabilities.maximumValue.bytes) else {
             throw HoldfastError(
                 .targetFailed, "a value of the secret \(name) has more than \(capabilities.maximumValue)",
                 hint: "The vault takes no larger ones; restore into a vault of another kind.")
         }
+        return fitting
+    }
+
+    private func formed(_ value: SecretValue, of name: SecretName) throws(HoldfastError) -> SecretValue {
         if capabilities.forms.contains(value.form) { return value }
-        // A JSON object is text as well.
         if value.form == .fields, capabilities.forms.contains(.text) {
+            if let textField, let text = JSONObjectText.unwrapping(value.bytes, from: textField) {
+                lose("forms of values (the one field of an object became a text)")
+                return SecretValue(.text, text)
+            }
+            // A JSON object is text as well.
             lose("forms of values (a JSON object became a text)")
             return SecretValue(.text, value.bytes)
         }
-        throw HoldfastError(
-            .targetFailed, "the vault takes no value of the form `\(value.form)`, as the secret \(name) has",
-            hint: "Restore into a vault of the same kind, or into an embedded one.")
+        guard value.form == .text, capabilities.forms.contains(.fields) else {
+            throw HoldfastError(
+                .targetFailed, "the vault takes no value of the form `\(value.form)`, as the secret \(name) has",
+                hint: "Restore into a vault of the same kind, or into an embedded one.")
+        }
+        if JSONObjectText.isPortable(value.bytes) {
+            lose("forms of values (a text that is a JSON object became fields)")
+            return SecretValue(.fields, value.bytes)
+        }
+        guard let textField else {
+            throw HoldfastError(
+                .targetFailed,
+                "the vault takes objects of fields alone, and a value of the secret \(name) is a text that is none; "
+                    + "--text-field NAME makes it the field of one",
+                hint: "Give --text-field NAME to put such texts as the field NAME of an object, such as `value`.")
+        }
+        lose("forms of values (a text became the one field of an object)")
+        return SecretValue(.fields, JSONObjectText.wrapping(value.bytes, in: textField))
+    }
+
+    /// Whether `found` is what the vault makes of `wanted`: servers of fields write an object in their own way.
+    func isHeld(_ found: SecretValue, for wanted: SecretValue) -> Bool {
+        if found.equals(wanted) { return true }
+        let isChanged = !capabilities.forms.contains(wanted.form)
+        switch (wanted.form, found.form) {
+        case (.fields, .fields):
+            return !capabilities.forms.contains(.text) && JSONText.isSame(found.bytes, wanted.bytes)
+        case (.text, .fields) where isChanged, (.fields, .text) where isChanged:
+            if JSONText.isSame(found.bytes, wanted.bytes) { return true }
+            guard let textField else { return false }
+            let (object, text) = found.form == .fields ? (found, wanted) : (wanted, found)
+            return JSONObjectText.unwrapping(object.bytes, from: textField).map { $0.equals(text.bytes) } ?? false
+        default: return false
+        }
     }
 
     /// What keeps the place of a version of which there is no value; nil where no version can be destroyed.

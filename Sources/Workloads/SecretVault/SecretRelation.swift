@@ -15,6 +15,7 @@ enum SecretRelation: Sendable {
 /// Compares secrets. An id alone is no proof: secrets that were put anew, and other vaults, number from 1 as well.
 struct SecretComparison {
     let vault: any SecretInventory
+    let fit: SecretFit
 
     private var keepsCreated: Bool { vault.capabilities.fields.contains(.created) }
 
@@ -36,8 +37,32 @@ struct SecretComparison {
         let keepsIDs = secret.versions.allSatisfy { vault.capabilities.takes($0.id) }
         if byID.problem == nil || keepsIDs { return Self.relation(there, byID) }
         // Where ids are not kept a restore has numbered anew, in the order of the snapshot.
-        let byPlace = try match(secret, there, value) { $0 < there.versions.count ? there.versions[$0] : nil }
+        let places = try places(secret, value)
+        let byPlace = try match(secret, there, value) { index in
+            places[index].flatMap { $0 < there.versions.count ? there.versions[$0] : nil }
+        }
         return Self.relation(there, byPlace.problem == nil ? byPlace : byID)
+    }
+
+    /// Where a restore into an empty secret puts each version. What has no value gets a place only where the vault can
+    /// keep one for it.
+    private func places(
+        _ secret: SecretRecord, _ value: SecretReceiver.Values
+    ) throws(HoldfastError) -> [Int?] {
+        var places: [Int?] = []
+        var next = 0
+        for version in secret.versions {
+            if fit.placeholder == nil, version.state != .live || secret.removal != nil {
+                try vault.announce(.compare, [SecretAccess(secret.name, version.id)])
+                guard try whole(version, value) != nil else {
+                    places.append(nil)
+                    continue
+                }
+            }
+            places.append(next)
+            next += 1
+        }
+        return places
     }
 
     private static func relation(
@@ -92,7 +117,8 @@ struct SecretComparison {
             try vault.announce(.compare, part.map { SecretAccess(name, $0.found.id) })
             for pair in part {
                 guard let wanted = try whole(pair.wanted, value) else { continue }
-                guard try vault.read(name, pair.found.id).value.equals(wanted) else { return pair.found }
+                let found = try vault.read(name, pair.found.id).value
+                guard fit.isHeld(found, for: wanted) else { return pair.found }
             }
         }
         return nil

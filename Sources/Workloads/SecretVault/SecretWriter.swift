@@ -183,7 +183,7 @@ struct SecretWriter {
         }
         try moveLabels()
         try setAttributes()
-        fit.lose("details that only the vault of the snapshot has words for", secret.extras.count)
+        fit.loseDetails(of: secret, there: there)
         guard secret.removal != nil else { return }
         if there != nil, there?.removal == nil {
             fit.lose("removals of secrets, which are left in place")
@@ -239,11 +239,7 @@ struct SecretWriter {
     /// meanwhile is noticed.
     private mutating func moveLabels() throws(HoldfastError) {
         guard let stages = fit.capabilities.stages else {
-            fit.lose("staging labels", secret.versions.reduce(0) { $0 + $1.labels.count })
-            if let current = secret.current, current != secret.versions.last?.id {
-                fit.lose("secrets whose current version is not the newest")
-            }
-            return
+            return fit.loseLabels(of: secret)
         }
         var wanted: [(label: StagingLabel, id: SecretVersionID?)] = []
         // The current one first: moving it moves the one before along.

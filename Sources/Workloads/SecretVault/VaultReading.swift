@@ -18,6 +18,8 @@ import SecretVaults
 struct VaultReading {
     /// Further collections at most, before it is told that the vault did not hold still.
     static let rounds = 4
+    /// Pages in a row without a name that was not seen before; a service may give some while it looks.
+    static let barrenPages = 1000
 
     let vault: any SecretInventory
     let sink: any SecretSink
@@ -34,6 +36,8 @@ struct VaultReading {
     }
 
     private var taken: [SecretName: Taken] = [:]
+    /// Secrets that the last collection listed, and of which the vault then said that they are not there.
+    private var vanished: [SecretName: HoldfastError] = [:]
     private(set) var read: UInt64 = 0
     /// Secrets whose next version would push out one that is in the snapshot.
     private(set) var full: [SecretName] = []
@@ -63,6 +67,12 @@ struct VaultReading {
                 break
             }
         }
+        // What is listed to the end and said not to be there is missing; a secret that went is not listed any more.
+        for (name, error) in vanished {
+            let parts = VaultLayout.parts(of: name)
+            sink.failSecret(parts, error)
+            if taken[name] == nil, try sink.carrySecret(parts) { taken[name] = Taken() }
+        }
         if taken.isEmpty {
             let had = try sink.hadSecrets()
             isEmptied = isEmptied || had
@@ -79,11 +89,20 @@ struct VaultReading {
         var seen: Set<SecretName> = []
         var isChanged = false
         var mark: VaultPageMark?
+        let vanishedBefore = Set(vanished.keys)
+        vanished = [:]
         full = []
+        var barren = 0
         repeat {
             try context.cancellation.check()
             let page = try vault.list(under: prefix, after: mark, limit: 200)
             for error in page.refused { sink.failSecret([], error) }
+            barren = page.secrets.contains { !seen.contains($0.name) } ? 0 : barren + 1
+            guard barren <= Self.barrenPages else {
+                throw HoldfastError(
+                    .corruptObject, "the listing of \(vault.location) goes on and names no further secret",
+                    hint: "See whether something between here and the vault answers in its place.")
+            }
             var changed: [SecretRecord] = []
             let fresh = page.secrets.filter { seen.insert($0.name).inserted }.filter { isStorable($0.name) }
             let described = try describe(fresh)
@@ -112,7 +131,7 @@ struct VaultReading {
             try sink.discardSecret(VaultLayout.parts(of: gone))
             isChanged = true
         }
-        return isChanged
+        return isChanged || Set(vanished.keys) != vanishedBefore
     }
 
     private func isStorable(_ name: SecretName) -> Bool {
@@ -139,7 +158,7 @@ struct VaultReading {
         ValueFetcher(vault: vault, cancellation: context.cancellation) { Self.isOfOne($0) }
     }
 
-    /// The whole record; nil when it went in the meantime, or may not be seen, which is noted.
+    /// The whole record; nil when the vault says that it is not there, or may not be seen, which is noted.
     private mutating func record(
         of listing: SecretListing, _ described: Result<SecretRecord, HoldfastError>?
     ) throws(HoldfastError) -> SecretRecord? {
@@ -147,7 +166,10 @@ struct VaultReading {
         do throws(HoldfastError) {
             return try described?.get()
         } catch {
-            guard error.code != .secretNotFound else { return nil }
+            guard error.code != .secretNotFound else {
+                vanished[listing.name] = error
+                return nil
+            }
             guard Self.isOfOne(error) else { throw error }
             let parts = VaultLayout.parts(of: listing.name)
             sink.failSecret(parts, error)

@@ -17,6 +17,8 @@ final class VaultRestore: SecretReceiver {
         var conflicting: [SecretName] = []
         var found: Set<SecretName> = []
         var restored = 0
+        /// Of these, secrets that were not there.
+        var made = 0
         var unchanged = 0
         var versions = 0
     }
@@ -29,17 +31,19 @@ final class VaultRestore: SecretReceiver {
     private let defaults: SecretLimits
     private let state = Mutex(State())
 
-    /// - Parameter defaults: What the vault's preflight said of its own limits.
+    /// - Parameters:
+    ///   - source: The kind of vault that the snapshot is of; nil when that is not known.
+    ///   - defaults: What the vault's preflight said of its own limits.
     init(
         _ vault: any SecretVault, _ selection: SecretSelection, _ context: WorkloadContext,
-        defaults: SecretLimits = SecretLimits()
+        from source: VaultKind? = nil, defaults: SecretLimits = SecretLimits()
     ) {
         self.defaults = defaults
         self.vault = vault
         self.selection = selection
         self.context = context
-        comparison = SecretComparison(vault: vault)
-        fit = SecretFit(vault.capabilities)
+        fit = SecretFit(vault.capabilities, from: source, textField: selection.textField)
+        comparison = SecretComparison(vault: vault, fit: fit)
     }
 
     // MARK: Planning
@@ -77,9 +81,10 @@ final class VaultRestore: SecretReceiver {
 
     // MARK: Restoring
 
-    func receive(_ secret: SecretRecord, value open: Values) throws(HoldfastError) {
-        guard selection.contains(secret.name) else { return }
+    func receive(_ given: SecretRecord, value open: Values) throws(HoldfastError) {
+        guard selection.contains(given.name) else { return }
         try context.cancellation.check()
+        let secret = fit.record(given)
         let opening = SecretOpening(vault, secret.name)
         func value(_ version: SecretVersion) throws(HoldfastError) -> SecretValue? {
             try opening.open(version) { () throws(HoldfastError) in try open(version) }
@@ -125,6 +130,7 @@ final class VaultRestore: SecretReceiver {
         state.withLock { state in
             state.versions += outcome.put
             if outcome.isChanged { state.restored += 1 } else { state.unchanged += 1 }
+            if outcome.isChanged, there == nil { state.made += 1 }
         }
         if let lost = outcome.destroyedCurrent {
             // Its place cannot be filled again, and the secret is to work.
@@ -151,7 +157,7 @@ final class VaultRestore: SecretReceiver {
         let fitting = try fit.value(plain, of: name)
         if there?.removal != nil { try vault.change(name, .recover) }
         if let current = there?.current, there?[current]?.state == .live,
-            try vault.read(name, current).value.equals(fitting)
+            fit.isHeld(try vault.read(name, current).value, for: plain)
         {
             return state.withLock { $0.unchanged += 1 }
         }
@@ -173,9 +179,13 @@ final class VaultRestore: SecretReceiver {
                 "\(state.restored) secrets restored with \(state.versions) new versions, \(state.unchanged) left as "
                     + "they were")
         ]
-        for (what, count) in fit.losses {
+        for loss in fit.losses(of: vault.location) { findings.append(WorkloadFinding(.warning, "fidelity", loss)) }
+        if fit.source == .aws, state.made > 0 {
             findings.append(
-                WorkloadFinding(.warning, "fidelity", "\(count) \(what) could not be taken back by \(vault.location)"))
+                WorkloadFinding(
+                    .warning, "fidelity",
+                    "\(state.made) secrets were made anew without a policy of their own: snapshots of AWS have none",
+                    hint: "Set such policies again where there were any."))
         }
         return findings
     }

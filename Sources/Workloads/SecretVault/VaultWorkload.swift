@@ -135,6 +135,11 @@ package struct VaultWorkload: Workload {
                 hint: "Choose a snapshot of a vault; `holdfast snapshots` lists them.")
         }
         let vault = try open(context)
+        if selection.textField != nil, vault.capabilities.forms.isSuperset(of: [.text, .fields]) {
+            throw HoldfastError(
+                .usage, "--text-field is for vaults that have fields alone, or texts and no fields",
+                hint: "Leave it out: \(vault.location) takes both as they are.")
+        }
         // Where secrets were chosen the login needs no right beside theirs.
         let beginnings = selection.names.isEmpty ? [""] : selection.names.map(\.text)
         var defaults = SecretLimits()
@@ -148,7 +153,8 @@ package struct VaultWorkload: Workload {
             }
             defaults = found.defaults
         }
-        return RestoreStage(secrets: VaultRestore(vault, selection, context, defaults: defaults))
+        let source = record.facts["vault.kind"].flatMap { VaultKind(rawValue: $0) }
+        return RestoreStage(secrets: VaultRestore(vault, selection, context, from: source, defaults: defaults))
     }
 
     /// What a restore does: it goes to names that it knows, and removes nothing for good.
@@ -178,6 +184,9 @@ package struct SecretSelection: Sendable, Hashable {
     /// This version alone, of the one secret that is named; it becomes the current one.
     package var version: SecretVersionID?
     package var newer = Newer.refuse
+    /// The field that a text which is no JSON object goes into, where the vault has fields alone; and out of which one
+    /// comes, where it has texts and no fields.
+    package var textField: String?
 
     package init() {}
 

@@ -1,24 +1,23 @@
 // Reads JSON in place, so that secrets in it are cut out and not decoded.
 
 import Primitives
-import SecretVaults
 
 /// A strict reader of RFC 8259 that goes forward over bytes which it does not own.
 ///
 /// Every method reads one value whole, or a failure: `.corruptObject` with the place, never with what stands there.
-struct JSONScanner {
+package struct JSONScanner {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
     private var depth = 0
 
     /// Servers take 300 at most.
-    static let maximumDepth = 512
+    package static let maximumDepth = 512
 
     /// - Precondition: `bytes` outlive the scanner.
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// Runs `body` over the one value that `secret` holds.
-    static func read<R>(
+    package static func read<R>(
         _ secret: SecretBytes, _ body: (inout JSONScanner) throws(HoldfastError) -> R
     ) throws(HoldfastError) -> R {
         try secret.withBytes { (raw) throws(HoldfastError) in
@@ -32,7 +31,7 @@ struct JSONScanner {
     // MARK: - Values
 
     /// Reads an object; `body` reads the value of each key, or skips it.
-    mutating func members(
+    package mutating func members(
         _ body: (inout JSONScanner, String) throws(HoldfastError) -> Void
     ) throws(HoldfastError) {
         try enter("{")
@@ -48,7 +47,7 @@ struct JSONScanner {
         leave()
     }
 
-    mutating func elements(_ body: (inout JSONScanner) throws(HoldfastError) -> Void) throws(HoldfastError) {
+    package mutating func elements(_ body: (inout JSONScanner) throws(HoldfastError) -> Void) throws(HoldfastError) {
         try enter("[")
         if take("]") { return leave() }
         repeat { try body(&self) } while take(",")
@@ -57,20 +56,20 @@ struct JSONScanner {
     }
 
     /// Reads a string, where a lone surrogate is a failure.
-    mutating func string() throws(HoldfastError) -> String {
+    package mutating func string() throws(HoldfastError) -> String {
         let decoded = try stringBytes()
         guard let text = String(validating: decoded, as: UTF8.self) else { throw fault("no UTF-8") }
         return text
     }
 
-    mutating func integer() throws(HoldfastError) -> Int64 {
+    package mutating func integer() throws(HoldfastError) -> Int64 {
         let range = try number()
         let text = String(decoding: UnsafeRawBufferPointer(rebasing: bytes[range]), as: UTF8.self)
         guard let value = Int64(text) else { throw fault("no whole number") }
         return value
     }
 
-    mutating func bool() throws(HoldfastError) -> Bool {
+    package mutating func bool() throws(HoldfastError) -> Bool {
         if take("t") {
             try letters("rue")
             return true
@@ -81,7 +80,7 @@ struct JSONScanner {
     }
 
     /// Reads `null` if that comes next.
-    mutating func null() throws(HoldfastError) -> Bool {
+    package mutating func null() throws(HoldfastError) -> Bool {
         guard take("n") else { return false }
         try letters("ull")
         return true
@@ -89,7 +88,7 @@ struct JSONScanner {
 
     /// Goes past one value and tells where it stands.
     @discardableResult
-    mutating func skip() throws(HoldfastError) -> Range<Int> {
+    package mutating func skip() throws(HoldfastError) -> Range<Int> {
         guard let first = next() else { throw fault("an end too early") }
         let start = position
         switch first {
@@ -106,13 +105,13 @@ struct JSONScanner {
     }
 
     /// Copies one value as it stands.
-    mutating func cut() throws(HoldfastError) -> SecretBytes {
+    package mutating func cut() throws(HoldfastError) -> SecretBytes {
         let range = try skip()
         return SecretBytes(copying: RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: bytes[range])))
     }
 
     /// What comes next, beside spaces.
-    mutating func next() -> UInt8? {
+    package mutating func next() -> UInt8? {
         while position < bytes.count {
             switch bytes[position] {
             case 0x20, 0x09, 0x0A, 0x0D: position += 1
@@ -125,7 +124,7 @@ struct JSONScanner {
     // MARK: - Letters
 
     /// A string without its escapes. The caller wipes what may be secret.
-    mutating func stringBytes() throws(HoldfastError) -> [UInt8] {
+    package mutating func stringBytes() throws(HoldfastError) -> [UInt8] {
         try expect("\"")
         let start = position
         var end = start
@@ -182,7 +181,7 @@ struct JSONScanner {
     }
 
     /// `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`
-    mutating func number() throws(HoldfastError) -> Range<Int> {
+    package mutating func number() throws(HoldfastError) -> Range<Int> {
         _ = next()
         let start = position
         _ = take("-", afterSpaces: false)
@@ -196,7 +195,7 @@ struct JSONScanner {
     }
 
     /// The bytes of a number that ``number()`` found.
-    func text(_ range: Range<Int>) -> String {
+    package func text(_ range: Range<Int>) -> String {
         String(decoding: UnsafeRawBufferPointer(rebasing: bytes[range]), as: UTF8.self)
     }
 
@@ -226,7 +225,7 @@ struct JSONScanner {
         guard take(mark) else { throw fault("no `\(mark)`") }
     }
 
-    mutating func take(_ mark: Unicode.Scalar, afterSpaces: Bool = true) -> Bool {
+    package mutating func take(_ mark: Unicode.Scalar, afterSpaces: Bool = true) -> Bool {
         let found = afterSpaces ? next() : position < bytes.count ? bytes[position] : nil
         guard found == UInt8(ascii: mark) else { return false }
         position += 1

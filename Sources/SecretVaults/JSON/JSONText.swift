@@ -1,12 +1,11 @@
 // Whether two JSON texts say the same.
 
 import Primitives
-import SecretVaults
 
 /// Compares JSON by what it says: the order of keys, spaces, escapes and the ways to write a number do not count.
-enum JSONText {
+package enum JSONText {
     /// False also for what is no JSON.
-    static func isSame(_ a: SecretBytes, _ b: SecretBytes) -> Bool {
+    package static func isSame(_ a: SecretBytes, _ b: SecretBytes) -> Bool {
         guard let one = plain(a), let other = plain(b) else { return false }
         return one.equals(other)
     }

@@ -1,7 +1,6 @@
 // Bytes that grow and leave no copy behind.
 
 import Primitives
-import SecretVaults
 
 /// A growing run of bytes that is wiped wherever it stood.
 ///
