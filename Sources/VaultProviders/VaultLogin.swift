@@ -39,4 +39,10 @@ package struct VaultLogin: VaultOpener {
             return RetryingVault(try aws.open(region, clock: clock, entropy: entropy), patience)
         }
     }
+
+    package func openCluster(
+        _ location: VaultClusterLocation, clock: any Primitives.Clock, cancellation: Cancellation
+    ) throws(HoldfastError) -> any VaultCluster {
+        try RaftCluster(location, try variables.options(for: location), clock: clock, cancellation: cancellation)
+    }
 }
