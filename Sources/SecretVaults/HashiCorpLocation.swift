@@ -28,9 +28,7 @@ package struct HashiCorpLocation: Sendable, Hashable, CustomStringConvertible {
 
     /// In one form for all ways to write it, so that it can be read again; a port that goes without saying is left out.
     package var description: String {
-        let host = origin.host.contains(":") ? "[\(origin.host)]" : origin.host
-        let port = origin.port == (origin.isTLS ? 443 : 80) ? "" : ":\(origin.port)"
-        return "\(origin.isTLS ? "https" : "http")://\(host)\(port)/" + PercentText.encode(mount, keeping: "/")
+        origin.root + "/" + PercentText.encode(mount, keeping: "/")
     }
 
     private static func refused(_ why: String) -> HoldfastError {
@@ -42,7 +40,7 @@ package struct HashiCorpLocation: Sendable, Hashable, CustomStringConvertible {
 
 extension String {
     /// Hosts are told apart without regard to case.
-    fileprivate var lowercasingHost: String {
+    var lowercasingHost: String {
         guard let slashes = firstRange(of: "://") else { return self }
         let host = self[slashes.upperBound...].prefix { $0 != "/" && $0 != "?" }
         return self[..<slashes.upperBound] + host.lowercased() + self[host.endIndex...]

@@ -9,6 +9,20 @@ package protocol VaultOpener: Sendable {
     func open(
         _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy, cancellation: Cancellation
     ) throws(HoldfastError) -> any SecretVault
+
+    /// Opens the storage of a whole vault.
+    func openCluster(
+        _ location: VaultClusterLocation, clock: any Primitives.Clock, cancellation: Cancellation
+    ) throws(HoldfastError) -> any VaultCluster
+}
+
+extension VaultOpener {
+    package func openCluster(
+        _ location: VaultClusterLocation, clock: any Primitives.Clock, cancellation: Cancellation
+    ) throws(HoldfastError) -> any VaultCluster {
+        throw HoldfastError(
+            .usage, "raft:\(location) can't be opened here", hint: "Name a verb that backs up or restores.")
+    }
 }
 
 /// For where no vault is opened.

@@ -51,4 +51,11 @@ package struct VaultLogin: VaultOpener {
         variables.takeCredentials()
         aws.takeCredentials()
     }
+
+    package func openCluster(
+        _ location: VaultClusterLocation, clock: any Primitives.Clock, cancellation: Cancellation
+    ) throws(HoldfastError) -> any VaultCluster {
+        takeCredentials()
+        return try RaftCluster(location, try variables.options(for: location), clock: clock, cancellation: cancellation)
+    }
 }

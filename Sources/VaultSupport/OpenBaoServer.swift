@@ -188,9 +188,10 @@ package final class OpenBaoServer: Sendable {
     /// As ``call(_:_:_:token:namespace:)``, for what must succeed.
     @discardableResult
     package func must(
-        _ method: VaultRequest.Method, _ path: String, _ body: String? = nil, namespace: String? = nil
+        _ method: VaultRequest.Method, _ path: String, _ body: String? = nil, token: String? = nil,
+        namespace: String? = nil
     ) throws -> [String: Any] {
-        let answer = try call(method, path, body, namespace: namespace)
+        let answer = try call(method, path, body, token: token, namespace: namespace)
         guard (200..<300).contains(answer.status) else {
             throw Failure(description: "\(path): \(answer.status) \(answer.body)")
         }
@@ -207,8 +208,9 @@ package final class OpenBaoServer: Sendable {
         try unseal()
     }
 
-    package func unseal() throws {
-        let key = keys.withLock { $0?.key ?? "" }
+    /// - Parameter other: The server whose storage it was given.
+    package func unseal(with other: OpenBaoServer? = nil) throws {
+        let key = (other ?? self).keys.withLock { $0?.key ?? "" }
         try must(.post, "sys/unseal", "{\"key\":\"\(key)\"}")
         for _ in 0..<300 {
             if try call(.get, "sys/health").status == 200 { return }

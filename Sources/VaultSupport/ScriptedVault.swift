@@ -31,6 +31,7 @@ package final class ScriptedVault: Sendable {
 
     package enum Reply: Sendable {
         case answer(Int, headers: [(String, String)] = [], body: String = "{\"errors\":[]}")
+        case bytes(Int, [UInt8])
         /// Whatever the real server says.
         case passOn
         /// Passed on, and then the connection is closed in place of an answer.
@@ -108,6 +109,7 @@ package final class ScriptedVault: Sendable {
             let names = ["content-type", "date", "x-amzn-errortype"]
             let kept = names.compactMap { name in answer.headers[name].map { (name, $0) } }
             Self.write(connection, answer.status, kept, answer.body.withBytes { Array($0) })
+        case .bytes(let status, let body): Self.write(connection, status, [], body)
         case .answer(let status, let headers, let body): Self.write(connection, status, headers, Array(body.utf8))
         }
     }

@@ -66,6 +66,11 @@ package struct WorkloadScheme: Sendable {
             doc: "all versions of the secrets of a vault", capabilities: VaultWorkload.capabilities,
             refusal: { VaultAddress.refusal(of: $0) }
         ) { VaultWorkload(rest: $0, options: $1) },
+        WorkloadScheme(
+            name: "raft", form: "raft:https://HOST",
+            doc: "the storage of Vault or OpenBao on raft, sealed as it is", capabilities: RaftWorkload.capabilities,
+            refusal: { RaftWorkload.refusal(of: $0) }
+        ) { RaftWorkload(rest: $0, options: $1) },
     ]
 
     package static func named(_ name: some StringProtocol) -> WorkloadScheme? { all.first { $0.name == name } }

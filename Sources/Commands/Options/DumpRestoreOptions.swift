@@ -21,14 +21,21 @@ struct DumpRestoreOptions: ParsableArguments {
             valueName: "schema.name"))
     var tables: [String] = []
 
-    @Flag(name: .long, help: "With pgdump:, replace the database or table that stands in the way.")
+    @Flag(
+        name: .long,
+        help: ArgumentHelp(
+            "With pgdump:, replace the database or table that stands in the way.",
+            discussion: "With raft:, restore the storage of another cluster, which its unseal keys open."))
     var replace = false
 
     /// - Throws: `.usage` when they are given with another target.
     func apply(to options: inout WorkloadOptions, target: any Workload) throws(HoldfastError) {
-        guard target is DumpWorkload || (database == nil && tables.isEmpty && !replace) else {
+        let isDump = target is DumpWorkload
+        guard isDump || (database == nil && tables.isEmpty && (!replace || target is RaftWorkload)) else {
             throw HoldfastError(
-                .usage, "--database, --table and --replace go with --to pgdump:postgres://…", hint: "Leave them out.")
+                .usage,
+                "--database, --table and --replace go with --to pgdump:postgres://…, --replace with raft: as well",
+                hint: "Leave them out.")
         }
         options.database = database
         options.tables = tables

@@ -110,6 +110,13 @@ struct AuditingOpener: VaultOpener {
         AuditedVault(
             try opener.open(address, clock: clock, entropy: entropy, cancellation: cancellation), context, for: use)
     }
+
+    /// What comes from there is sealed by the vault: it is no access to a value.
+    func openCluster(
+        _ location: VaultClusterLocation, clock: any Primitives.Clock, cancellation: Cancellation
+    ) throws(HoldfastError) -> any VaultCluster {
+        try opener.openCluster(location, clock: clock, cancellation: cancellation)
+    }
 }
 
 /// A vault whose accesses are in the audit log before they take place.

@@ -18,7 +18,7 @@ import Synchronization
 package final class VaultHTTP: VaultTransport {
     private let origin: WebAddress
     private let options: VaultHTTPOptions
-    private let client: HTTPClient
+    let client: HTTPClient
     private let gate: CallGate
 
     package var location: String { Self.name(of: origin) }
@@ -163,6 +163,9 @@ package final class VaultHTTP: VaultTransport {
         if error is NIOConnectionError || error is IOError { return "no connection" }
         return "the call failed"
     }
+
+    /// Without a path.
+    var root: String { Self.name(of: origin) }
 
     private static func name(of address: WebAddress) -> String {
         let host = address.host.contains(":") ? "[\(address.host)]" : address.host

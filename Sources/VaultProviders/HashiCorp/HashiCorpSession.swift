@@ -116,6 +116,11 @@ package final class HashiCorpSession: Sendable {
         throw try isKnown(other) ? denied(call) : loginFailed("its token is wrong, expired or revoked")
     }
 
+    /// What goes with a call whose body or answer is not held in memory. It is sent once: look at the login before.
+    func streamHeaders() throws(HoldfastError) -> [(name: String, value: String)] {
+        headers(try token(insteadOf: nil))
+    }
+
     /// Sends a call that needs no login.
     func sendOpenly(_ path: HashiCorpPath) throws(HoldfastError) -> VaultAnswer {
         try transport.send(

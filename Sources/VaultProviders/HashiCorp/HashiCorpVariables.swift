@@ -45,7 +45,7 @@ package struct HashiCorpVariables: Sendable {
     }
 
     /// - Throws: `.usage` when there is no login, half of one, or more than one; or for a number that is none.
-    func options(for location: HashiCorpLocation) throws(HoldfastError) -> HashiCorpOptions {
+    func options(for location: some CustomStringConvertible) throws(HoldfastError) -> HashiCorpOptions {
         var options = HashiCorpOptions(
             login: try login(for: location), namespace: value("BAO_NAMESPACE") ?? value("VAULT_NAMESPACE"))
         options.http.authorities = value("BAO_CACERT") ?? value("VAULT_CACERT")
@@ -62,7 +62,7 @@ package struct HashiCorpVariables: Sendable {
         return options
     }
 
-    private func login(for location: HashiCorpLocation) throws(HoldfastError) -> HashiCorpLogin {
+    private func login(for location: some CustomStringConvertible) throws(HoldfastError) -> HashiCorpLogin {
         var found: [(name: String, login: HashiCorpLogin)] = []
         // Each is taken out of the environment, also the one that is not used.
         let tokens = Self.credentials.map { (name: $0, token: secret($0)) }

@@ -56,17 +56,22 @@ package final class ArchiveReader {
     private var pendingStart: UInt64 = 0
     private var isContentAtEnd = true
 
+    private let isCompressed: Bool
+
     /// Begins to read `stream`.
     ///
+    /// - Parameter isCompressed: It is compressed by gzip. Its sums are then not looked at: who wrote the archive has
+    ///   sums of its own for that.
     /// - Throws: `.sourceFailed` when the stream does not begin as a tar archive.
-    package init(_ stream: any ByteStream) throws(HoldfastError) {
+    package init(_ stream: any ByteStream, isCompressed: Bool = false) throws(HoldfastError) {
         guard let archive = archive_read_new() else {
             throw HoldfastError(.sourceFailed, "no memory for an archive reader", retry: .later)
         }
         self.archive = archive
         input = Input(stream)
+        self.isCompressed = isCompressed
         archive_read_support_format_tar(archive)
-        archive_read_support_filter_none(archive)
+        if isCompressed { archive_read_support_filter_gzip(archive) } else { archive_read_support_filter_none(archive) }
         let client = Unmanaged.passUnretained(input).toOpaque()
         let status = ArchiveLocale.use {
             archive_read_open(
@@ -162,6 +167,7 @@ package final class ArchiveReader {
             // Read on, so that the producer can end, and so that a second archive is not lost in silence.
             guard try input.next() > 0 else { break }
         }
+        guard !isCompressed else { return }
         guard input.total >= end + 512 else { throw damaged("it stops before its end mark") }
         guard input.lastContent <= end else { throw damaged("more data follows its end mark") }
     }
