@@ -4,6 +4,7 @@ import Foundation
 import Primitives
 import TestSupport
 import Testing
+import VaultProviders
 import VaultSupport
 
 /// A server on raft with a mount of secrets, and a repository.

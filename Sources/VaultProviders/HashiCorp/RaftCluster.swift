@@ -109,7 +109,7 @@ package final class RaftCluster: VaultCluster {
         if head.status == 400 || head.status == 500 {
             let body = try call.answer.rest(limit: Self.mostOfFailure)
             let answer = VaultAnswer(status: head.status, headers: head.headers, body: body)
-            throw refused(client.session.errors(in: answer).joined(separator: "; "))
+            throw refused((client.session.errors(in: answer) ?? []).joined(separator: "; "))
         }
         throw try refusal(head, call, what)
     }

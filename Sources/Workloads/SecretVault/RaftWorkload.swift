@@ -166,8 +166,8 @@ private final class RaftReceiver: StreamReceiver, @unchecked Sendable {
     }
 
     func receive(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError) {
-        let upload = try upload ?? cluster.restore(replacingKeys: replacingKeys)
-        self.upload = upload
+        if self.upload == nil { self.upload = try cluster.restore(replacingKeys: replacingKeys) }
+        guard let upload else { return }
         try upload.write(bytes)
         taken += UInt64(bytes.count)
     }
