@@ -11,19 +11,27 @@ package struct VaultLogin: VaultOpener {
     package var variables: HashiCorpVariables
     /// Those by which AWS's go.
     package var aws: AWSEnvironment
+    /// And those by which Azure's go.
+    package var azure: AzureEnvironment
 
     package init(
         password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes, variables: HashiCorpVariables,
-        aws: AWSEnvironment
+        aws: AWSEnvironment, azure: AzureEnvironment
     ) {
         self.password = password
         self.variables = variables
         self.aws = aws
+        self.azure = azure
     }
 
     package func open(
         _ address: VaultAddress, clock: any Primitives.Clock, entropy: any Entropy, cancellation: Cancellation
     ) throws(HoldfastError) -> any SecretVault {
+        switch address {
+        // Its password may come from a command that logs in elsewhere.
+        case .embedded: break
+        case .hashiCorp, .aws, .azure: azure.takeCredentials()
+        }
         switch address {
         case .embedded(let path):
             return try EmbeddedVault.open(at: path, password: try password(), clock: clock, entropy: entropy)
@@ -37,6 +45,9 @@ package struct VaultLogin: VaultOpener {
         case .aws(let region):
             let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
             return RetryingVault(try aws.open(region, clock: clock, entropy: entropy), patience)
+        case .azure(let location):
+            let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
+            return RetryingVault(try azure.open(location, clock: clock, cancellation: cancellation), patience)
         }
     }
 }
