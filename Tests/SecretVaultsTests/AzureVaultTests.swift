@@ -221,7 +221,8 @@ struct AzureVaultTests {
         }
         let bytes: [UInt8] = [0xFF]
         let torn = SecretValue(.text, SecretBytes(copying: bytes.span.bytes))
-        #expect(failure { _ = try vault.put(SecretPut(named("unfit"), torn, expected: .anything)) }?.code == .usage)
+        let found = failure { _ = try vault.put(SecretPut(named("unfit"), torn, expected: .anything)) }
+        #expect(found?.code == .usage && found?.message.contains("UTF-8") == true)
         let long = SecretVersionAttributes(contentType: String(repeating: "x", count: 256))
         #expect(failure { try put(vault, named("unfit"), "x", .anything, long) }?.code == .limitExceeded)
     }
