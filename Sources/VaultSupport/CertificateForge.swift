@@ -25,15 +25,24 @@ package struct CertificateForge: Sendable {
         guard process.terminationStatus == 0 else { throw Failure(description: "openssl \(words)") }
     }
 
-    /// An authority, and a certificate `name` of it for `places`, such as `IP:127.0.0.1`.
-    package func certificate(_ name: String, for places: String) throws -> OpenBaoServer.Certificate {
-        try openssl("req -x509 \(Self.key) -keyout \(name)-ca.key -out \(name)-ca.pem -subj /CN=\(name)-ca -days 30")
+    /// An authority: `name`.pem and its key.
+    package func authority(_ name: String) throws {
+        try openssl("req -x509 \(Self.key) -keyout \(name).key -out \(name).pem -subj /CN=\(name) -days 30")
+    }
+
+    /// A certificate `name`.pem of an authority, with its key, for `places`, such as `IP:127.0.0.1`.
+    @discardableResult
+    package func certificate(
+        _ name: String, by authority: String, for places: String, days: Int = 30
+    ) throws -> OpenBaoServer.Certificate {
         try openssl("req \(Self.key) -keyout \(name).key -out \(name).csr -subj /CN=\(name)")
-        let path = directory + "/\(name)"
-        try "subjectAltName=\(places)".write(toFile: path + ".ext", atomically: true, encoding: .utf8)
+        try "subjectAltName=\(places)".write(
+            toFile: "\(directory)/\(name).ext", atomically: true, encoding: .utf8)
         try openssl(
-            "x509 -req -in \(name).csr -CA \(name)-ca.pem -CAkey \(name)-ca.key -CAcreateserial -extfile \(name).ext "
-                + "-out \(name).pem -days 30")
-        return OpenBaoServer.Certificate(chain: path + ".pem", key: path + ".key", authority: path + "-ca.pem")
+            "x509 -req -in \(name).csr -CA \(authority).pem -CAkey \(authority).key -CAcreateserial "
+                + "-extfile \(name).ext -out \(name).pem -days \(days)")
+        return OpenBaoServer.Certificate(
+            chain: "\(directory)/\(name).pem", key: "\(directory)/\(name).key",
+            authority: "\(directory)/\(authority).pem")
     }
 }

@@ -296,15 +296,15 @@ struct AzureLoginTests {
 
     @Test("goes by a private authority alone where one is named", .enabled(if: AzureServer.isInstalled))
     func authorities() throws {
-        let certificate = try CertificateForge(in: directory.path).certificate("good", for: "IP:127.0.0.1")
-        let other = try CertificateForge(in: directory.path).certificate("other", for: "IP:127.0.0.1")
+        let forge = CertificateForge(in: directory.path)
+        for name in ["ca", "other"] { try forge.authority(name) }
         var setup = AzureServer.Setup()
-        setup.certificate = certificate
+        setup.certificate = try forge.certificate("good", by: "ca", for: "IP:127.0.0.1")
         let server = try AzureServer(setup, in: directory.path)
         defer { server.stop() }
         let page = try server.open().list(under: "", after: nil, limit: 5)
         #expect(page.secrets.isEmpty && page.next != nil)
-        for authority in [other.authority, nil] {
+        for authority in [directory.path + "/other.pem", nil] {
             var variables = server.variables()
             variables["HOLDFAST_AZURE_CA_FILE"] = authority
             let found = failure { _ = try AzureServer.open(server.origin, variables).describe(name) }

@@ -26,8 +26,10 @@ struct AzureVaultTests {
 
     @Test("is stood in for so well that Microsoft's own client takes it for the service")
     func qualified() throws {
-        let certificate = try CertificateForge(in: directory.path).certificate(
-            "qualify", for: "DNS:holdfast-test.vault.azure.net,DNS:holdfast-test.private.example")
+        let forge = CertificateForge(in: directory.path)
+        try forge.authority("ca")
+        let certificate = try forge.certificate(
+            "qualify", by: "ca", for: "DNS:holdfast-test.vault.azure.net,DNS:holdfast-test.private.example")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: AzureServer.python)
         process.arguments = [
