@@ -22,7 +22,7 @@ struct AWSVaultTests {
         let text = try String(contentsOf: root.appendingPathComponent("docs/VAULTS.md"), encoding: .utf8)
         let start = try #require(text.range(of: "<!-- policy: \(word) -->"))
         let rest = text[start.upperBound...]
-        let open = try #require(rest.range(of: "```json\n"))
+        let open = try #require(rest.range(of: "```text\n"))
         let end = try #require(rest.range(of: "\n```\n"))
         return String(rest[open.upperBound..<end.lowerBound])
     }
