@@ -62,7 +62,7 @@ struct AzureVaultTests {
         for _ in 0..<3 { root.deleteLastPathComponent() }
         let text = try String(contentsOf: root.appendingPathComponent("docs/VAULTS.md"), encoding: .utf8)
         let start = try #require(text.range(of: "<!-- role: \(word) -->"))
-        let open = try #require(text[start.upperBound...].range(of: "```json\n"))
+        let open = try #require(text[start.upperBound...].range(of: "```text\n"))
         let end = try #require(text[open.upperBound...].range(of: "\n```\n"))
         let json = Data(text[open.upperBound..<end.lowerBound].utf8)
         let role = try #require(try JSONSerialization.jsonObject(with: json) as? [String: Any])
