@@ -45,9 +45,13 @@ package enum VaultAddress: Sendable, Hashable {
     case hashiCorp(HashiCorpLocation)
     /// `aws:REGION`: AWS Secrets Manager, in the account of the login.
     case aws(AWSRegion)
+    /// `azure:NAME`: Azure Key Vault; `azure:HOST` in another cloud.
+    case azure(AzureVaultLocation)
 
     /// How such URLs are written.
-    package static let forms = ["vault:embedded:PATH", "vault:https://HOST/MOUNT", "vault:aws:REGION"]
+    package static let forms = [
+        "vault:embedded:PATH", "vault:https://HOST/MOUNT", "vault:aws:REGION", "vault:azure:NAME",
+    ]
     /// The same in one text.
     package static let form = forms.joined(separator: " or ")
 
@@ -65,6 +69,7 @@ package enum VaultAddress: Sendable, Hashable {
         case "embedded" where !value.isEmpty: return .embedded(path: value)
         case "https", "http": return .hashiCorp(try HashiCorpLocation(rest))
         case "aws": return .aws(try AWSRegion(value))
+        case "azure": return .azure(try AzureVaultLocation(value))
         default: throw HoldfastError(.usage, "this is no location of a vault", hint: "Write \(form).")
         }
     }
@@ -83,7 +88,7 @@ package enum VaultAddress: Sendable, Hashable {
     package func resolved(from directory: String) -> VaultAddress {
         switch self {
         case .embedded(let path): path.hasPrefix("/") ? self : .embedded(path: "\(directory)/\(path)")
-        case .hashiCorp, .aws: self
+        case .hashiCorp, .aws, .azure: self
         }
     }
 
@@ -93,6 +98,7 @@ package enum VaultAddress: Sendable, Hashable {
         case .embedded(let path): "embedded:\(Host.absolutePath(path))"
         case .hashiCorp(let location): location.description
         case .aws(let region): "aws:\(region.name)"
+        case .azure(let location): "azure:\(location)"
         }
     }
 }

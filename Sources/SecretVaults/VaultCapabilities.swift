@@ -92,6 +92,8 @@ package struct VaultCapabilities: Sendable, Hashable {
     /// False for KV 1, which has one value under ``SecretVersionID/unversioned``: the same id may then mean another
     /// value. Everywhere else an id means one value for ever, so that what was read once is not read again.
     package var keepsVersions: Bool
+    /// False for Azure, which tells of a removed secret its newest version alone until it is recovered.
+    package var tellsRemovedVersions: Bool
     package var comparison: VaultComparison
     package var stateChanges: Set<SecretStateChange>
     package var removals: Set<SecretRemovalKind>
@@ -105,7 +107,7 @@ package struct VaultCapabilities: Sendable, Hashable {
     package init(
         kind: VaultKind, nameRule: NameRule, maximumNameBytes: Int, maximumValue: ByteCount, forms: Set<SecretForm>,
         fields: Set<Field>, idBytes: ClosedRange<Int> = 1...SecretVersionID.maximumCount, keepsVersions: Bool = true,
-        comparison: VaultComparison,
+        tellsRemovedVersions: Bool = true, comparison: VaultComparison,
         stateChanges: Set<SecretStateChange>, removals: Set<SecretRemovalKind>, stages: SecretStages? = nil,
         maximumLabels: Int = 0, concurrency: Int
     ) {
@@ -117,6 +119,7 @@ package struct VaultCapabilities: Sendable, Hashable {
         self.fields = fields
         self.idBytes = idBytes
         self.keepsVersions = keepsVersions
+        self.tellsRemovedVersions = tellsRemovedVersions
         self.comparison = comparison
         self.stateChanges = stateChanges
         self.removals = removals

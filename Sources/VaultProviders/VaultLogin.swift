@@ -11,14 +11,17 @@ package struct VaultLogin: VaultOpener {
     package var variables: HashiCorpVariables
     /// Those by which AWS's go.
     package var aws: AWSEnvironment
+    /// And those by which Azure's go.
+    package var azure: AzureEnvironment
 
     package init(
         password: @escaping @Sendable () throws(HoldfastError) -> SecretBytes, variables: HashiCorpVariables,
-        aws: AWSEnvironment
+        aws: AWSEnvironment, azure: AzureEnvironment
     ) {
         self.password = password
         self.variables = variables
         self.aws = aws
+        self.azure = azure
     }
 
     package func open(
@@ -42,6 +45,10 @@ package struct VaultLogin: VaultOpener {
             takeCredentials()
             let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
             return RetryingVault(try aws.open(region, clock: clock, entropy: entropy), patience)
+        case .azure(let location):
+            takeCredentials()
+            let patience = VaultPatience(clock: clock, entropy: entropy, cancellation: cancellation)
+            return RetryingVault(try azure.open(location, clock: clock, cancellation: cancellation), patience)
         }
     }
 
@@ -50,6 +57,7 @@ package struct VaultLogin: VaultOpener {
     private func takeCredentials() {
         variables.takeCredentials()
         aws.takeCredentials()
+        azure.takeCredentials()
     }
 
     package func openCluster(

@@ -77,7 +77,7 @@ struct ProblemTests {
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
                     + "postgres://USER@HOST/, postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, "
-                    + "vault:embedded:PATH, vault:https://HOST/MOUNT or vault:aws:REGION; "
+                    + "vault:embedded:PATH, vault:https://HOST/MOUNT, vault:aws:REGION or vault:azure:NAME; "
                     + "did you mean `dir:`?"
             ]
         ),
@@ -86,7 +86,7 @@ struct ProblemTests {
             [
                 "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/, "
                     + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, vault:embedded:PATH, "
-                    + "vault:https://HOST/MOUNT or vault:aws:REGION; "
+                    + "vault:https://HOST/MOUNT, vault:aws:REGION or vault:azure:NAME; "
                     + "for a directory write dir:PATH"
             ]
         ),

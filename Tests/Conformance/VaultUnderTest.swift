@@ -28,7 +28,7 @@ struct VaultUnderTest: Sendable, CustomTestStringConvertible {
 
     static let all =
         [embedded] + (OpenBaoServer.isInstalled ? [keyValue2, keyValue1] : [])
-        + (MotoServer.isInstalled ? [secretsManager] : [])
+        + (MotoServer.isInstalled ? [secretsManager] : []) + (AzureServer.isInstalled ? [keyVault] : [])
 
     static let embedded = VaultUnderTest(name: "EmbeddedVault") {
         let directory = TemporaryDirectory()
@@ -82,6 +82,22 @@ extension VaultUnderTest {
     }
 
     private static let regions = Mutex(0)
+}
+
+/// Secrets of the stand-in for Azure Key Vault; the names of each test begin in a way of their own.
+extension VaultUnderTest {
+    static let keyVault = VaultUnderTest(name: "Azure Key Vault") {
+        let server = try AzureServer.inMemory()
+        let number = vaults.withLock { count in
+            count += 1
+            return count
+        }
+        // Each put looks at all versions, a page of 25 at a time.
+        return VaultFixture(
+            vault: try server.open(), open: { try server.open() }, prefix: "test-\(number)-", manyVersions: 100)
+    }
+
+    private static let vaults = Mutex(0)
 }
 
 /// A copy of `bytes` that prints redacted.

@@ -14,43 +14,7 @@ import VaultSupport
 struct HashiCorpTLSTests {
     let directory = TemporaryDirectory()
 
-    @discardableResult
-    private func openssl(_ words: String) throws -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + words.split(separator: " ").map(String.init)
-        process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
-        process.standardError = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0, "openssl \(words)")
-        return process
-    }
-
-    private static let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-
-    private func authority(_ name: String) throws {
-        try openssl("req -x509 \(Self.key) -keyout \(name).key -out \(name).pem -subj /CN=\(name) -days 30")
-    }
-
-    /// A certificate `name`.pem of the authority for an address, and its key.
-    private func certificate(_ name: String, by authority: String, for place: String, days: Int = 30) throws {
-        try openssl("req \(Self.key) -keyout \(name).key -out \(name).csr -subj /CN=\(name)")
-        let path = directory.path + "/\(name).ext"
-        try "subjectAltName=\(place)".write(toFile: path, atomically: true, encoding: .utf8)
-        try openssl(
-            "x509 -req -in \(name).csr -CA \(authority).pem -CAkey \(authority).key -CAcreateserial "
-                + "-extfile \(name).ext -out \(name).pem -days \(days)")
-    }
-
-    private func server(_ name: String, authority: String) throws -> OpenBaoServer {
-        try OpenBaoServer(
-            .raft, in: directory.path,
-            certificate: .init(
-                chain: "\(directory.path)/\(name).pem", key: "\(directory.path)/\(name).key",
-                authority: "\(directory.path)/\(authority).pem"))
-    }
+    private var forge: CertificateForge { CertificateForge(in: directory.path) }
 
     private func opening(_ origin: String, _ authority: String?) -> HoldfastError? {
         failure {
@@ -62,10 +26,9 @@ struct HashiCorpTLSTests {
 
     @Test("goes by a private authority, and not by another or by the system's", .enabled(if: OpenBaoServer.isInstalled))
     func authorities() throws {
-        try authority("ca")
-        try authority("other")
-        try certificate("good", by: "ca", for: "IP:127.0.0.1")
-        let server = try server("good", authority: "ca")
+        for name in ["ca", "other"] { try forge.authority(name) }
+        let certificate = try forge.certificate("good", by: "ca", for: "IP:127.0.0.1")
+        let server = try OpenBaoServer(.raft, in: directory.path, certificate: certificate)
         defer { server.stop() }
         // It has no keys yet: that it says so shows that it was asked.
         #expect(opening(server.origin, "ca")?.code == .vaultSealed)
@@ -78,8 +41,8 @@ struct HashiCorpTLSTests {
 
     @Test("takes no certificate that is for another host or has expired", arguments: ["other", "expired"])
     func certificates(_ name: String) throws {
-        try authority("ca")
-        try certificate(
+        try forge.authority("ca")
+        try forge.certificate(
             name, by: "ca", for: name == "other" ? "DNS:vault.example" : "IP:127.0.0.1",
             days: name == "expired" ? -1 : 30)
         let port = try OpenBaoServer.freePort()

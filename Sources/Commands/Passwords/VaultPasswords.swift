@@ -25,7 +25,7 @@ extension CommandContext {
                 let password = try context.vaultPassword(reference, confirming: false)
                 known.mutex.withLock { $0 = password }
                 return password
-            }, variables: hashiCorpVariables, aws: awsEnvironment)
+            }, variables: hashiCorpVariables, aws: awsEnvironment, azure: azureEnvironment)
         return AuditingOpener(login, context, for: use)
     }
 
@@ -35,6 +35,10 @@ extension CommandContext {
 
     var awsEnvironment: AWSEnvironment {
         AWSEnvironment(value: { [variables] in variables[$0] }, secret: { [variables] in variables.secret($0) })
+    }
+
+    var azureEnvironment: AzureEnvironment {
+        AzureEnvironment(value: { [variables] in variables[$0] }, secret: { [variables] in variables.secret($0) })
     }
 
     /// - Parameter confirming: Ask twice on a terminal, for a password that is new.

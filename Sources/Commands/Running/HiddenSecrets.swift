@@ -18,6 +18,7 @@ extension CommandContext {
         secrets.keys =
             ["HOLDFAST_PASSWORD_FILE", "HOLDFAST_KEY_FILE", "HOLDFAST_VAULT_PASSWORD_FILE"]
             .compactMap { variables[$0] } + hashiCorpVariables.credentialFiles + awsEnvironment.credentialFiles
+            + azureEnvironment.credentialFiles
         for name in ["HOLDFAST_PASSWORD_COMMAND", "HOLDFAST_VAULT_PASSWORD_COMMAND"] {
             guard let command = variables[name] else { continue }
             // A directory among the words could be one that a check needs.

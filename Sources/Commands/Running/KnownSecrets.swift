@@ -16,11 +16,12 @@ extension CommandContext {
             if let path = variables[name] { known += Self.secrets(inFile: path) }
         }
         // Copied and not taken: the steps that log in at a vault inherit them.
-        let names = HashiCorpVariables.credentials + AWSEnvironment.credentials
+        let names = HashiCorpVariables.credentials + AWSEnvironment.credentials + AzureEnvironment.credentials
         known += names.compactMap { variables[$0] }.map { text in
             SecretBytes(copying: Array(text.utf8).span.bytes)
         }
-        let paths = hashiCorpVariables.credentialFiles + awsEnvironment.credentialFiles
+        let paths =
+            hashiCorpVariables.credentialFiles + awsEnvironment.credentialFiles + azureEnvironment.credentialFiles
         for path in paths { known += Self.secrets(inFile: path) }
         let configuration = try? configuration()
         for repository in configuration?.repositories ?? [] {

@@ -102,24 +102,56 @@ final class VaultRestore: SecretReceiver {
             }
             return try putOnTop(version, of: secret.name, try comparison.there(secret.name), value)
         }
+        let wasUncovered = try uncover(secret)
+        let isLeft: Bool
+        do throws(HoldfastError) {
+            isLeft = try restore(secret, isRecovered: wasUncovered, open, opening, value)
+        } catch {
+            // What the snapshot does not settle stays removed.
+            if wasUncovered, error.code == .secretConflict { try? vault.change(secret.name, .remove(.recoverable)) }
+            throw error
+        }
+        if wasUncovered, isLeft || secret.removal != nil { try vault.change(secret.name, .remove(.recoverable)) }
+    }
+
+    /// Recovers a removed secret whose versions the vault does not tell otherwise: what it has would be put again.
+    private func uncover(_ secret: SecretRecord) throws(HoldfastError) -> Bool {
+        guard !vault.capabilities.tellsRemovedVersions, let there = try comparison.there(secret.name),
+            there.removal != nil
+        else { return false }
+        // Removed here and there, and known again.
+        if secret.removal != nil, there.current == secret.current { return false }
+        try vault.change(secret.name, .recover)
+        return true
+    }
+
+    /// - Returns: true where a conflict is left as it is.
+    private func restore(
+        _ secret: SecretRecord, isRecovered: Bool, _ open: Values, _ opening: SecretOpening, _ value: Values
+    ) throws(HoldfastError) -> Bool {
+        let isBack = isRecovered && secret.removal == nil
         switch try comparison.relation(secret, value: open) {
         case .absent: try restoreAll(secret, nil, [:], opening, value)
-        case .fits(let there, let ids): try restoreAll(secret, there, ids, opening, value)
+        case .fits(let there, let ids): try restoreAll(secret, there, ids, isBack: isBack, opening, value)
         case .conflict(let there, let why):
             switch selection.newer {
             case .refuse: throw HoldfastError.secretConflict(secret.name, why)
-            case .keep: state.withLock { $0.unchanged += 1 }
+            case .keep:
+                state.withLock { $0.unchanged += 1 }
+                return true
             case .append:
                 guard let version = secret.current.flatMap({ secret[$0] }) else {
-                    return fit.lose("secrets without a current version, which were not put on top")
+                    fit.lose("secrets without a current version, which were not put on top")
+                    return true
                 }
                 try putOnTop(version, of: secret.name, there, value)
             }
         }
+        return false
     }
 
     private func restoreAll(
-        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID],
+        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID], isBack: Bool = false,
         _ opening: SecretOpening, _ value: Values
     ) throws(HoldfastError) {
         var writer = SecretWriter(vault, fit, secret, there, ids, defaults: defaults)
@@ -129,7 +161,7 @@ final class VaultRestore: SecretReceiver {
         let outcome = writer
         state.withLock { state in
             state.versions += outcome.put
-            if outcome.isChanged { state.restored += 1 } else { state.unchanged += 1 }
+            if outcome.isChanged || isBack { state.restored += 1 } else { state.unchanged += 1 }
             if outcome.isChanged, there == nil { state.made += 1 }
         }
         if let lost = outcome.destroyedCurrent {
