@@ -77,8 +77,8 @@ struct ProblemTests {
             [
                 "2:12: `url`: unknown scheme `dri:`; a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, "
                     + "postgres://USER@HOST/, postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, "
-                    + "vault:embedded:PATH, vault:https://HOST/MOUNT, vault:aws:REGION or vault:azure:NAME; "
-                    + "did you mean `dir:`?"
+                    + "vault:embedded:PATH, vault:https://HOST/MOUNT, vault:aws:REGION, vault:azure:NAME or "
+                    + "raft:https://HOST; did you mean `dir:`?"
             ]
         ),
         (
@@ -86,7 +86,7 @@ struct ProblemTests {
             [
                 "2:12: `url`: a source's URL is dir:PATH, stdin:NAME, sqlite:PATH, postgres://USER@HOST/, "
                     + "postgresql://USER@HOST/, pgdump:postgres://USER@HOST/NAME, vault:embedded:PATH, "
-                    + "vault:https://HOST/MOUNT, vault:aws:REGION or vault:azure:NAME; "
+                    + "vault:https://HOST/MOUNT, vault:aws:REGION, vault:azure:NAME or raft:https://HOST; "
                     + "for a directory write dir:PATH"
             ]
         ),

@@ -151,6 +151,11 @@ struct HashiCorpFaultTests {
         server.stop()
         let gone = failure { _ = try vault.read(name, nil) }
         #expect(gone?.code == .vaultUnavailable && gone?.retry == .later)
+        // A put that goes out by a connection whose end was not noticed yet is another matter: nobody knows then.
+        for _ in 0..<20 {
+            SystemClock().sleep(for: .milliseconds(50), unless: Cancellation())
+            #expect(failure { _ = try vault.read(name, nil) }?.code == .vaultUnavailable)
+        }
         let write = failure { _ = try vault.put(SecretPut(name, fields("{}"), expected: .anything)) }
         #expect(write?.code == .vaultUnavailable)
         try server.start()

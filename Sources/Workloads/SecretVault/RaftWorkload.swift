@@ -7,8 +7,8 @@ import SecretVaults
 
 /// A cluster's storage, as the archive that the server makes of it.
 ///
-/// The second tier beside ``VaultWorkload``: policies, logins and all else are in it, and nothing can be taken out of it
-/// but the whole, into a cluster that its unseal keys open.
+/// The second tier beside ``VaultWorkload``: policies, logins and all else are in it, and nothing can be taken out of
+/// it but the whole, into a cluster that its unseal keys open.
 package struct RaftWorkload: Workload {
     package static let kind = "raft"
     /// Under which name the vendors' tools keep it.
