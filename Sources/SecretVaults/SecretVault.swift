@@ -74,6 +74,9 @@ package struct SecretPage: Sendable {
     /// Folders and secrets that could not be looked into, each by a failure whose message names the path; the rest of
     /// the page is whole.
     package var refused: [HoldfastError] = []
+    /// What the names of secrets begin with that may be there and could not be listed: folders, with their slash; empty
+    /// for any name.
+    package var unseen: [[UInt8]] = []
     /// Nil on the last page. A page may be empty and not be the last.
     package var next: VaultPageMark?
 

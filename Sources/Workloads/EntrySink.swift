@@ -89,6 +89,12 @@ package protocol SecretSink: EntrySink {
     /// Adds the secret at `parts`, and none below it, as the parent snapshot has it. False when that has none.
     func carrySecret(_ parts: [[UInt8]]) throws(HoldfastError) -> Bool
 
+    /// Adds all secrets below `parts` as the parent snapshot has them, but those at the places of `taken`; everything
+    /// in the root when `parts` is empty. The secret at `parts` itself is not among them.
+    ///
+    /// - Returns: How many there were.
+    func carrySecrets(below parts: [[UInt8]], besides taken: Set<[[UInt8]]>) throws(HoldfastError) -> UInt64
+
     /// Takes back what was added at `parts`, with all versions that stand in it.
     func discardSecret(_ parts: [[UInt8]]) throws(HoldfastError)
 

@@ -50,6 +50,31 @@ struct OpenBaoFaultTests {
         #expect(try bao.facts()["vault.valuesRead"] == "2")
     }
 
+    @Test("keeps what lies in a folder that a login may not list any more, also what was deleted since")
+    func deniedLater() throws {
+        var bao = try OpenBaoRun()
+        for name in ["hidden", "hidden/a", "hidden/deep/b", "open"] { try bao.putDirectly(name, "of \(name)") }
+        _ = try bao.backUp()
+        try bao.server.must(.post, "\(bao.mount)/delete/hidden/a", #"{"versions":[1]}"#)
+        let root = bao.server.token
+        bao.vault.run.variables["BAO_TOKEN"] = try bao.readingToken(
+            """
+            path "MOUNT/metadata/hidden/*" { capabilities = ["deny"] }
+            path "MOUNT/detailed-metadata/hidden/*" { capabilities = ["deny"] }
+            """)
+        for _ in 0..<2 { _ = try bao.backUp(3) }
+        #expect(try bao.facts()["vault.secrets"] == "4")
+        bao.vault.run.variables["BAO_TOKEN"] = root
+        // Once it may look again, a value that can't be read any more is still there.
+        _ = try bao.backUp()
+        let fresh = try bao.freshURL()
+        let restored = try bao.vault.run("restore", "latest:secrets", "--to", fresh)
+        #expect(restored.status == 0, "\(restored.errors)")
+        #expect(try bao.vault.value("hidden/deep/b", in: fresh) == #"{"value":"of hidden/deep/b"}"#)
+        #expect(try bao.vault.run("vault", "state", fresh, "hidden/a", "1", "undelete").status == 0)
+        #expect(try bao.vault.value("hidden/a", in: fresh) == #"{"value":"of hidden/a"}"#)
+    }
+
     @Test("with a token that is wrong, expired or revoked takes no backup, and the token is nowhere to be seen")
     func tokens() throws {
         var bao = try OpenBaoRun()

@@ -57,7 +57,9 @@ struct RaftTests {
         let facts = try #require(try raft.snapshots().last?["facts"] as? [String: String])
         #expect(Int(facts["raft.index"] ?? "") ?? 0 > 0 && facts["vault.server"] == "OpenBao 2.7.2", "\(facts)")
         #expect(Int(facts["raft.stateBytes"] ?? "") ?? 0 > 20 * 320_000, "\(facts)")
-        #expect(try raft.bao.vault.run("drill", "storage").status != 64)
+        let drill = try raft.bao.vault.run("drill", "storage")
+        #expect(
+            drill.status == 0 && drill.output.contains("storage/archive of storage"), "\(drill.errors) \(drill.output)")
 
         // The archive is that of the vendor's tools, byte for byte.
         let out = raft.directory.path + "/out"
@@ -72,6 +74,7 @@ struct RaftTests {
         let refused = try raft.bao.vault.run("restore", "latest:storage", "--to", "raft:\(scratch.origin)")
         #expect(refused.status == 1 && refused.errors.contains("--replace"), "\(refused.errors)")
         #expect(try scratch.call(.get, "sys/health").status == 200, "nothing was changed")
+        #expect(try scratch.call(.get, "sys/mounts").status == 200, "nothing was changed")
         let forced = try raft.bao.vault.run(
             "restore", "latest:storage", "--to", "raft:\(scratch.origin)", "--replace")
         #expect(forced.status == 0, "\(forced.errors)")
@@ -81,6 +84,8 @@ struct RaftTests {
             let data = (read["data"] as? [String: Any])?["data"] as? [String: String]
             #expect(data == ["value": "database-\(number)"])
         }
+        let audited = try raft.bao.vault.run("audit", "list", "--json")
+        #expect(audited.output.contains("the whole storage") && audited.output.contains("vault.changed"))
         let policy = try scratch.must(.get, "sys/policies/acl/kept", token: root)
         #expect("\(policy)".contains("capabilities"))
     }
@@ -106,6 +111,30 @@ struct RaftTests {
         #expect(try raft.bao.vault.run("restore", "latest:storage", "--to", raft.url).status == 0)
     }
 
+    @Test("is not taken for restored when the server answers early, breaks off, or is none")
+    func uploads() throws {
+        let raft = try RaftRun()
+        _ = try raft.backUp()
+        let isUpload = { @Sendable (request: ScriptedVault.Request) in request.method == "POST" }
+        let isCapabilities = { @Sendable (request: ScriptedVault.Request) in request.target.contains("capabilities") }
+        // The stand-in answers as soon as it has the head of the request.
+        let replies: [(ScriptedVault.Reply, String)] = [
+            (.answer(403), "sys/storage/raft/snapshot"), (.answer(204), "answered with status 204"),
+            (.answer(200), "answered with status 200"), (.lose, "did not answer a restore"),
+            (.answer(500, body: "<html>"), "failed while it wrote"),
+            (.answer(307, headers: [("Location", "https://other.example:8200/x")]), "other.example:8200"),
+        ]
+        for (reply, words) in replies {
+            let scripted = try ScriptedVault(before: raft.server) { request in
+                isUpload(request) && !isCapabilities(request) ? reply : .passOn
+            }
+            defer { scripted.stop() }
+            let restored = try raft.bao.vault.run(
+                "restore", "latest:storage", "--to", "raft:\(scripted.origin)")
+            #expect(restored.status != 0 && restored.errors.contains(words), "\(restored.status) \(restored.errors)")
+        }
+    }
+
     @Test("is committed only when it came whole, from a login that may have it")
     func faults() throws {
         var raft = try RaftRun()
@@ -119,7 +148,10 @@ struct RaftTests {
         var changed = bytes
         changed[bytes.count / 2] ^= 1
         let cut = Array(bytes.dropLast(bytes.count / 3))
-        for (body, words) in [(cut, "is not whole"), (changed, "is not whole"), ([], "is not whole")] {
+        let tailless = Array(bytes.dropLast(8))
+        for (body, words) in [
+            (cut, "is not whole"), (changed, "is not whole"), (tailless, "is not whole"), ([], "is not whole"),
+        ] {
             let scripted = try ScriptedVault(before: raft.server) { request in
                 isSnapshot(request) ? .bytes(200, body) : .passOn
             }

@@ -37,6 +37,8 @@ private final class Pushed: SecretSink {
         return item != nil
     }
     func carrySecret(_ parts: [[UInt8]]) -> Bool { false }
+    func carrySecrets(below parts: [[UInt8]], besides taken: Set<[[UInt8]]>) -> UInt64 { 0 }
+
     func discardSecret(_ parts: [[UInt8]]) {
         let path = Self.path(parts)
         for key in entries.keys where key == path || key.hasPrefix(path + "/@") {

@@ -111,11 +111,10 @@ struct AuditingOpener: VaultOpener {
             try opener.open(address, clock: clock, entropy: entropy, cancellation: cancellation), context, for: use)
     }
 
-    /// What comes from there is sealed by the vault: it is no access to a value.
     func openCluster(
         _ location: VaultClusterLocation, clock: any Primitives.Clock, cancellation: Cancellation
     ) throws(HoldfastError) -> any VaultCluster {
-        try opener.openCluster(location, clock: clock, cancellation: cancellation)
+        AuditedCluster(try opener.openCluster(location, clock: clock, cancellation: cancellation), context, for: use)
     }
 }
 

@@ -300,6 +300,21 @@ extension EntryGatherer: SecretSink {
         return true
     }
 
+    func carrySecrets(below parts: [[UInt8]], besides taken: Set<[[UInt8]]>) throws(HoldfastError) -> UInt64 {
+        guard let parents, let root = paths.last,
+            let list = parts.isEmpty ? parentRoot(root)?.tree : try known.find(parts)?.tree
+        else { return 0 }
+        var count: UInt64 = 0
+        let cursor = EntryCursor(list, tree: parents)
+        while let entry = try cursor.next() {
+            guard entry.tree != nil else { continue }
+            let path = parts + [entry.metadata.name]
+            if !taken.contains(path), try carrySecret(path) { count += 1 }
+            count += try carrySecrets(below: path, besides: taken)
+        }
+        return count
+    }
+
     func discardSecret(_ parts: [[UInt8]]) throws(HoldfastError) {
         try check(parts)
         members?.remove(parts)

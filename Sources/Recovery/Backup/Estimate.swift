@@ -134,6 +134,8 @@ extension Estimate: SecretSink {
 
     func carrySecret(_ parts: [[UInt8]]) -> Bool { false }
 
+    func carrySecrets(below parts: [[UInt8]], besides taken: Set<[[UInt8]]>) -> UInt64 { 0 }
+
     func discardSecret(_ parts: [[UInt8]]) {}
 
     func failSecret(_ parts: [[UInt8]], _ error: HoldfastError) { failures.add(joinedPath(parts), error) }

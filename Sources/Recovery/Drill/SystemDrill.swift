@@ -212,6 +212,7 @@ final class SystemDrill {
         case PostgresWorkload.kind: return PgdataWorkload(path: data)
         case SQLiteWorkload.kind: return SQLiteWorkload(path: data)
         case DumpWorkload.kind: return DumpWorkload(rest: "postgres:///")
+        case RaftWorkload.kind: return RaftWorkload.ofCopies
         default: return FilesWorkload(path: data)
         }
     }

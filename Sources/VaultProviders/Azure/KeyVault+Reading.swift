@@ -64,6 +64,7 @@ extension KeyVault {
             // Who may not see the removed ones gets the others, and is told.
             guard area == .deletedSecrets, error.code == .vaultAccessDenied else { throw error }
             listing.refused.append(error)
+            listing.unseen.append([])
             return listing
         }
         guard found.items.count <= size else { throw session.senseless("more secrets than were asked for") }

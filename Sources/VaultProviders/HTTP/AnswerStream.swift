@@ -17,6 +17,8 @@ final class AnswerStream: HTTPClientResponseDelegate, Sendable {
     private static let mostHeld = 1 << 20
     /// Between two looks at whether something came. Much comes in that time where the network is fast.
     private static let look = Duration.milliseconds(2)
+    /// Looks for the body of a failure: five seconds. It may never come where the request was not read to its end.
+    private static let patience = 2500
 
     private struct State {
         var status: Int?
@@ -86,8 +88,13 @@ final class AnswerStream: HTTPClientResponseDelegate, Sendable {
     struct Broken: Error { var words: String }
 
     /// At most the buffer's length; 0 at the end and only there.
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws(HoldfastError) -> Result<Int, Broken> {
+    ///
+    /// - Parameter looks: After so many in vain it counts as broken off.
+    func read(
+        into buffer: UnsafeMutableRawBufferPointer, looks: Int = .max
+    ) throws(HoldfastError) -> Result<Int, Broken> {
         guard buffer.count > 0 else { return .success(0) }
+        var left = looks
         while true {
             let (found, more) = state.withLock { state -> (Result<Int, Broken>?, EventLoopPromise<Void>?) in
                 guard var part = state.parts.first else {
@@ -108,6 +115,8 @@ final class AnswerStream: HTTPClientResponseDelegate, Sendable {
             }
             more?.succeed(())
             if let found { return found }
+            left -= 1
+            guard left > 0 else { return .failure(Broken(words: "no answer in time")) }
             try pause()
         }
     }
@@ -119,13 +128,13 @@ final class AnswerStream: HTTPClientResponseDelegate, Sendable {
         var filled = 0
         while filled < limit {
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-            guard case .success(let count) = try read(into: part), count > 0 else { break }
+            guard case .success(let count) = try read(into: part, looks: Self.patience), count > 0 else { break }
             filled += count
         }
         return SecretBytes(copying: RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: buffer[..<filled])))
     }
 
-    private func pause() throws(HoldfastError) {
+    func pause() throws(HoldfastError) {
         try cancellation.check()
         cancellation.wait(for: Self.look)
     }
@@ -160,41 +169,64 @@ final class StreamedCall: Sendable {
 }
 
 /// The body of a call, written in parts from a thread that may block.
+///
+/// No future of the client is waited for: it drops those of writes that wait for the network when a call ends early.
 final class BodyStream: Sendable {
-    private let writer: EventLoopFuture<HTTPClient.Body.StreamWriter>
-    private let given: EventLoopPromise<HTTPClient.Body.StreamWriter>
+    /// The longest time in which the network takes nothing.
+    private static let silence = Duration.seconds(600)
+
+    private struct State {
+        var writer: HTTPClient.Body.StreamWriter?
+        var isOver = false
+        var written = 0
+        var taken = 0
+    }
+
+    private let state = Mutex(State())
     private let end: EventLoopPromise<Void>
     private let isEnded = Atomic<Bool>(false)
 
-    init(on loop: any EventLoop) {
-        given = loop.makePromise(of: HTTPClient.Body.StreamWriter.self)
-        writer = given.futureResult
-        end = loop.makePromise(of: Void.self)
-    }
+    init(on loop: any EventLoop) { end = loop.makePromise(of: Void.self) }
 
     struct BrokenOff: Error {}
 
     /// What the client is given for a body.
     var body: HTTPClient.Body {
-        .stream { [given, end] writer in
-            given.succeed(writer)
+        .stream { [weak self, end] writer in
+            self?.state.withLock { $0.writer = writer }
             return end.futureResult
         }
     }
 
-    /// The call ended before it asked for a body.
-    func callEnded() { given.fail(BrokenOff()) }
+    /// The call is over, with or without an answer.
+    func callEnded() { state.withLock { $0.isOver = true } }
 
-    /// Waits until the network took it. False when the call is over.
-    func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    /// Waits until the network took it. False when the call is over, an answer came, or nothing moves.
+    func write(
+        _ bytes: UnsafeRawBufferPointer, to answer: AnswerStream, clock: any Primitives.Clock
+    ) throws(HoldfastError) -> Bool {
+        let limit = clock.uptime() + Self.silence
+        func wait(_ isDone: (State) -> Bool) throws(HoldfastError) -> Bool {
+            while true {
+                let (done, over) = state.withLock { (isDone($0), $0.isOver) }
+                if done { return true }
+                if over || answer.isOver || clock.uptime() > limit { return false }
+                try answer.pause()
+            }
+        }
+        guard try wait({ $0.writer != nil }), let writer = state.withLock({ $0.writer }) else { return false }
         var buffer = ByteBufferAllocator().buffer(capacity: bytes.count)
         buffer.writeBytes(bytes)
-        do {
-            try writer.wait().write(.byteBuffer(buffer)).wait()
-            return true
-        } catch {
-            return false
+        let number = state.withLock { state in
+            state.written += 1
+            return state.written
         }
+        writer.write(.byteBuffer(buffer)).whenComplete { [weak self] result in
+            self?.state.withLock { state in
+                if case .success = result { state.taken = number } else { state.isOver = true }
+            }
+        }
+        return try wait { $0.taken >= number }
     }
 
     /// - Parameter isWhole: False lets the call fail, so that the other side never takes a part for the whole.

@@ -98,6 +98,7 @@ struct FolderWalk {
                 if try !visit(folder, after: mark) { return false }
             } catch  where error.code == .vaultAccessDenied {
                 page.refused.append(error)
+                page.unseen.append(folder)
             }
         }
         last = folder + [Self.done]

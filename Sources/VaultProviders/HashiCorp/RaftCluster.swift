@@ -15,6 +15,7 @@ package final class RaftCluster: VaultCluster {
     private let transport: VaultHTTP
     private let client: KeyValueClient
     private let cancellation: Cancellation
+    private let clock: any Primitives.Clock
 
     package var location: String { client.location }
 
@@ -33,13 +34,22 @@ package final class RaftCluster: VaultCluster {
             clock: clock)
         client = KeyValueClient(session: session, mount: "", clock: clock)
         self.cancellation = cancellation
+        self.clock = clock
     }
 
     package func preflight(toRestore: Bool) throws(HoldfastError) -> VaultPreflight {
-        try client.preflight(
-            toRestore
-                ? [(.write, Self.path.text, "update"), (.write, Self.forced.text, "update")]
-                : [(.read, Self.path.text, "read")])
+        do throws(HoldfastError) {
+            return try client.preflight(
+                toRestore
+                    ? [(.write, Self.path.text, "update"), (.write, Self.forced.text, "update")]
+                    : [(.read, Self.path.text, "read")])
+        } catch {
+            // A token without the `default` policy may ask nothing about itself, and looks dead; the call will tell.
+            guard error.code == .vaultLoginFailed else { throw error }
+            var found = VaultPreflight()
+            found.untold = toRestore ? [.write] : [.read]
+            return found
+        }
     }
 
     // MARK: - Saving
@@ -64,13 +74,14 @@ package final class RaftCluster: VaultCluster {
         _ head: (status: Int, headers: [String: String]), _ call: StreamedCall, _ what: HashiCorpCall
     ) throws(HoldfastError) -> HoldfastError {
         let session = client.session
-        let answer = VaultAnswer(
-            status: head.status, headers: head.headers, body: try call.answer.rest(limit: Self.mostOfFailure))
-        switch head.status {
-        case 301, 302, 303, 307, 308:
+        if [301, 302, 303, 307, 308].contains(head.status) {
             let other = head.headers["location"].flatMap { WebAddress($0) }
             return session.unavailable(
                 "it sends callers to \(other.map { "\($0.host):\($0.port)" } ?? "another place"), as a standby does")
+        }
+        let answer = VaultAnswer(
+            status: head.status, headers: head.headers, body: try call.answer.rest(limit: Self.mostOfFailure))
+        switch head.status {
         case 404 where !session.isAbsent(answer), 405:
             return HoldfastError(
                 .vaultNotFound, "the vault \(session.location) does not keep its storage by raft",
@@ -87,15 +98,18 @@ package final class RaftCluster: VaultCluster {
 
     package func restore(replacingKeys: Bool) throws(HoldfastError) -> any VaultUpload {
         let path = replacingKeys ? Self.forced : Self.path
+        let headers = try client.session.streamHeaders()
         let body = BodyStream(on: transport.loop)
         let request = VaultRequest(
-            .post, path.target, headers: try client.session.streamHeaders(), effect: .write)
+            .post, path.target, headers: headers, effect: .write)
         let call = try transport.stream(request, body: body, cancellation)
-        return RaftUpload(call, body, self, HashiCorpCall(.post, path, .write, effect: .write), cancellation)
+        return RaftUpload(call, body, self, HashiCorpCall(.post, path, .write, effect: .write), clock)
     }
 
     /// How the server took what it got.
-    fileprivate func end(_ call: StreamedCall, _ what: HashiCorpCall) throws(HoldfastError) {
+    ///
+    /// - Parameter isWhole: It got all.
+    fileprivate func end(_ call: StreamedCall, _ what: HashiCorpCall, isWhole: Bool) throws(HoldfastError) {
         let head: (status: Int, headers: [String: String])
         switch try call.answer.head() {
         case .success(let found): head = found
@@ -104,20 +118,25 @@ package final class RaftCluster: VaultCluster {
                 .writeUnknown, "the vault \(location) did not answer a restore of its storage: \(broken.words)",
                 hint: "It may have been done. Look at the vault with `bao status` before anything else.")
         }
-        if head.status == 200 || head.status == 204 { return }
+        if head.status == 204, isWhole { return }
+        if head.status < 300 {
+            throw HoldfastError(
+                .writeUnknown, "the vault \(location) answered with status \(head.status), as none does that took it",
+                hint: "Look at it with `bao status`; something between here and the vault may answer in its place.")
+        }
         // Which of these it is the server says in its own words: it has answered, and taken nothing.
         if head.status == 400 || head.status == 500 {
             let body = try call.answer.rest(limit: Self.mostOfFailure)
             let answer = VaultAnswer(status: head.status, headers: head.headers, body: body)
-            throw refused((client.session.errors(in: answer) ?? []).joined(separator: "; "))
+            if let words = client.session.errors(in: answer), !words.isEmpty {
+                throw refused(words.joined(separator: "; "))
+            }
         }
         throw try refusal(head, call, what)
     }
 
     private func refused(_ words: String) -> HoldfastError {
-        let isForeign =
-            words.contains("cipher: message authentication failed") || words.contains("barrier")
-            || words.contains("keyring") || words.contains("unseal")
+        let isForeign = words.contains("could not verify hash file") || words.contains("snapshot-force")
         return HoldfastError(
             .targetFailed,
             "the vault \(location) refuses the storage"
@@ -150,31 +169,36 @@ private final class RaftUpload: VaultUpload {
     private let body: BodyStream
     private let cluster: RaftCluster
     private let what: HashiCorpCall
-    private let cancellation: Cancellation
+    private let clock: any Primitives.Clock
 
     init(
         _ call: StreamedCall, _ body: BodyStream, _ cluster: RaftCluster, _ what: HashiCorpCall,
-        _ cancellation: Cancellation
+        _ clock: any Primitives.Clock
     ) {
         self.call = call
         self.body = body
         self.cluster = cluster
         self.what = what
-        self.cancellation = cancellation
+        self.clock = clock
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(HoldfastError) {
-        try cancellation.check()
-        guard !call.answer.isOver, body.write(bytes) else {
-            try cluster.end(call, what)
-            throw HoldfastError(
-                .targetFailed, "the vault \(cluster.location) answered before it had the whole storage",
-                hint: "See whether something between here and the vault answers in its place.")
+        guard !call.answer.isOver, try body.write(bytes, to: call.answer, clock: clock) else {
+            body.finish(isWhole: false)
+            guard call.answer.isOver else {
+                throw HoldfastError(
+                    .vaultUnavailable, "the vault \(cluster.location) takes nothing more of its storage",
+                    hint: "Look at the network, and at `http_read_timeout` of the listener: it must allow for all of "
+                        + "the storage. Nothing was changed.", retry: .later)
+            }
+            try cluster.end(call, what, isWhole: false)
+            throw HoldfastError(.targetFailed, "the vault \(cluster.location) answered too early", hint: "Look at it.")
         }
     }
 
     func finish() throws(HoldfastError) {
-        body.finish(isWhole: true)
-        try cluster.end(call, what)
+        let isEarly = call.answer.isOver
+        body.finish(isWhole: !isEarly)
+        try cluster.end(call, what, isWhole: !isEarly)
     }
 }

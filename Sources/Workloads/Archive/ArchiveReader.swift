@@ -32,6 +32,8 @@ package final class ArchiveReader {
         var total: UInt64 = 0
         /// One past the last byte that is not zero.
         var lastContent: UInt64 = 0
+        /// The last bytes of the stream, up to eight.
+        var tail: [UInt8] = []
 
         init(_ stream: any ByteStream) { self.stream = stream }
         deinit { buffer.deallocate() }
@@ -42,6 +44,7 @@ package final class ArchiveReader {
             while end > 0, buffer[end - 1] == 0 { end -= 1 }
             if end > 0 { lastContent = total + UInt64(end) }
             total += UInt64(count)
+            tail = (tail + buffer[max(0, count - 8)..<count]).suffix(8)
             return count
         }
     }
@@ -60,8 +63,8 @@ package final class ArchiveReader {
 
     /// Begins to read `stream`.
     ///
-    /// - Parameter isCompressed: It is compressed by gzip. Its sums are then not looked at: who wrote the archive has
-    ///   sums of its own for that.
+    /// - Parameter isCompressed: It is compressed by gzip. Its checksum is then not looked at, but its length: who
+    ///   wrote the archive has sums of its own for the content.
     /// - Throws: `.sourceFailed` when the stream does not begin as a tar archive.
     package init(_ stream: any ByteStream, isCompressed: Bool = false) throws(HoldfastError) {
         guard let archive = archive_read_new() else {
@@ -167,9 +170,18 @@ package final class ArchiveReader {
             // Read on, so that the producer can end, and so that a second archive is not lost in silence.
             guard try input.next() > 0 else { break }
         }
-        guard !isCompressed else { return }
+        if isCompressed { return try checkTrailer(end) }
         guard input.total >= end + 512 else { throw damaged("it stops before its end mark") }
         guard input.lastContent <= end else { throw damaged("more data follows its end mark") }
+    }
+
+    /// The last four bytes are how much was compressed, modulo 2^32 (RFC 1952, section 2.3.1): the archive with its end
+    /// mark, and perhaps what fills its last block.
+    private func checkTrailer(_ end: UInt64) throws(HoldfastError) {
+        guard input.tail.count == 8 else { throw damaged("it has no end") }
+        let length = input.tail.suffix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let beyond = length &- UInt32(truncatingIfNeeded: end)
+        guard beyond % 512 == 0, beyond <= 20 * 512 else { throw damaged("it does not end as long as it says") }
     }
 
     private func failure() -> HoldfastError { input.failure ?? damaged(archiveMessage(archive)) }

@@ -12,6 +12,9 @@ struct RaftArchive {
     private static let largestMember = 4 << 20
     private static let block = 256 << 10
 
+    /// The sum of no bytes.
+    private static let nothing = SHA256.digest([UInt8]().span.bytes).withBytes { Hex.encode($0) }
+
     private(set) var stateBytes: UInt64 = 0
     /// Of the last entry of the log that is in it, as `meta.json` has it; empty where that says nothing.
     private(set) var index = ""
@@ -31,6 +34,10 @@ struct RaftArchive {
             if isState { stateBytes = member.metadata.size }
             if name == "SHA256SUMS" { sums = try Self.sums(content) } else { found[name] = digest }
             if name == "meta.json" { (index, term) = Self.position(content) }
+        }
+        // The server writes it last, once the cluster's key has sealed the sums; without it no cluster takes the rest.
+        guard found["SHA256SUMS.sealed"] != nil, found["SHA256SUMS.sealed"] != Self.nothing else {
+            throw Self.damaged("it ends before its sealed sums")
         }
         for name in ["meta.json", "state.bin"] {
             guard let sum = sums[name], let own = found[name] else { throw Self.damaged("it has no \(name)") }

@@ -20,7 +20,8 @@ package struct RaftWorkload: Workload {
         return capabilities
     }
 
-    private let place: VaultClusterLocation
+    /// Nil where copies are checked alone.
+    private let place: VaultClusterLocation?
     private let opener: any VaultOpener
     private let replaces: Bool
 
@@ -30,6 +31,15 @@ package struct RaftWorkload: Workload {
         self.place = place
         opener = options.vaultOpener
         replaces = options.replaces
+    }
+
+    /// Checks restored copies, and knows no vault.
+    package static var ofCopies: RaftWorkload { RaftWorkload() }
+
+    private init() {
+        place = nil
+        opener = NoVaultOpener()
+        replaces = false
     }
 
     /// Why nothing can be meant by `rest`; nil when something is.
@@ -42,12 +52,17 @@ package struct RaftWorkload: Workload {
         }
     }
 
-    package var identity: WorkloadIdentity { WorkloadIdentity(kind: Self.kind, url: "raft:\(place)") }
+    package var identity: WorkloadIdentity { WorkloadIdentity(kind: Self.kind, url: "raft:\(location)") }
 
     package var capabilities: WorkloadCapabilities { Self.capabilities }
 
+    private var location: String { place?.description ?? "" }
+
     private func open(_ context: WorkloadContext) throws(HoldfastError) -> any VaultCluster {
-        try opener.openCluster(place, clock: context.clock, cancellation: context.cancellation)
+        guard let place else {
+            throw HoldfastError(.usage, "no vault is named", hint: "Name one by raft:https://HOST.")
+        }
+        return try opener.openCluster(place, clock: context.clock, cancellation: context.cancellation)
     }
 
     package func preflight(_ context: WorkloadContext) throws(HoldfastError) -> [WorkloadFinding] {
@@ -59,7 +74,7 @@ package struct RaftWorkload: Workload {
             return [WorkloadFinding(.error, "vault", error.message, hint: error.hint, code: error.code)]
         }
         let who = [found.server, found.identity.map { "as \($0)" }].compactMap { $0 }.joined(separator: ", ")
-        var findings = [WorkloadFinding(.good, "vault", "\(place) answers: \(who)")]
+        var findings = [WorkloadFinding(.good, "vault", "\(location) answers: \(who)")]
         for missing in found.missing {
             findings.append(
                 WorkloadFinding(
@@ -146,8 +161,11 @@ package struct RaftWorkload: Workload {
         guard isComplete, let receiver = stage.receiver as? RaftReceiver else { return [] }
         return [
             WorkloadFinding(
-                .good, "vault", "\(place) took \(ByteCount(receiver.taken)) for its storage",
-                hint: replaces ? "Unseal it with the keys of the vault that the snapshot is of." : "")
+                .good, "vault",
+                "\(location) accepted \(ByteCount(receiver.taken)) for its storage, and puts it in place now",
+                hint: replaces
+                    ? "Once `bao status` says that it is sealed, unseal it with the keys of the snapshot's vault."
+                    : "See with `bao status` that it is active.")
         ]
     }
 }

@@ -26,6 +26,8 @@ struct SecretWriter {
     private var raised: Int?
     private(set) var put = 0
     private(set) var isChanged = false
+    /// Its caller recovered the secret for a while, and removes it when all is settled.
+    var removalFollows = false
     /// Live versions of which the snapshot has no value, or a damaged one. They are not put: nothing near is made up,
     /// and a snapshot that has them can still be restored.
     private(set) var withoutValue: [SecretVersionID] = []
@@ -184,7 +186,7 @@ struct SecretWriter {
         try moveLabels()
         try setAttributes()
         fit.loseDetails(of: secret, there: there)
-        guard secret.removal != nil else { return }
+        guard secret.removal != nil, !removalFollows else { return }
         if there != nil, there?.removal == nil {
             fit.lose("removals of secrets, which are left in place")
         } else if fit.capabilities.removals.contains(.recoverable) {

@@ -19,6 +19,13 @@ package enum VaultLayout {
         name.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { part(Array($0)) }
     }
 
+    /// - Parameter folder: With the slash at its end; empty for all of the vault.
+    package static func parts(ofFolder folder: [UInt8]) -> [[UInt8]] {
+        guard !folder.isEmpty else { return [] }
+        return folder.dropLast().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { part(Array($0)) }
+    }
+
     package static func parts(of name: SecretName, _ version: SecretVersionID) -> [[UInt8]] {
         parts(of: name) + [[UInt8(ascii: "@")] + part(version.bytes, isVersion: true)]
     }

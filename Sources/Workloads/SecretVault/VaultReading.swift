@@ -38,6 +38,10 @@ struct VaultReading {
     private var taken: [SecretName: Taken] = [:]
     /// Secrets that the last collection listed, and of which the vault then said that they are not there.
     private var vanished: [SecretName: HoldfastError] = [:]
+    /// Where the last look could not see which secrets there are.
+    private var unseen: [[UInt8]] = []
+    /// Secrets that stay as the snapshot before had them, since nobody could look where they are.
+    private var carried: UInt64 = 0
     private(set) var read: UInt64 = 0
     /// Secrets whose next version would push out one that is in the snapshot.
     private(set) var full: [SecretName] = []
@@ -51,7 +55,7 @@ struct VaultReading {
         self.context = context
     }
 
-    var secrets: UInt64 { UInt64(taken.count) }
+    var secrets: UInt64 { UInt64(taken.count) + carried }
     var versions: UInt64 { taken.values.reduce(0) { $0 + $1.versions } }
     var withoutValue: UInt64 { taken.values.reduce(0) { $0 + $1.withoutValue } }
 
@@ -73,7 +77,11 @@ struct VaultReading {
             sink.failSecret(parts, error)
             if taken[name] == nil, try sink.carrySecret(parts) { taken[name] = Taken() }
         }
-        if taken.isEmpty {
+        let places = Set(taken.keys.map { VaultLayout.parts(of: $0) })
+        for place in unseen {
+            carried += try sink.carrySecrets(below: VaultLayout.parts(ofFolder: place), besides: places)
+        }
+        if taken.isEmpty, carried == 0 {
             let had = try sink.hadSecrets()
             isEmptied = isEmptied || had
         }
@@ -91,12 +99,14 @@ struct VaultReading {
         var mark: VaultPageMark?
         let vanishedBefore = Set(vanished.keys)
         vanished = [:]
+        unseen = []
         full = []
         var barren = 0
         repeat {
             try context.cancellation.check()
             let page = try vault.list(under: prefix, after: mark, limit: 200)
             for error in page.refused { sink.failSecret([], error) }
+            unseen += page.unseen
             barren = page.secrets.contains { !seen.contains($0.name) } ? 0 : barren + 1
             guard barren <= Self.barrenPages else {
                 throw HoldfastError(

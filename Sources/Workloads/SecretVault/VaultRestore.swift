@@ -107,11 +107,25 @@ final class VaultRestore: SecretReceiver {
         do throws(HoldfastError) {
             isLeft = try restore(secret, isRecovered: wasUncovered, open, opening, value)
         } catch {
-            // What the snapshot does not settle stays removed.
-            if wasUncovered, error.code == .secretConflict { try? vault.change(secret.name, .remove(.recoverable)) }
+            // It is to be there, though not all of it could be given back.
+            guard wasUncovered, secret.removal != nil || error.code != .objectMissing else { throw error }
+            try removeAgain(secret.name, after: error)
             throw error
         }
         if wasUncovered, isLeft || secret.removal != nil { try vault.change(secret.name, .remove(.recoverable)) }
+    }
+
+    /// Lets a secret be removed as it was before the restore, which failed.
+    ///
+    /// - Throws: `error`, with a word more, when that fails as well.
+    private func removeAgain(_ name: SecretName, after error: HoldfastError) throws(HoldfastError) {
+        do throws(HoldfastError) {
+            try vault.change(name, .remove(.recoverable))
+        } catch {
+            throw HoldfastError(
+                error.code, "\(error.message); the secret \(name), which was removed before, is left recovered",
+                hint: "Remove it in the vault if it is to be removed. \(error.hint)", retry: error.retry)
+        }
     }
 
     /// Recovers a removed secret whose versions the vault does not tell otherwise: what it has would be put again.
@@ -132,7 +146,8 @@ final class VaultRestore: SecretReceiver {
         let isBack = isRecovered && secret.removal == nil
         switch try comparison.relation(secret, value: open) {
         case .absent: try restoreAll(secret, nil, [:], opening, value)
-        case .fits(let there, let ids): try restoreAll(secret, there, ids, isBack: isBack, opening, value)
+        case .fits(let there, let ids):
+            try restoreAll(secret, there, ids, isRecovered: isRecovered, isBack: isBack, opening, value)
         case .conflict(let there, let why):
             switch selection.newer {
             case .refuse: throw HoldfastError.secretConflict(secret.name, why)
@@ -151,10 +166,11 @@ final class VaultRestore: SecretReceiver {
     }
 
     private func restoreAll(
-        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID], isBack: Bool = false,
-        _ opening: SecretOpening, _ value: Values
+        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID],
+        isRecovered: Bool = false, isBack: Bool = false, _ opening: SecretOpening, _ value: Values
     ) throws(HoldfastError) {
         var writer = SecretWriter(vault, fit, secret, there, ids, defaults: defaults)
+        writer.removalFollows = isRecovered
         try opening.announce(writer.wanted)
         try writer.putMissing(value, context.cancellation)
         try writer.settle()
