@@ -73,6 +73,14 @@ struct StarvedJobTests {
         #expect(try store.alerts(all: false).isEmpty)
         try StarvedAlerts.keep([job], in: store, host: "h", at: due + .seconds(86_400))
         #expect(try store.alerts(all: false).map(\.key) == ["job/a/not-run"])
+        // One that its file pauses now is told no more, however often it is looked at.
+        var paused = job
+        paused.pause = Pause(reason: "r", until: nil)
+        for second in [86_410, 86_420] as [Int64] {
+            try StarvedAlerts.keep([paused], in: store, host: "h", at: due + .seconds(second))
+            let alert = try store.alerts(all: true).first
+            #expect(alert?.state == .resolved && alert?.changed == due + .seconds(86_410))
+        }
     }
 
     @Test("is told no more when it has run, also if the clock was ahead when that was told")

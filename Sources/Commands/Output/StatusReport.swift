@@ -155,7 +155,7 @@ struct StatusReport: Encodable {
                 return "job \(name): starved: what was due since \(since) did not take place, at last by \(reason)"
             }
             if trouble == "overlong" {
-                return "job \(name): overlong: its run of \(since) is under way still, for longer than its runs are"
+                return "job \(name): overlong: its run of \(since) is under way still, for longer than it should be"
             }
             return outcome.map { "job \(name): failing: it ended as \($0) at \(since)" }
                 ?? "job \(name): overdue: it was due at \(since), and nothing has run it"

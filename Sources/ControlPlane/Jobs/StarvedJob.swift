@@ -80,10 +80,16 @@ package enum StarvedAlerts {
         _ jobs: [Job]?, in store: any RunStore & RunHistory & AlertStore, host: String, at now: Timestamp
     ) throws(HoldfastError) {
         try end(jobs, in: store, host: host, at: now)
-        let over = (jobs ?? []).filter { $0.isEnabled && $0.schedule.next(after: now) == nil }
+        let over = (jobs ?? []).filter {
+            $0.isEnabled && $0.pause?.holds(at: now) != true && $0.schedule.next(after: now) == nil
+        }
         guard !over.isEmpty else { return }
+        let firing = Set(try store.alerts(all: false).map(\.key))
         let memories = try store.memories(of: over.map(\.name), at: now)
-        for job in over where memories[job.name]?.pause?.holds(at: now) != true {
+        for job in over where !firing.contains(key(job.name)) {
+            guard let memory = memories[job.name], memory.pause?.holds(at: now) != true,
+                memory.last.map({ $0.scheduled < memory.through }) ?? true
+            else { continue }
             try tell(job, in: store, host: host, at: now)
         }
     }
