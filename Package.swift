@@ -107,6 +107,8 @@ let package = Package(
         // Apart from TestSupport, since the fuzzer links that without the database and what it brings.
         library("StateSupport", ["Primitives", "Scheduling", "State"]),
         library("VaultSupport", ["Primitives", "SecretVaults", "VaultProviders"]),
+        // The one library that imports Testing.
+        library("TestThreads", []),
         library(
             "Simulation",
             ["Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Recovery", "TestSupport", logging]),
@@ -143,7 +145,7 @@ let package = Package(
             "SecretVaultsTests",
             [
                 "Primitives", "CLinux", "Sealing", "SecretVaults", "VaultProviders", "TestSupport", "VaultSupport",
-                "VaultWriter",
+                "TestThreads", "VaultWriter",
             ]),
         tests("TelemetryTests", ["Primitives", "Scheduling", "State", "Telemetry", "TestSupport", logging]),
         tests(
@@ -177,12 +179,13 @@ let package = Package(
             [
                 "Primitives", "Compression", "ObjectStore", "Repository", "Workloads", "Recovery", "Scheduling",
                 "State", "StateSupport", "SecretVaults", "VaultProviders", "TestSupport", "VaultSupport",
+                "TestThreads",
             ]),
         tests(
             "Integration",
             [
                 "Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "VaultProviders", "TestSupport",
-                "VaultSupport", "holdfast",
+                "VaultSupport", "TestThreads", "holdfast",
             ]),
         tests("Tidy", ["TestSupport"]),
     ]

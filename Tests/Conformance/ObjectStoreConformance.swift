@@ -4,9 +4,10 @@ import ObjectStore
 import Primitives
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Every object store")
+@Suite("Every object store", .waiting)
 struct ObjectStoreConformance {
     // MARK: - Put and get
 

@@ -6,6 +6,7 @@ import Primitives
 import Recovery
 import Repository
 import TestSupport
+import TestThreads
 import Testing
 
 @testable import Workloads
@@ -18,7 +19,7 @@ private enum IsolationHere {
     }()
 }
 
-@Suite("A scratch server of PostgreSQL", .enabled(if: ConformanceCluster.isInstalled), .serialized)
+@Suite("A scratch server of PostgreSQL", .waiting, .enabled(if: ConformanceCluster.isInstalled), .serialized)
 struct PostgresScratchTests {
     /// A cluster with a snapshot of it, and a copy restored from that.
     private struct Setting {

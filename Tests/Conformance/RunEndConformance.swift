@@ -4,9 +4,10 @@ import Primitives
 import Scheduling
 import State
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The ends of runs in every run store")
+@Suite("The ends of runs in every run store", .waiting)
 struct RunEndConformance {
     private let noon = Timestamp(seconds: 1_800_000_000)
     private let holder = RunHolder(host: "one", process: 100)

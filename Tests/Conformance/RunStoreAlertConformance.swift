@@ -4,9 +4,10 @@ import Primitives
 import Scheduling
 import State
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The alerts of every run store")
+@Suite("The alerts of every run store", .waiting)
 struct RunStoreAlertConformance {
     private let noon = Timestamp(seconds: 1_800_000_000)
 

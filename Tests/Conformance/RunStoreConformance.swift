@@ -5,9 +5,10 @@ import Scheduling
 import State
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Every run store")
+@Suite("Every run store", .waiting)
 struct RunStoreConformance {
     private let noon = Timestamp(seconds: 1_800_000_000)
     private let holder = RunHolder(host: "one", process: 100)

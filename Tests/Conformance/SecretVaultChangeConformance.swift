@@ -3,9 +3,10 @@
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Every vault that is changed")
+@Suite("Every vault that is changed", .waiting)
 struct SecretVaultChangeConformance {
     // MARK: - States
 

@@ -4,9 +4,10 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Every vault")
+@Suite("Every vault", .waiting)
 struct SecretVaultConformance {
     // MARK: - Values and names
 

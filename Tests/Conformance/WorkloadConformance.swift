@@ -6,10 +6,11 @@ import Primitives
 import Recovery
 import Repository
 import TestSupport
+import TestThreads
 import Testing
 import Workloads
 
-@Suite("Every workload")
+@Suite("Every workload", .waiting)
 struct WorkloadConformance {
     @Test("that can be backed up is in this suite")
     func complete() {

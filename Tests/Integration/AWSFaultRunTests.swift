@@ -6,11 +6,12 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("AWS Secrets Manager that fails, by the program", .enabled(if: MotoServer.isInstalled))
+@Suite("AWS Secrets Manager that fails, by the program", .waiting, .enabled(if: MotoServer.isInstalled))
 struct AWSFaultRunTests {
     @Test("names the secret that a login may not read, keeps the rest, and ends with status 3")
     func denied() throws {

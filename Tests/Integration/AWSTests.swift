@@ -5,11 +5,12 @@ import Glibc
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("AWS Secrets Manager by the program", .enabled(if: MotoServer.isInstalled))
+@Suite("AWS Secrets Manager by the program", .waiting, .enabled(if: MotoServer.isInstalled))
 struct AWSTests {
     @Test("is backed up with all versions, and given back to another region with ids, labels, tags and removals")
     func roundTrip() throws {

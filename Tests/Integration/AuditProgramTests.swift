@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The audit log of the program")
+@Suite("The audit log of the program", .waiting)
 struct AuditProgramTests {
     private let vault: VaultRun
     private var run: ProgramRun { vault.run }

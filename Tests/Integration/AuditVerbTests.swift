@@ -3,9 +3,10 @@
 import Foundation
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The audit log of each verb")
+@Suite("The audit log of each verb", .waiting)
 struct AuditVerbTests {
     /// What a verb does with values of secrets.
     private enum Use {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A stream that is given back to a command")
+@Suite("A stream that is given back to a command", .waiting)
 struct CommandRestoreTests {
     private static let content = (UInt32(0)..<300_000).map { "\($0 &* 2_654_435_761)\n" }.joined()
 

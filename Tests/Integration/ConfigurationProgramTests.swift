@@ -2,9 +2,10 @@
 
 import Foundation
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The configuration file")
+@Suite("The configuration file", .waiting)
 struct ConfigurationProgramTests {
     /// A configuration with two sources of directories and a command, its repository made.
     private func prepared(_ more: String = "") throws -> ProgramRun {

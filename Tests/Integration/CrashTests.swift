@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("After")
+@Suite("After", .waiting)
 struct CrashTests {
     @Test("an interruption the status is 130, nothing is committed, and the next run reuses what was put")
     func interrupted() throws {

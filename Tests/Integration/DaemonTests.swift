@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The daemon")
+@Suite("The daemon", .waiting)
 struct DaemonTests {
     /// Starts a daemon and waits until it runs.
     private func daemon(_ jobs: JobRun, _ more: String...) throws -> StartedProgram {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("doctor")
+@Suite("doctor", .waiting)
 struct DoctorTests {
     private struct Finding: Hashable {
         let thing, subject, severity: String

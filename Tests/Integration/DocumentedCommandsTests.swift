@@ -4,6 +4,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
 /// The commands of one document.
@@ -69,7 +70,7 @@ struct DocumentedCommands {
     }
 }
 
-@Suite("What the documents tell to type works")
+@Suite("What the documents tell to type works", .waiting)
 struct DocumentedCommandsTests {
     @Test(
         "every command of the document does what the document says",

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill of dumps whose programs fail", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A drill of dumps whose programs fail", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct DrillDumpTests {
     @Test(
         "holds nothing against the snapshot where pg_restore could not be kept apart, lacked room or was killed",

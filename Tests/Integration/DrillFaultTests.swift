@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill in which something goes wrong")
+@Suite("A drill in which something goes wrong", .waiting)
 struct DrillFaultTests {
     /// A repository with snapshots of a directory of some size.
     private func prepared(_ bytes: Int = 2_000_000) throws -> DrillRun {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Drills of several sizes")
+@Suite("Drills of several sizes", .waiting)
 struct DrillFigureTests {
     private func facts(_ record: [String: Any]?) throws -> [String: String] {
         let member = try #require((record?["members"] as? [[String: Any]])?.first)

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill with --keep")
+@Suite("A drill with --keep", .waiting)
 struct DrillKeepTests {
     private func prepared() throws -> DrillRun {
         let drill = try DrillRun()

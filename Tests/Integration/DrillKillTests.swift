@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
 extension DrillRun {
@@ -65,7 +66,7 @@ extension DrillRun {
     }
 }
 
-@Suite("A drill that is killed")
+@Suite("A drill that is killed", .waiting)
 struct DrillKillTests {
     /// Ten systems of one source, so that each phase comes often enough to be hit.
     private func prepared() throws -> DrillRun {

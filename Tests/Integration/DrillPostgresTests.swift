@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill of a PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A drill of a PostgreSQL cluster", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct DrillPostgresTests {
     private func cluster() throws -> (DrillRun, PostgresServer) {
         let (run, server) = try ProgramRun.besideCluster()

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The record of a drill")
+@Suite("The record of a drill", .waiting)
 struct DrillRecordTests {
     @Test("is left with its verdict, whatever a row of the database holds")
     func longCharacters() throws {

@@ -6,9 +6,10 @@ import ObjectStore
 import Primitives
 import Repository
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill of a cluster whose log", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A drill of a cluster whose log", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct DrillReplayTests {
     private func cluster() throws -> (DrillRun, PostgresServer) {
         let (run, server) = try ProgramRun.besideCluster()

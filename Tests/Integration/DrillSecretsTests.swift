@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill of a configuration with keys and mirrors")
+@Suite("A drill of a configuration with keys and mirrors", .waiting)
 struct DrillSecretsTests {
     /// A repository that a key file opens, with a copy of it, and a source with a secret of its own.
     private func prepared() throws -> DrillRun {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A drill whose server fails", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A drill whose server fails", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct DrillServerTests {
     private let drill: DrillRun
     private let programs: String

@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
 /// Runs drills and looks at what they leave.
@@ -73,7 +74,7 @@ struct DrillRun {
     }
 }
 
-@Suite("A drill")
+@Suite("A drill", .waiting)
 struct DrillTests {
     private func sources() throws -> DrillRun {
         let drill = try DrillRun()

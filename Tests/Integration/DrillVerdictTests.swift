@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The verdict of a drill")
+@Suite("The verdict of a drill", .waiting)
 struct DrillVerdictTests {
     private func evidence(_ drill: DrillRun) throws -> [[String: Any]] {
         try drill.run("evidence", "list", "--json").json()["evidence"] as? [[String: Any]] ?? []

@@ -5,9 +5,10 @@ import ObjectStore
 import Primitives
 import Repository
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Evidence and objectives")
+@Suite("Evidence and objectives", .waiting)
 struct EvidenceProgramTests {
     private func repository(_ run: ProgramRun) throws -> Repository {
         try Repository.open(

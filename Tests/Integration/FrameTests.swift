@@ -2,9 +2,10 @@
 
 import Foundation
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The program")
+@Suite("The program", .waiting)
 struct FrameTests {
     @Test("init makes a repository once, and snapshots lists none in it")
     func initialise() throws {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The evidence of a restore in an incident")
+@Suite("The evidence of a restore in an incident", .waiting)
 struct IncidentEvidenceTests {
     private let incident: IncidentRun
 

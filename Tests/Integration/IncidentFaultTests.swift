@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A restore in an incident")
+@Suite("A restore in an incident", .waiting)
 struct IncidentFaultTests {
     private static let slow = ["--limit-read", "2M", "--threads", "1"]
 

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The guide through a restore")
+@Suite("The guide through a restore", .waiting)
 struct IncidentGuideTests {
     @Test("asks which source, which instant and where to, tells what is lost, and goes on yes")
     func walk() throws {

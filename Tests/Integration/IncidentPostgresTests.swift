@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The guide through a restore of a cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("The guide through a restore of a cluster", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct IncidentPostgresTests {
     @Test("holds every file against the manifest, starts no server over it, and it can be started then")
     func cluster() throws {

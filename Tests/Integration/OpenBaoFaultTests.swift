@@ -6,6 +6,7 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
@@ -17,7 +18,7 @@ private final class Counter: Sendable {
     func add() { number.withLock { $0 += 1 } }
 }
 
-@Suite("An OpenBao server that fails", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("An OpenBao server that fails", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct OpenBaoFaultTests {
     /// The same mount behind a script.
     private func url(_ bao: OpenBaoRun, _ scripted: ScriptedVault) -> String { "vault:\(scripted.origin)/\(bao.mount)" }

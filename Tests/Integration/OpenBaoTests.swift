@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
@@ -72,7 +73,7 @@ struct OpenBaoRun {
     }
 }
 
-@Suite("An OpenBao server", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("An OpenBao server", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct OpenBaoTests {
     @Test("is backed up with all versions, and given back to a fresh mount and to an embedded vault")
     func roundTrip() throws {

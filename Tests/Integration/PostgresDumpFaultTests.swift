@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A dump of a PostgreSQL database", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A dump of a PostgreSQL database", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresDumpFaultTests {
     private static let large = """
         CREATE TABLE large AS SELECT i, md5(random()::text) a FROM generate_series(1, 300000) i

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A dump of a PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A dump of a PostgreSQL cluster", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresDumpPlaceTests {
     @Test("of which a table is locked waits a minute for it, commits nothing, and tells of the lock")
     func heldLock() throws {

@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
 extension PostgresServer {
@@ -32,7 +33,7 @@ extension PostgresServer {
     }
 }
 
-@Suite("The databases of a PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("The databases of a PostgreSQL cluster", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresDumpTests {
     private static let oddName = #"ma'ria/ "Ünï" %41 = x"#
 

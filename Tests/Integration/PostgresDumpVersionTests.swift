@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A dump of PostgreSQL of each version", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A dump of PostgreSQL of each version", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresDumpVersionTests {
     private static var newer: [Int] {
         #if arch(x86_64)

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("With a PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("With a PostgreSQL cluster", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresFaultTests {
     // MARK: Logging in
 

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A PostgreSQL standby", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A PostgreSQL standby", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresStandbyTests {
     /// A primary with some data, and a standby that streams from it.
     private func pair() throws -> (run: ProgramRun, primary: PostgresServer, standby: PostgresServer) {
@@ -98,7 +99,7 @@ struct PostgresStandbyTests {
     }
 }
 
-@Suite("A base backup whose program ends", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A base backup whose program ends", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresBrokenOffTests {
     @Test("leaves no snapshot and no slot at the server, and the next one succeeds", arguments: [SIGKILL, SIGINT])
     func brokenOff(signal: Int32) throws {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Into a data directory", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("Into a data directory", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresTargetTests {
     /// A cluster with one tablespace at `ts` and a snapshot of it; the server is stopped.
     private func snapshot() throws -> (ProgramRun, String) {

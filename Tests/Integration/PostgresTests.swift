@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
 extension ProgramRun {
@@ -27,7 +28,7 @@ extension ProgramRun {
     }
 }
 
-@Suite("A PostgreSQL cluster", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("A PostgreSQL cluster", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresTests {
     static let oddName = #"ma'ria "Ünï" %41 = x"#
 

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("PostgreSQL of each version", .enabled(if: PostgresServer.isInstalled), .serialized)
+@Suite("PostgreSQL of each version", .waiting, .enabled(if: PostgresServer.isInstalled), .serialized)
 struct PostgresVersionTests {
     /// What scripts/setup installs here.
     private static var majors: [Int] {

@@ -2,9 +2,10 @@
 
 import Foundation
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A backup")
+@Suite("A backup", .waiting)
 struct ProducerTests {
     @Test("of a producer that fails, is killed or prints too little commits nothing")
     func failingProducer() throws {

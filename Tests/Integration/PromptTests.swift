@@ -1,9 +1,10 @@
 // Passwords that are typed.
 
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The question for a password")
+@Suite("The question for a password", .waiting)
 struct PromptTests {
     private let run = ProgramRun()
 

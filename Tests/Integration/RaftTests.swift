@@ -3,6 +3,7 @@
 import Foundation
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
@@ -40,7 +41,7 @@ private struct RaftRun {
     func token(_ policy: String) throws -> String { try server.token("r", policy: policy) }
 }
 
-@Suite("The storage of OpenBao on raft", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("The storage of OpenBao on raft", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct RaftTests {
     private static let reading = #"path "sys/storage/raft/snapshot" { capabilities = ["read"] }"#
     private static let restoring = """

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A recovery key")
+@Suite("A recovery key", .waiting)
 struct RecoveryKeyInputTests {
     @Test("opens the repository wherever a password may stand, in lines or in one")
     func everywhere() throws {

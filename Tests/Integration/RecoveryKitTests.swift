@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
 /// A repository with something in it, a kit, and a machine that has neither configuration nor state.
@@ -76,7 +77,7 @@ struct KitScene {
     }
 }
 
-@Suite("recovery-kit")
+@Suite("recovery-kit", .waiting)
 struct RecoveryKitTests {
     @Test("writes its page to a file of mode 0600 that was not there, and adds a slot for it alone")
     func make() throws {

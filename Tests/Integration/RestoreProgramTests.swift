@@ -2,9 +2,10 @@
 
 import Foundation
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The program restores")
+@Suite("The program restores", .waiting)
 struct RestoreProgramTests {
     @Test("what was backed up is listed, found, compared, dumped and restored")
     func roundTrip() throws {

@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A repository that is not as it was seen")
+@Suite("A repository that is not as it was seen", .waiting)
 struct RollbackTests {
     private func copy(_ run: ProgramRun, _ from: String, to: String) throws {
         try FileManager.default.copyItem(atPath: run.directory.path + "/" + from, toPath: run.directory.path + "/" + to)

@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Runs of jobs in trouble")
+@Suite("Runs of jobs in trouble", .waiting)
 struct RunFaultTests {
     private func isThere(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 

@@ -2,9 +2,10 @@
 
 import Foundation
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The run ledger of the program")
+@Suite("The run ledger of the program", .waiting)
 struct RunLedgerProgramTests {
     @Test("is sealed by its job and outlives the state")
     func outlives() throws {

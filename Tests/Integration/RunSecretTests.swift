@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Secrets that a run prints")
+@Suite("Secrets that a run prints", .waiting)
 struct RunSecretTests {
     @Test("are kept nowhere, whether they came as a file or by the configuration")
     func printed() throws {

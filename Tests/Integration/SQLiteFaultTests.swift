@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A SQLite database that cannot be taken or put back")
+@Suite("A SQLite database that cannot be taken or put back", .waiting)
 struct SQLiteFaultTests {
     private func prepared() throws -> ProgramRun {
         let run = ProgramRun()

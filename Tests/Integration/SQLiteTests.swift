@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A SQLite database")
+@Suite("A SQLite database", .waiting)
 struct SQLiteTests {
     private func prepared() throws -> ProgramRun {
         let run = ProgramRun()

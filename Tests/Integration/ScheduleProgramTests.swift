@@ -2,9 +2,10 @@
 
 import Foundation
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Schedules")
+@Suite("Schedules", .waiting)
 struct ScheduleProgramTests {
     private func prepared(rpo: String = "26h", _ jobs: [String: String]) throws -> ProgramRun {
         var run = ProgramRun()

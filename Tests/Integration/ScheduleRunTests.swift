@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Runs of jobs")
+@Suite("Runs of jobs", .waiting)
 struct ScheduleRunTests {
     @Test("backs up, checks, thins out and mirrors by the jobs' files, those first that others come after")
     func all() throws {

@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("A machine without a process to give")
+@Suite("A machine without a process to give", .waiting)
 struct ShortageTests {
     /// The program under a limit of processes that it reaches itself. No limit holds for root, so another user runs it.
     private func limited(_ run: ProgramRun) -> ProgramRun {

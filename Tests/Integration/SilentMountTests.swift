@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
 /// A mount of FUSE with nobody behind it.
@@ -40,7 +41,7 @@ private final class SilentMount {
     deinit { if process.isRunning { end() } }
 }
 
-@Suite("A repository that does not answer")
+@Suite("A repository that does not answer", .waiting)
 struct SilentMountTests {
     @Test(
         "holds up no other job, is told of, and its own jobs run when it answers",

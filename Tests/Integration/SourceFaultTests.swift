@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("With a source")
+@Suite("With a source", .waiting)
 struct SourceFaultTests {
     @Test("of which parts cannot be read, those are named, the status is 3, and the rest is committed")
     func unreadable() throws {

@@ -4,9 +4,10 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("The status")
+@Suite("The status", .waiting)
 struct StatusTests {
     private struct Seen {
         let status: Int32

@@ -5,6 +5,7 @@ import Glibc
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 
@@ -80,7 +81,7 @@ struct VaultRun {
     }
 }
 
-@Suite("Snapshots of a vault")
+@Suite("Snapshots of a vault", .waiting)
 struct VaultSnapshotTests {
     @Test("hold every version of every secret, and a fresh vault gets them back in their order and states")
     func roundTrip() throws {

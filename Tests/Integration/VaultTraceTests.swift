@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Primitives
 import TestSupport
+import TestThreads
 import Testing
 
 /// What the process table showed of a program and its descendants while it ran.
@@ -53,7 +54,7 @@ struct ProcessTrace {
     }
 }
 
-@Suite("Secrets that a run uses")
+@Suite("Secrets that a run uses", .waiting)
 struct VaultTraceTests {
     private static let values = ["Zebra-4711-one", "Zebra-4711-two"]
     private static let vaultPassword = "Okapi-0815 opens the vault"

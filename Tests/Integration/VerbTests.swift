@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Verbs")
+@Suite("Verbs", .waiting)
 struct VerbTests {
     /// A repository with one snapshot of `source`, which holds two files of random bytes.
     private func prepared() throws -> ProgramRun {

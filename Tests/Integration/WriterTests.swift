@@ -3,9 +3,10 @@
 import Foundation
 import Glibc
 import TestSupport
+import TestThreads
 import Testing
 
-@Suite("Beside each other")
+@Suite("Beside each other", .waiting)
 struct WriterTests {
     /// One writer's next backup: the directory that it reads, and whether others write to the same source.
     private struct Round {

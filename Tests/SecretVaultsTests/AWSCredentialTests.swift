@@ -5,11 +5,12 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("Credentials for AWS")
+@Suite("Credentials for AWS", .waiting)
 struct AWSCredentialTests {
     private let name = ScriptedAWS.name
     private let directory = TemporaryDirectory()

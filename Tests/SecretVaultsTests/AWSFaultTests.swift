@@ -3,11 +3,12 @@
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("AWS Secrets Manager that refuses")
+@Suite("AWS Secrets Manager that refuses", .waiting)
 struct AWSFaultTests {
     private let name = ScriptedAWS.name
 

@@ -4,11 +4,12 @@ import Primitives
 import Sealing
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 
 @testable import VaultProviders
 
-@Suite("The signature of requests to AWS")
+@Suite("The signature of requests to AWS", .waiting)
 struct AWSSignatureTests {
     private let keys = AWSCredentials(
         keyID: "AKIDEXAMPLE", secret: secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))

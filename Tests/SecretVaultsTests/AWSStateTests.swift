@@ -5,11 +5,12 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("AWS Secrets Manager in states of its own")
+@Suite("AWS Secrets Manager in states of its own", .waiting)
 struct AWSStateTests {
     private let name = ScriptedAWS.name
 

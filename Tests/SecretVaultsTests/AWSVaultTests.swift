@@ -4,11 +4,12 @@ import Foundation
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("AWS Secrets Manager", .enabled(if: MotoServer.isInstalled))
+@Suite("AWS Secrets Manager", .waiting, .enabled(if: MotoServer.isInstalled))
 struct AWSVaultTests {
     /// A server of its own, since tests here are about users and what they may do.
     private static func policies() throws -> [String: String] {
@@ -184,7 +185,7 @@ struct AWSVaultTests {
     }
 }
 
-@Suite("Parts of the client of AWS")
+@Suite("Parts of the client of AWS", .waiting)
 struct AWSPartTests {
     @Test("names regions and their domains, and refuses what is none")
     func regions() throws {

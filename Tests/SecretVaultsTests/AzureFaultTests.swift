@@ -4,11 +4,12 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("Azure Key Vault that refuses")
+@Suite("Azure Key Vault that refuses", .waiting)
 struct AzureFaultTests {
     private let name = ScriptedAzure.name
 

@@ -5,11 +5,12 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("The login at Azure Key Vault")
+@Suite("The login at Azure Key Vault", .waiting)
 struct AzureLoginTests {
     private let name = ScriptedAzure.name
     private let directory = TemporaryDirectory()

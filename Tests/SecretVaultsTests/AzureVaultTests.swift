@@ -4,11 +4,12 @@ import Foundation
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("Azure Key Vault", .enabled(if: AzureServer.isInstalled))
+@Suite("Azure Key Vault", .waiting, .enabled(if: AzureServer.isInstalled))
 struct AzureVaultTests {
     private let directory = TemporaryDirectory()
 
@@ -230,7 +231,7 @@ struct AzureVaultTests {
     }
 }
 
-@Suite("Names of vaults of Azure")
+@Suite("Names of vaults of Azure", .waiting)
 struct AzureLocationTests {
     @Test("lead to the public cloud by name, to others by host, and are told in one form")
     func locations() throws {

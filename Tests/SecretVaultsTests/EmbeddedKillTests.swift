@@ -5,10 +5,11 @@ import Glibc
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 
-@Suite("After a kill at any moment", .serialized)
+@Suite("After a kill at any moment", .waiting, .serialized)
 struct EmbeddedKillTests {
     private let directory = TemporaryDirectory()
     private var path: String { directory.path + "/vault" }

@@ -5,10 +5,11 @@ import Glibc
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 
-@Suite("The file of an embedded vault")
+@Suite("The file of an embedded vault", .waiting)
 struct EmbeddedTamperTests {
     private let stage = EmbeddedStage()
 

@@ -5,10 +5,11 @@ import Glibc
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 
-@Suite("An embedded vault")
+@Suite("An embedded vault", .waiting)
 struct EmbeddedVaultTests {
     private let stage = EmbeddedStage()
 

@@ -5,6 +5,7 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultSupport
 
@@ -30,7 +31,7 @@ private let noWords: [(name: String, reply: ScriptedVault.Reply)] = [
     ("a mount that is gone", .answer(404, body: #"{"errors":["no handler for route"]}"#)),
 ]
 
-@Suite("An answer that is not about what is there", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("An answer that is not about what is there", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct HashiCorpAbsenceTests {
     private let server: OpenBaoServer
     private let mount: String
@@ -150,7 +151,7 @@ struct HashiCorpAbsenceTests {
     }
 }
 
-@Suite("What a server of Vault can say without end", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("What a server of Vault can say without end", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct HashiCorpBoundTests {
     private let server: OpenBaoServer
     private let mount: String

@@ -4,11 +4,12 @@ import Foundation
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("A listing under a policy of OpenBao", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("A listing under a policy of OpenBao", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct HashiCorpPolicyTests {
     private let server: OpenBaoServer
     private let mount: String

@@ -5,6 +5,7 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
@@ -30,7 +31,7 @@ final class Shared<Value: Sendable>: Sendable {
 
 private func isValue(_ request: ScriptedVault.Request) -> Bool { request.target.contains("/data/") }
 
-@Suite("A vault whose answers fail", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("A vault whose answers fail", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct HashiCorpScriptedTests {
     let server: OpenBaoServer
     let mount: String
@@ -211,7 +212,7 @@ struct HashiCorpScriptedTests {
     }
 }
 
-@Suite("A login at OpenBao that ends", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("A login at OpenBao that ends", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct HashiCorpLoginTests {
     let directory = TemporaryDirectory()
     let server: OpenBaoServer

@@ -6,11 +6,12 @@ import Primitives
 import SecretVaults
 import Synchronization
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
 
-@Suite("The way to a vault", .serialized)
+@Suite("The way to a vault", .waiting, .serialized)
 struct HashiCorpTLSTests {
     let directory = TemporaryDirectory()
 

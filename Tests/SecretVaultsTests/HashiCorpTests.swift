@@ -4,6 +4,7 @@ import Foundation
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 import VaultProviders
 import VaultSupport
@@ -15,7 +16,7 @@ private func opening(_ server: OpenBaoServer, _ mount: String, _ login: HashiCor
     failure { _ = try server.open(mount, login) }?.code
 }
 
-@Suite("A mount of OpenBao", .enabled(if: OpenBaoServer.isInstalled))
+@Suite("A mount of OpenBao", .waiting, .enabled(if: OpenBaoServer.isInstalled))
 struct HashiCorpTests {
     let directory = TemporaryDirectory()
     /// Tests share the server and keep apart by mounts of their own.
@@ -133,7 +134,7 @@ struct HashiCorpTests {
     }
 }
 
-@Suite("A server of OpenBao that fails", .enabled(if: OpenBaoServer.isInstalled), .serialized)
+@Suite("A server of OpenBao that fails", .waiting, .enabled(if: OpenBaoServer.isInstalled), .serialized)
 struct HashiCorpFaultTests {
     let directory = TemporaryDirectory()
 

@@ -2,9 +2,10 @@
 
 import Primitives
 import SecretVaults
+import TestThreads
 import Testing
 
-@Suite("Texts between vaults of texts and vaults of fields")
+@Suite("Texts between vaults of texts and vaults of fields", .waiting)
 struct JSONObjectTextTests {
     @Test(
         "are objects where every reader makes the same of them",

@@ -2,9 +2,10 @@
 
 import Primitives
 import SecretVaults
+import TestThreads
 import Testing
 
-@Suite("The model of secrets")
+@Suite("The model of secrets", .waiting)
 struct ModelTests {
     @Test("tells names apart that Swift takes for equal")
     func composed() throws {

@@ -4,11 +4,12 @@ import Foundation
 import Primitives
 import SecretVaults
 import TestSupport
+import TestThreads
 import Testing
 
 @testable import VaultProviders
 
-@Suite("Base64 of secrets")
+@Suite("Base64 of secrets", .waiting)
 struct SecretBase64Tests {
     @Test("is what others write, and is read back, for each length")
     func same() throws {
@@ -31,7 +32,7 @@ struct SecretBase64Tests {
     func refused(_ text: String) { #expect(SecretBase64.decode(secret(text)) == nil) }
 }
 
-@Suite("Texts in XML")
+@Suite("Texts in XML", .waiting)
 struct XMLTextTests {
     @Test("are found by the name of their element, with their entities")
     func found() {
