@@ -7,8 +7,8 @@ import Testing
 /// Runs a test on a thread that may wait.
 ///
 /// A test that starts a program waits until that ends, and holds its thread meanwhile. The pool of the language has a
-/// thread for each processor and no more, so that two tests that wait would keep two processors idle, and everything else
-/// from running. Tests with this trait run on ``WaitingThreads`` instead, and so do their structured child tasks.
+/// thread for each processor and no more, so that two tests that wait would keep two processors idle, and everything
+/// else from running. Tests with this trait run on ``WaitingThreads`` instead, and so do their structured child tasks.
 package struct WaitingTrait: SuiteTrait, TestTrait, TestScoping {
     package var isRecursive: Bool { true }
 
