@@ -71,6 +71,26 @@ package protocol VaultUpload: AnyObject, Sendable {
 
     /// Ends the bytes and waits for the answer.
     ///
-    /// - Throws: `.targetFailed` when the vault refuses what it got, `.writeUnknown` when it does not answer.
+    /// - Throws: `.targetFailed` when the vault refuses what it got, `.writeUnknown` when it does not answer;
+    ///   `.interrupted` with the word that it may have taken what it got whole.
     func finish() throws(HoldfastError)
+
+    /// Waits, after ``finish()``, until the vault has the storage in its place and answers again: some minutes at most.
+    ///
+    /// - Throws: `.interrupted`, with the word that the vault accepted the storage.
+    func settle() throws(HoldfastError) -> VaultClusterStanding
+}
+
+/// How a vault stands that was given its storage.
+package enum VaultClusterStanding: Sendable, Hashable {
+    /// It is in place, and the vault answers.
+    case active
+    /// It is in place, and only the keys of that time open it.
+    case sealed
+    /// Another node leads now.
+    case standby
+    /// It answers, and does not say since when it leads: whether the storage is in place can't be told from here.
+    case answering
+    /// It did not answer as one that has it in place.
+    case unseen
 }

@@ -76,4 +76,7 @@ private final class AuditedUpload: VaultUpload {
             throw error
         }
     }
+
+    /// What fails here undoes nothing: the vault has accepted it.
+    func settle() throws(HoldfastError) -> VaultClusterStanding { try upload.settle() }
 }

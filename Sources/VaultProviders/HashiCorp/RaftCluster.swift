@@ -11,8 +11,14 @@ package final class RaftCluster: VaultCluster {
     private static let forced = HashiCorpPath("sys/storage/raft/snapshot-force")
     /// What of an answer of failure is read.
     private static let mostOfFailure = 64 << 10
+    /// One look at a server that puts its storage in place; it answers nothing in that time.
+    private static let glance = Duration.seconds(10)
+    /// All looks together.
+    private static let longestSettling = Duration.seconds(300)
 
     private let transport: VaultHTTP
+    /// For looks that are made again and again.
+    private let looking: VaultHTTP
     private let client: KeyValueClient
     private let cancellation: Cancellation
     private let clock: any Primitives.Clock
@@ -27,6 +33,9 @@ package final class RaftCluster: VaultCluster {
         var options = options
         // The storage is the whole server's, whatever namespace its secrets are in.
         options.namespace = nil
+        var brief = options.http
+        brief.readTimeout = Self.glance
+        looking = try VaultHTTP(place.origin, brief, clock: clock)
         options.http.readTimeout = Self.silence
         transport = try VaultHTTP(place.origin, options.http, clock: clock)
         let session = HashiCorpSession(
@@ -99,11 +108,77 @@ package final class RaftCluster: VaultCluster {
     package func restore(replacingKeys: Bool) throws(HoldfastError) -> any VaultUpload {
         let path = replacingKeys ? Self.forced : Self.path
         let headers = try client.session.streamHeaders()
+        let before = try leadership()
         let body = BodyStream(on: transport.loop)
         let request = VaultRequest(
             .post, path.target, headers: headers, effect: .write)
         let call = try transport.stream(request, body: body, cancellation)
-        return RaftUpload(call, body, self, HashiCorpCall(.post, path, .write, effect: .write), clock)
+        return RaftUpload(call, body, self, HashiCorpCall(.post, path, .write, effect: .write), clock, since: before)
+    }
+
+    // MARK: - After a restore
+
+    /// Asks what needs no login. Nil when nothing usable comes.
+    private func glance(_ path: String) throws(HoldfastError) -> (status: Int, body: SecretBytes)? {
+        let call = try looking.stream(VaultRequest(.get, HashiCorpPath(path).target), cancellation)
+        guard case .success(let head) = try call.answer.head() else { return nil }
+        return (head.status, try call.answer.rest(limit: Self.mostOfFailure))
+    }
+
+    /// Since when the server leads, in its own words, which change when it takes up a storage; nil when it does not
+    /// say, and when it does not lead.
+    private func leadership() throws(HoldfastError) -> String? {
+        guard let answer = try glance("sys/leader"), answer.status == 200 else { return nil }
+        var (time, leads) = (String?.none, false)
+        do throws(HoldfastError) {
+            try JSONScanner.read(answer.body) { (scanner) throws(HoldfastError) in
+                try scanner.members { (scanner, key) throws(HoldfastError) in
+                    switch key {
+                    case "active_time": time = try scanner.optionalString()
+                    case "is_self": leads = try scanner.bool()
+                    default: try scanner.skip()
+                    }
+                }
+            }
+        } catch {
+            guard error.code != .interrupted else { throw error }
+            return nil
+        }
+        return leads ? time : nil
+    }
+
+    /// Looks again and again how it stands.
+    ///
+    /// The server answers an upload before it has read it in, keeps every call waiting while it does, and leads anew
+    /// afterwards, or is sealed when the storage is another cluster's. What it says right after the answer is of before.
+    fileprivate func settle(since before: String?) throws(HoldfastError) -> VaultClusterStanding {
+        let limit = clock.uptime() + Self.longestSettling
+        var pause = Duration.milliseconds(50)
+        var (last, times) = (VaultClusterStanding.unseen, 0)
+        while clock.uptime() < limit {
+            try cancellation.check()
+            let now = try standing(since: before)
+            if now == .active { return .active }
+            times = now == last && now != .unseen ? times + 1 : 1
+            last = now
+            // What passes by is not taken for the end.
+            if now != .unseen, times >= 4 { return now }
+            clock.sleep(for: pause, unless: cancellation)
+            pause = min(pause * 2, .seconds(1))
+        }
+        return .unseen
+    }
+
+    private func standing(since before: String?) throws(HoldfastError) -> VaultClusterStanding {
+        guard let health = try glance("sys/health") else { return .unseen }
+        switch health.status {
+        case 200:
+            guard let before else { return .answering }
+            return try leadership().map { $0 == before ? .unseen : .active } ?? .unseen
+        case 429, 472, 473: return .standby
+        case 503: return .sealed
+        default: return .unseen
+        }
     }
 
     /// How the server took what it got.
@@ -111,7 +186,7 @@ package final class RaftCluster: VaultCluster {
     /// - Parameter isWhole: It got all.
     fileprivate func end(_ call: StreamedCall, _ what: HashiCorpCall, isWhole: Bool) throws(HoldfastError) {
         let head: (status: Int, headers: [String: String])
-        switch try call.answer.head() {
+        switch try answer(to: call, isWhole: isWhole) {
         case .success(let found): head = found
         case .failure(let broken):
             throw HoldfastError(
@@ -133,6 +208,23 @@ package final class RaftCluster: VaultCluster {
             }
         }
         throw try refusal(head, call, what)
+    }
+
+    private func answer(
+        to call: StreamedCall, isWhole: Bool
+    ) throws(HoldfastError) -> Result<(status: Int, headers: [String: String]), AnswerStream.Broken> {
+        do throws(HoldfastError) {
+            return try call.answer.head()
+        } catch {
+            guard error.code == .interrupted, isWhole else { throw error }
+            throw HoldfastError(
+                .interrupted,
+                "interrupted after the vault \(location) had got all of its storage and before it answered: it may "
+                    + "take it all the same",
+                hint:
+                    "See with `bao status` whether it is active or sealed, and look for what was written last, before "
+                    + "anything else.")
+        }
     }
 
     private func refused(_ words: String) -> HoldfastError {
@@ -170,11 +262,13 @@ private final class RaftUpload: VaultUpload {
     private let cluster: RaftCluster
     private let what: HashiCorpCall
     private let clock: any Primitives.Clock
+    private let before: String?
 
     init(
         _ call: StreamedCall, _ body: BodyStream, _ cluster: RaftCluster, _ what: HashiCorpCall,
-        _ clock: any Primitives.Clock
+        _ clock: any Primitives.Clock, since before: String?
     ) {
+        self.before = before
         self.call = call
         self.body = body
         self.cluster = cluster
@@ -200,5 +294,19 @@ private final class RaftUpload: VaultUpload {
         let isEarly = call.answer.isOver
         body.finish(isWhole: !isEarly)
         try cluster.end(call, what, isWhole: !isEarly)
+    }
+
+    func settle() throws(HoldfastError) -> VaultClusterStanding {
+        do throws(HoldfastError) {
+            return try cluster.settle(since: before)
+        } catch {
+            guard error.code == .interrupted else { throw error }
+            throw HoldfastError(
+                .interrupted,
+                "interrupted after the vault \(cluster.location) accepted its storage: that it has it in place was not "
+                    + "seen",
+                hint: "See with `bao status` that it is active, or that it is sealed, and then unseal it with the keys "
+                    + "of the snapshot's vault; do not restore it again before that.")
+        }
     }
 }

@@ -158,15 +158,34 @@ package struct RaftWorkload: Workload {
     package func finishRestore(
         _ stage: RestoreStage, of record: SnapshotRecord, isComplete: Bool, _ context: WorkloadContext
     ) throws(HoldfastError) -> [WorkloadFinding] {
-        guard isComplete, let receiver = stage.receiver as? RaftReceiver else { return [] }
-        return [
+        guard let receiver = stage.receiver as? RaftReceiver, let upload = receiver.accepted else { return [] }
+        let accepted = "\(location) accepted \(ByteCount(receiver.taken)) for its storage"
+        guard isComplete else {
+            return [WorkloadFinding(.warning, "vault", accepted, hint: "See with `bao status` how it stands.")]
+        }
+        return [Self.finding(try upload.settle(), accepted)]
+    }
+
+    private static func finding(_ standing: VaultClusterStanding, _ accepted: String) -> WorkloadFinding {
+        switch standing {
+        case .active: WorkloadFinding(.good, "vault", "\(accepted), has it in place and is active")
+        case .sealed:
             WorkloadFinding(
                 .good, "vault",
-                "\(location) accepted \(ByteCount(receiver.taken)) for its storage, and puts it in place now",
-                hint: replaces
-                    ? "Once `bao status` says that it is sealed, unseal it with the keys of the snapshot's vault."
-                    : "See with `bao status` that it is active.")
-        ]
+                "\(accepted), has it in place and is sealed: unseal it with the keys of the snapshot's vault")
+        case .standby:
+            WorkloadFinding(.good, "vault", "\(accepted); another node of its cluster leads now")
+        case .answering:
+            WorkloadFinding(
+                .warning, "vault",
+                "\(accepted) and answers; it does not say since when it leads, so that it may not be in place yet",
+                hint: "See with `bao status` that it is active.")
+        case .unseen:
+            WorkloadFinding(
+                .error, "vault",
+                "\(accepted), and did not answer in some minutes as one that has it in place",
+                hint: "Look at `bao status` and at the server's log before you restore it again.", code: .checkFailed)
+        }
     }
 }
 
@@ -176,6 +195,8 @@ private final class RaftReceiver: StreamReceiver, @unchecked Sendable {
     private let cluster: any VaultCluster
     private let replacingKeys: Bool
     private var upload: (any VaultUpload)?
+    /// The same, once the cluster has accepted all.
+    private(set) var accepted: (any VaultUpload)?
     private(set) var taken: UInt64 = 0
 
     init(_ cluster: any VaultCluster, replacingKeys: Bool) {
@@ -195,6 +216,7 @@ private final class RaftReceiver: StreamReceiver, @unchecked Sendable {
             throw HoldfastError(.emptyStream, "the snapshot holds no storage", hint: "Choose another snapshot.")
         }
         try upload.finish()
+        accepted = upload
         self.upload = nil
     }
 
