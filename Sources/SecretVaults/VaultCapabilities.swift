@@ -101,6 +101,8 @@ package struct VaultCapabilities: Sendable, Hashable {
     package var stages: SecretStages?
     /// The most labels that a writer may add to one version; 0 without labels.
     package var maximumLabels: Int
+    /// Whether a put can make a version that is disabled from its first moment on.
+    package var putsDisabled: Bool
     /// The most useful number of calls under way at once.
     package var concurrency: Int
 
@@ -109,7 +111,7 @@ package struct VaultCapabilities: Sendable, Hashable {
         fields: Set<Field>, idBytes: ClosedRange<Int> = 1...SecretVersionID.maximumCount, keepsVersions: Bool = true,
         tellsRemovedVersions: Bool = true, comparison: VaultComparison,
         stateChanges: Set<SecretStateChange>, removals: Set<SecretRemovalKind>, stages: SecretStages? = nil,
-        maximumLabels: Int = 0, concurrency: Int
+        maximumLabels: Int = 0, putsDisabled: Bool = false, concurrency: Int
     ) {
         self.kind = kind
         self.nameRule = nameRule
@@ -125,6 +127,7 @@ package struct VaultCapabilities: Sendable, Hashable {
         self.removals = removals
         self.stages = stages
         self.maximumLabels = maximumLabels
+        self.putsDisabled = putsDisabled
         self.concurrency = concurrency
     }
 

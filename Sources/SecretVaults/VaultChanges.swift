@@ -32,6 +32,8 @@ package struct SecretPut: Sendable {
     package var attributes: SecretVersionAttributes
     /// When it was made at first, where ``VaultCapabilities/Field/created`` is kept.
     package var created: Timestamp?
+    /// It is disabled from its first moment on, where ``VaultCapabilities/putsDisabled`` says so.
+    package var isDisabled = false
 
     package init(
         _ name: SecretName, _ value: SecretValue, expected: SecretExpectation, staging: SecretStaging = .current,

@@ -36,6 +36,8 @@ package final class ScriptedVault: Sendable {
         case passOn
         /// Passed on, and then the connection is closed in place of an answer.
         case passOnAndLose
+        /// Passed on; when the real server has answered this is done, and the connection is closed without a word.
+        case passOnThen(@Sendable () -> Void)
         /// The connection is closed, and nobody else hears of the request.
         case lose
     }
@@ -104,6 +106,9 @@ package final class ScriptedVault: Sendable {
         switch script(request) {
         case .lose: return
         case .passOnAndLose: _ = passOn(request)
+        case .passOnThen(let next):
+            _ = passOn(request)
+            next()
         case .passOn:
             guard let answer = passOn(request) else { return }
             let names = ["content-type", "date", "x-amzn-errortype"]

@@ -143,6 +143,7 @@ struct AzureTests {
         let azure = try AzureRun()
         for number in 1...3 { try azure.put("app", "app-\(number)") }
         for number in 1...2 { try azure.put("gone", "gone-\(number)") }
+        try azure.put("new", "new-1")
         let vault = try azure.server.open()
         try vault.change(AzureRun.name("gone"), .remove(.recoverable))
         let before = try azure.vault.standing(azure.url).sorted()
@@ -159,9 +160,14 @@ struct AzureTests {
         // What came after the snapshot is no reason to bring it back.
         try azure.put("app", "app-4")
         try vault.change(AzureRun.name("app"), .remove(.recoverable))
+        for kind in [SecretRemovalKind.recoverable, .permanent] {
+            try vault.change(AzureRun.name("new"), .remove(kind))
+        }
         let refused = try azure.vault.run("restore", "latest:secrets", "--to", azure.url)
         #expect(refused.status == 1 && refused.errors.contains("app"), "\(refused.errors)")
         #expect(try vault.describe(AzureRun.name("app")).removal != nil)
+        // All was looked at before anything was put.
+        #expect(throws: HoldfastError.self) { try vault.describe(AzureRun.name("new")) }
         let kept = try azure.vault.run("restore", "latest:secrets", "--to", azure.url, "--newer", "keep")
         #expect(kept.status == 0, "\(kept.errors)")
         #expect(try vault.describe(AzureRun.name("app")).removal != nil)

@@ -79,6 +79,12 @@ struct RestoreTests {
             }
             return stage
         }
+
+        func finishRestore(
+            _ stage: RestoreStage, of record: SnapshotRecord, isComplete: Bool, _ context: WorkloadContext
+        ) throws(HoldfastError) -> [WorkloadFinding] {
+            isComplete ? [] : [WorkloadFinding(.error, "staged", "left as it is")]
+        }
     }
 
     @Test("what comes last is written after the workload was asked, and only if it agrees", arguments: [false, true])
@@ -97,10 +103,15 @@ struct RestoreTests {
         defer { session.close() }
         let options = Restorer.writerOptions(ownership: false)
         if refuses {
+            var told: [(files: UInt64, findings: [String])] = []
             let error = #expect(throws: HoldfastError.self) {
-                try session.restore(to: workload, options: options, threads: 2)
+                try session.restore(to: workload, options: options, threads: 2) { result, findings in
+                    told.append((result.files, findings.map(\.message)))
+                }
             }
             #expect(error?.code == .checkFailed)
+            // What is known of it is told before it fails.
+            #expect(told.count == 1 && told.first?.files == 2 && told.first?.findings == ["left as it is"])
         } else {
             let findings = try session.restore(to: workload, options: options, threads: 2).findings
             #expect(findings.map(\.message) == ["asked"])

@@ -127,6 +127,17 @@ struct AzureVaultTests {
         #expect(Set(seconds).count == 3)
     }
 
+    @Test("puts a version that is disabled from its first moment on")
+    func putDisabled() throws {
+        let vault = try AzureServer.inMemory().open()
+        let name = named("disabled-put")
+        var put = SecretPut(name, SecretValue(.text, secret("one")), expected: .absent)
+        put.isDisabled = true
+        #expect(try vault.put(put).state == .disabled)
+        #expect(try vault.describe(name).versions.map(\.state) == [.disabled])
+        #expect(failure { _ = try vault.read(name, nil) }?.code == .secretDisabled)
+    }
+
     @Test("does not take a name for another that differs in case, and writes over none")
     func spelling() throws {
         let vault = try AzureServer.inMemory().open()

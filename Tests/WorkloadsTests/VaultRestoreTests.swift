@@ -82,7 +82,7 @@ struct VaultRestoreTests {
     }
 
     private func losses(_ findings: [WorkloadFinding]) -> [String] {
-        findings.filter { $0.subject == "fidelity" }.map(\.message)
+        findings.filter { ["fidelity", "left-live"].contains($0.subject) }.map(\.message)
     }
 
     // MARK: Into an empty vault

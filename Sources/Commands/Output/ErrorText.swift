@@ -38,8 +38,11 @@ struct ErrorReport: Encodable {
     /// Whether trying again can help: `never`, `later` or `now`.
     let retry: String
     let context: [String: String]
+    /// Of a restore that had begun.
+    let unfinished: UnfinishedRestoreReport?
 
-    init(_ error: HoldfastError) {
+    init(_ error: HoldfastError, unfinished: UnfinishedRestoreReport? = nil) {
+        self.unfinished = unfinished
         code = error.code.rawValue
         message = error.message
         hint = error.hint
@@ -47,5 +50,5 @@ struct ErrorReport: Encodable {
         context = Dictionary(error.context.map { ($0.key, $0.value) }) { first, _ in first }
     }
 
-    private enum CodingKeys: String, CodingKey { case schema, code, message, hint, retry, context }
+    private enum CodingKeys: String, CodingKey { case schema, code, message, hint, retry, context, unfinished }
 }

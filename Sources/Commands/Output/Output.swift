@@ -16,6 +16,8 @@ final class Output: Sendable {
     private let pending = Mutex<[UInt8]>([])
     /// What the store took back, for `--json` and the exit status.
     private let rung = Mutex<[String]>([])
+    /// What a restore had come to that fails, for the object of its failure.
+    private let unfinished = Mutex<UnfinishedRestoreReport?>(nil)
     private let closed = Atomic<Bool>(false)
     /// Text is handed to the system in pieces of this size.
     private static let pieceSize = 64 << 10
@@ -93,6 +95,8 @@ final class Output: Sendable {
 
     // MARK: Failures
 
+    func keep(unfinished report: UnfinishedRestoreReport) { unfinished.withLock { $0 = report } }
+
     /// Prints a failure with its hint on standard error, and with `--json` as an object on standard output.
     func report(_ error: HoldfastError, verbose: Bool) {
         for line in ErrorText.lines(error, verbose: verbose) { console.line(line) }
@@ -103,7 +107,8 @@ final class Output: Sendable {
         // What a verb had begun to say gives way: the output is one object.
         pending.withLock { $0 = [] }
         do throws(HoldfastError) {
-            try append(try JSONText.encode(ErrorReport(error)) + [UInt8(ascii: "\n")])
+            let report = ErrorReport(error, unfinished: unfinished.withLock { $0 })
+            try append(try JSONText.encode(report) + [UInt8(ascii: "\n")])
             try flush()
         } catch {
             console.line("holdfast: " + error.message)

@@ -52,6 +52,8 @@ struct RestoreReport: Encodable {
     let damaged: [Damaged]
     let failureCount: UInt64
     let failures: [Failure]
+    /// Versions of secrets, and secrets, that are live and are not in the snapshot; the findings name them.
+    let leftLiveCount: UInt64
     let warnings: [Failure]
     let ownersNotSet: Int
     let socketsSkipped: Int
@@ -66,7 +68,14 @@ struct RestoreReport: Encodable {
     let evidenceFile: String?
 
     struct Finding: Encodable {
-        let severity, subject, message: String
+        let severity, subject, message, hint: String
+
+        init(_ finding: WorkloadFinding) {
+            severity = finding.severity.rawValue
+            subject = finding.subject
+            message = finding.message
+            hint = finding.hint
+        }
     }
 
     struct Damaged: Encodable {
@@ -116,7 +125,7 @@ struct RestoreReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case schema, snapshot, isComplete, files, directories, others, hardLinks, bytesWritten, bytesAlreadyThere
         case bytesFetched, seconds, damagedCount, damaged, failureCount, failures, warnings, ownersNotSet
-        case socketsSkipped, notes, findings, incident, drill, evidenceFile
+        case socketsSkipped, leftLiveCount, notes, findings, incident, drill, evidenceFile
     }
 
     init(
@@ -139,12 +148,39 @@ struct RestoreReport: Encodable {
         damaged = result.damaged.map(Damaged.init)
         failureCount = result.failureCount
         failures = result.failures.map { Failure($0.path, $0.error) }
+        leftLiveCount = result.leftLiveCount
         warnings = result.report.warnings.map { Failure($0.path, code: nil, message: $0.message) }
         ownersNotSet = result.report.ownersNotSet
         socketsSkipped = result.report.socketsSkipped
         notes = result.notes
-        self.findings = findings.map {
-            Finding(severity: $0.severity.rawValue, subject: $0.subject, message: $0.message)
-        }
+        self.findings = findings.map(Finding.init)
+    }
+}
+
+/// What had come of a restore that did not come to its end, beside the failure.
+struct UnfinishedRestoreReport: Encodable {
+    let damagedCount, failureCount, leftLiveCount: UInt64
+    let damaged: [RestoreReport.Damaged]
+    let failures: [RestoreReport.Failure]
+    let findings: [RestoreReport.Finding]
+
+    private enum CodingKeys: String, CodingKey {
+        case damagedCount, failureCount, leftLiveCount, damaged, failures, findings
+    }
+
+    init(_ result: RestoreResult, _ findings: [WorkloadFinding]) {
+        damagedCount = result.damagedCount
+        failureCount = result.failureCount
+        leftLiveCount = result.leftLiveCount
+        damaged = result.damaged.map(RestoreReport.Damaged.init)
+        failures = result.failures.map { RestoreReport.Failure($0.path, $0.error) }
+        self.findings = findings.map(RestoreReport.Finding.init)
+    }
+}
+
+extension Output {
+    /// With `--json` the failure that follows has it as `unfinished`.
+    func keep(unfinished result: RestoreResult, _ findings: [WorkloadFinding]) {
+        keep(unfinished: UnfinishedRestoreReport(result, findings))
     }
 }

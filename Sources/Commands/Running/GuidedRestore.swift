@@ -293,6 +293,9 @@ struct GuidedRestore {
         let seconds = (context.clock.uptime() - started).inSeconds
         if let result = outcome.result {
             try verb.show(result, of: choice.point.snapshot.id, seconds: seconds, on: output)
+        } else if let unfinished = outcome.unfinished {
+            verb.tell(unfinished, on: output)
+            output.keep(unfinished: unfinished, outcome.findings)
         }
         try IncidentText.show(outcome, incident.evidence, on: output)
         let report = outcome.result.map { result in

@@ -154,18 +154,36 @@ struct RestoreVerb: ParsableCommand {
             return plan.missing == 0 ? .success : .failed
         }
         let started = context.clock.uptime()
-        let (result, findings) = try context.withProgress { (progress) throws(HoldfastError) in
-            progress.enter(.planning)
-            let options = Restorer.writerOptions(ownership: !noOwnership)
-            return try session.restore(
-                to: to.workload(workload), filter: filter, options: options, threads: threads, progress: progress)
-        }
+        let (result, findings) = try carryOut(session, to.workload(workload), filter, context)
         for finding in findings { Self.show(finding, on: context.output) }
         let seconds = (context.clock.uptime() - started).inSeconds
         try show(result, of: session.snapshot.id, seconds: seconds, on: context.output)
         try context.output.json(RestoreReport(result, findings, snapshot: session.snapshot.id, seconds: seconds))
         guard result.isComplete else { return .failed }
         return findings.contains { $0.severity == .error } ? .checkFailed : .success
+    }
+
+    /// Tells also what had come of a restore that fails or is interrupted.
+    private func carryOut(
+        _ session: RestoreSession, _ workload: any Workload, _ filter: PathFilter, _ context: CommandContext
+    ) throws(HoldfastError) -> (RestoreResult, [WorkloadFinding]) {
+        var early: (result: RestoreResult, findings: [WorkloadFinding])?
+        do throws(HoldfastError) {
+            return try context.withProgress { (progress) throws(HoldfastError) in
+                progress.enter(.planning)
+                let options = Restorer.writerOptions(ownership: !noOwnership)
+                return try session.restore(
+                    to: workload, filter: filter, options: options, threads: threads, progress: progress,
+                    unfinished: { early = ($0, $1) })
+            }
+        } catch {
+            if let early {
+                for finding in early.findings { Self.show(finding, on: context.output) }
+                tell(early.result, on: context.output)
+                context.output.keep(unfinished: early.result, early.findings)
+            }
+            throw error
+        }
     }
 
     var threads: Int { min(Restorer.maximumThreads, transfer.threads ?? Host.processors) }
@@ -245,13 +263,14 @@ struct RestoreVerb: ParsableCommand {
 
     static func show(_ finding: WorkloadFinding, on output: Output) {
         let text = "\(finding.subject): \(ShownText.line(finding.message))"
-        if finding.severity == .good { output.remark("holdfast: note: \(text)") } else { output.warning(text) }
+        if finding.severity == .good { return output.remark("holdfast: note: \(text)") }
+        output.warning(text)
+        // What is an error is not over with the restore.
+        if finding.severity == .error, !finding.hint.isEmpty { output.remark("hint: \(ShownText.line(finding.hint))") }
     }
 
-    /// What came of a restore, in words.
-    func show(
-        _ result: RestoreResult, of snapshot: SnapshotID, seconds: Double, on output: Output
-    ) throws(HoldfastError) {
+    /// What is damaged and what failed, by name.
+    func tell(_ result: RestoreResult, on output: Output) {
         for damaged in result.damaged.prefix(100) {
             let parts = damaged.parts.prefix(8).map { part in
                 let pack = part.pack.map { ", pack \($0)" } ?? ""
@@ -269,6 +288,13 @@ struct RestoreVerb: ParsableCommand {
             output.warning("\(ShownText.path(warning.path)): \(ShownText.line(warning.message))")
         }
         for note in result.notes { output.remark("holdfast: note: \(ShownText.line(note))") }
+    }
+
+    /// What came of a restore, in words.
+    func show(
+        _ result: RestoreResult, of snapshot: SnapshotID, seconds: Double, on output: Output
+    ) throws(HoldfastError) {
+        tell(result, on: output)
         let owners = result.report.ownersNotSet
         if owners > 0, !noOwnership { output.remark("holdfast: note: \(owners) owners were not set, only root may") }
         let others = result.others + result.hardLinks
@@ -280,6 +306,7 @@ struct RestoreVerb: ParsableCommand {
         try output.line("time      \(RestoreTime.text(seconds))")
         if result.damagedCount > 0 { try output.line("damaged   \(result.damagedCount) paths") }
         if result.failureCount > 0 { try output.line("failed    \(result.failureCount) paths") }
+        if result.leftLiveCount > 0 { try output.line("left live \(result.leftLiveCount)") }
     }
 }
 

@@ -95,8 +95,10 @@ final class SystemDrill {
         options.followsTarget = false
         let (result, findings) = try shared.guarded { () throws(HoldfastError) in
             try session.restore(
-                to: target, options: options, threads: shared.threads,
-                progress: shared.progress)
+                to: target, options: options, threads: shared.threads, progress: shared.progress,
+                unfinished: { _, found in
+                    for finding in found where finding.severity != .good { checks.note(finding) }
+                })
         }
         let reading = shared.store.reading
         let fetch = recorder.add(

@@ -52,6 +52,8 @@ package struct IncidentOutcome: Sendable {
     package var unleft: (error: HoldfastError, file: String?)?
     /// Nil when the restore did not come to its end.
     package var result: RestoreResult?
+    /// What had come of one that did not; nil when it had not begun.
+    package var unfinished: RestoreResult?
     package var findings: [WorkloadFinding] = []
     /// What ended it early.
     package var failure: HoldfastError?
@@ -168,13 +170,20 @@ package struct IncidentRestore {
         let begin = clock.uptime()
         progress.enter(.planning)
         var failure: HoldfastError?
+        var early: (result: RestoreResult, findings: [WorkloadFinding])?
         do throws(HoldfastError) {
             let options = Restorer.writerOptions(ownership: settings.restoresOwners)
             let (result, findings) = try session.restore(
-                to: target, filter: filter, options: options, threads: settings.threads, progress: progress)
+                to: target, filter: filter, options: options, threads: settings.threads, progress: progress,
+                unfinished: { early = ($0, $1) })
             outcome.result = result
             outcome.findings = findings
         } catch {
+            if let early {
+                outcome.unfinished = early.result
+                outcome.findings = early.findings
+                for finding in early.findings where finding.severity != .good { checks.note(finding) }
+            }
             // The engine had looked at all that was written; other codes are of the place and of the copy.
             if error.code == .checkFailed, IncidentTarget(target, filter: filter).isFiles {
                 checks.add(WorkloadFinding(.error, "restored", error.message), from: begin)

@@ -45,6 +45,9 @@ package struct RestoreResult: Sendable {
     package var damagedCount: UInt64 = 0
     package var failures: [PathFailure] = []
     package var failureCount: UInt64 = 0
+    /// Versions of secrets, and whole secrets, that anybody with a login can read in the vault now and that the
+    /// snapshot has as disabled, deleted, destroyed or removed; the findings name them.
+    package var leftLiveCount: UInt64 = 0
     package var report = TreeWriterReport()
     package var notes: [String] = []
 
@@ -90,7 +93,7 @@ final class RestoreCounters: Sendable {
 /// Gathers a result from several threads.
 final class RestoreTally: Sendable {
     let counters: RestoreCounters
-    private let result = Mutex(RestoreResult())
+    private let gathered = Mutex(RestoreResult())
     private let failure = Mutex<HoldfastError?>(nil)
     private let isOver = Cancellation()
 
@@ -105,7 +108,7 @@ final class RestoreTally: Sendable {
         isOver.raise()
     }
 
-    func change(_ body: (inout RestoreResult) -> Void) { result.withLock { body(&$0) } }
+    func change(_ body: (inout RestoreResult) -> Void) { gathered.withLock { body(&$0) } }
 
     func damaged(_ path: DamagedPath) {
         change { result in
@@ -125,12 +128,14 @@ final class RestoreTally: Sendable {
         }
     }
 
-    /// The result so far.
-    ///
     /// - Throws: what the restore was aborted with.
-    func outcome() throws(HoldfastError) -> RestoreResult {
+    func check() throws(HoldfastError) {
         if let failure = failure.withLock({ $0 }) { throw failure }
-        var all = result.withLock { $0 }
+    }
+
+    /// The result so far.
+    var result: RestoreResult {
+        var all = gathered.withLock { $0 }
         counters.fill(&all)
         all.damaged.sort { $0.path.lexicographicallyPrecedes($1.path) }
         all.failures.sort { $0.path.lexicographicallyPrecedes($1.path) }

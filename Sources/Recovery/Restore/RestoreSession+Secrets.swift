@@ -9,11 +9,14 @@ extension RestoreSession {
     /// Shows all secrets to `receiver`, and restores them when it does not refuse.
     ///
     /// A secret that cannot be restored is in the result by its name; the others go on.
-    /// - Parameter isDryRun: Only let it refuse.
+    /// - Parameters:
+    ///   - result: Has also what came of it before it failed.
+    ///   - isDryRun: Only let it refuse.
     func restore(
-        secrets receiver: any SecretReceiver, isDryRun: Bool = false, _ progress: Progress
-    ) throws(HoldfastError) -> RestoreResult {
-        var result = RestoreResult()
+        secrets receiver: any SecretReceiver, into result: inout RestoreResult, isDryRun: Bool = false,
+        _ progress: Progress
+    ) throws(HoldfastError) {
+        defer { result.leftLiveCount += receiver.leftLive }
         if !isDryRun { result.notes += rely(on: try plan()) }
         let reader = try SecretReader(repository, index: index)
         func value(_ version: SecretVersion, _ contents: [SecretVersionID: Content]) throws(HoldfastError)
@@ -28,6 +31,7 @@ extension RestoreSession {
             result.failures.append(PathFailure(path: path, error: error))
         }
         func each(
+            endsAtFailure: Bool = false,
             _ body: (SecretRecord, [SecretVersionID: Content]) throws(HoldfastError) -> Void
         ) throws(HoldfastError) {
             try reader.visit(snapshot) { (path, error) in
@@ -36,7 +40,7 @@ extension RestoreSession {
                 do throws(HoldfastError) {
                     try body(secret, contents)
                 } catch {
-                    guard type(of: receiver).isOfOneSecret(error.code) else { throw error }
+                    guard !endsAtFailure, type(of: receiver).isOfOneSecret(error.code) else { throw error }
                     note(secret.name.bytes, error)
                 }
             }
@@ -45,7 +49,14 @@ extension RestoreSession {
             try receiver.consider(secret) { (version) throws(HoldfastError) in try value(version, contents) }
         }
         try receiver.begin()
-        guard !isDryRun else { return result }
+        guard !isDryRun else { return }
+        if receiver.isCovered {
+            // One that could not be made as it was, or looked at, is a reason not to begin.
+            try each(endsAtFailure: true) { (secret, contents) throws(HoldfastError) in
+                try receiver.uncover(secret) { (version) throws(HoldfastError) in try value(version, contents) }
+            }
+            try receiver.begin()
+        }
         // What could not be looked at is tried, and told, again.
         result.failureCount = 0
         result.failures = []
@@ -59,6 +70,5 @@ extension RestoreSession {
             result.files += 1
             progress.add(items: 1)
         }
-        return result
     }
 }

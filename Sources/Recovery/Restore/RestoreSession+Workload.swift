@@ -7,13 +7,15 @@ import Workloads
 extension RestoreSession {
     /// Restores the snapshot into `workload`.
     ///
-    /// - Parameter filter: What to restore; workloads other than files take all or nothing.
+    /// - Parameters:
+    ///   - filter: What to restore; workloads other than files take all or nothing.
+    ///   - unfinished: Is given what had come of it when it fails or is interrupted, once, before that is thrown.
     /// - Returns: What came of all parts together, and what the workload verified when all was written.
     /// - Throws: what the workload refuses, and what ``run(_:target:threads:progress:)`` throws; the workload has then
     ///   been told that it is not complete.
     package func restore(
         to workload: any Workload, filter: PathFilter = PathFilter(), options: TreeWriterOptions, threads: Int,
-        progress: Progress = Progress()
+        progress: Progress = Progress(), unfinished: (RestoreResult, [WorkloadFinding]) -> Void = { _, _ in }
     ) throws(HoldfastError) -> (result: RestoreResult, findings: [WorkloadFinding]) {
         let record = try snapshot.readableRecord()
         var context = context
@@ -23,24 +25,43 @@ extension RestoreSession {
         var findings: [WorkloadFinding] = []
         do throws(HoldfastError) {
             if let receiver = stage.receiver { result.add(try stream(record, to: receiver, progress)) }
-            if let secrets = stage.secrets { result.add(try restore(secrets: secrets, progress)) }
+            if let secrets = stage.secrets { try restore(secrets: secrets, into: &result, progress) }
             for part in stage.parts {
                 var first = filter
                 if !part.last.isEmpty { first = try PathFilter(include: [], exclude: part.last.map { Array($0.utf8) }) }
-                result.add(try write(part, first, record, options, threads, progress))
+                try write(part, first, record, options, threads, into: &result, progress)
             }
             if result.isComplete, let beforeLast = stage.beforeLast { findings += try beforeLast() }
             for part in stage.parts where !part.last.isEmpty && result.isComplete {
                 let last = try PathFilter(include: part.last.map { Array($0.utf8) }, exclude: [])
-                result.add(try write(part, last, record, options, threads, progress))
+                try write(part, last, record, options, threads, into: &result, progress)
             }
             try feed(stage.streams, into: &result, progress)
         } catch {
-            _ = try? workload.finishRestore(stage, of: record, isComplete: false, context)
+            unfinished(result, findings + lastWords(of: workload, stage, record, error, context))
             throw error
         }
-        findings += try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
+        do throws(HoldfastError) {
+            findings += try workload.finishRestore(stage, of: record, isComplete: result.isComplete, context)
+        } catch {
+            unfinished(result, findings)
+            throw error
+        }
         return (result, findings)
+    }
+
+    /// What a workload found of a restore that failed. That it could not end it is found as well, unless that is the
+    /// failure itself.
+    private func lastWords(
+        of workload: any Workload, _ stage: RestoreStage, _ record: SnapshotRecord, _ failure: HoldfastError,
+        _ context: WorkloadContext
+    ) -> [WorkloadFinding] {
+        do throws(HoldfastError) {
+            return try workload.finishRestore(stage, of: record, isComplete: false, context)
+        } catch {
+            guard error.code != .interrupted, error.message != failure.message else { return [] }
+            return [WorkloadFinding(.warning, "end", error.message, hint: error.hint, code: error.code)]
+        }
     }
 
     /// Streams the snapshot's only root; what lacks a piece is not begun.
@@ -110,7 +131,8 @@ extension RestoreSession {
         // A receiver takes all, whatever it holds.
         if stage.receiver != nil { return try plan(filter: filter) }
         if let secrets = stage.secrets {
-            _ = try restore(secrets: secrets, isDryRun: true, Progress())
+            var result = RestoreResult()
+            try restore(secrets: secrets, into: &result, isDryRun: true, Progress())
             return try plan(filter: filter)
         }
         if !stage.streams.isEmpty { return try plan(filter: try Self.filter(for: stage.streams)) }
@@ -146,15 +168,22 @@ extension RestoreSession {
 
     private func write(
         _ part: RestoreStage.Part, _ filter: PathFilter, _ record: SnapshotRecord, _ options: TreeWriterOptions,
-        _ threads: Int, _ progress: Progress
-    ) throws(HoldfastError) -> RestoreResult {
+        _ threads: Int, into result: inout RestoreResult, _ progress: Progress
+    ) throws(HoldfastError) {
         let plan = try RestorePlan.make(
             repository, snapshot: snapshot, index: index, layout: try layout(of: part, record), filter: filter)
         guard plan.secrets == 0 else { throw Content.secretRefusal }
         var options = options
         options.expectedFiles = plan.files
         let writer = try TreeWriter(target: part.directory, options: options)
-        return try run(plan, target: writer, threads: threads, progress: progress)
+        var begun = RestoreResult()
+        do throws(HoldfastError) {
+            result.add(
+                try run(plan, target: writer, threads: threads, progress: progress, unfinished: { begun = $0 }))
+        } catch {
+            result.add(begun)
+            throw error
+        }
     }
 }
 
@@ -194,6 +223,7 @@ extension RestoreResult {
         report.furtherWarnings += other.report.furtherWarnings
         report.ownersNotSet += other.report.ownersNotSet
         report.socketsSkipped += other.report.socketsSkipped
+        leftLiveCount += other.leftLiveCount
         notes += other.notes.filter { !notes.contains($0) }
     }
 }

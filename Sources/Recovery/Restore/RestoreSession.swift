@@ -55,12 +55,13 @@ package struct RestoreSession: Sendable {
 
     /// Carries out `plan`, its packs kept by the lease; see ``Restorer``.
     package func run(
-        _ plan: RestorePlan, target: TreeWriter, threads: Int, progress: Progress = Progress()
+        _ plan: RestorePlan, target: TreeWriter, threads: Int, progress: Progress = Progress(),
+        unfinished: (RestoreResult) -> Void = { _ in }
     ) throws(HoldfastError) -> RestoreResult {
         let further = rely(on: plan)
         var result = try Restorer(repository, index: index).run(
             plan, target: target, threads: threads, progress: progress,
-            cancellation: repository.environment.cancellation)
+            cancellation: repository.environment.cancellation, unfinished: unfinished)
         result.notes += further
         return result
     }

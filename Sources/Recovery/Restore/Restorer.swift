@@ -45,11 +45,13 @@ package struct Restorer: Sendable {
     ///
     /// What stands there already is compared and kept where it is equal, so that a restore that was broken off goes on
     /// when it is run again. Damage and refusals are in the result by path, and everything else goes on.
+    /// - Parameter unfinished: Is given what had come of it when it ends early, before that is thrown.
     /// - Durability: on return all is on stable storage.
     /// - Throws: `.notPermitted`, `.noSpace`, `.interrupted` and what the store throws; the target is then incomplete.
     package func run(
         _ plan: RestorePlan, target writer: TreeWriter, threads: Int,
-        progress: Progress = Progress(), cancellation: Cancellation
+        progress: Progress = Progress(), cancellation: Cancellation,
+        unfinished: (RestoreResult) -> Void = { _ in }
     ) throws(HoldfastError) -> RestoreResult {
         try repository.keyring.requireReadingData()
         let threads = min(Self.maximumThreads, max(1, threads))
@@ -72,8 +74,14 @@ package struct Restorer: Sendable {
         queue.close()
         for worker in workers { worker.join() }
         if !tally.isAborted { walk.end() }
-        var result = try tally.outcome()
+        var result = tally.result
         result.report = writer.currentReport
+        do throws(HoldfastError) {
+            try tally.check()
+        } catch {
+            unfinished(result)
+            throw error
+        }
         return result
     }
 

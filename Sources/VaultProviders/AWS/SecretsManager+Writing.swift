@@ -77,8 +77,8 @@ extension SecretsManager {
         guard capabilities.forms.contains(put.value.form) else {
             throw HoldfastError.unsupported("keep objects of fields", by: .aws)
         }
-        guard put.attributes == SecretVersionAttributes(), put.created == nil else {
-            throw HoldfastError.unsupported("keep attributes or times of versions", by: .aws)
+        guard put.attributes == SecretVersionAttributes(), put.created == nil, !put.isDisabled else {
+            throw HoldfastError.unsupported("keep attributes, times or states of versions", by: .aws)
         }
         let count = put.value.bytes.count
         guard count > 0, count <= Int(clamping: capabilities.maximumValue.bytes) else {

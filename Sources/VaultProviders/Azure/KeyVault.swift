@@ -30,7 +30,8 @@ package final class KeyVault: SecretVault {
     package let capabilities = VaultCapabilities(
         kind: .azure, nameRule: .azureName, maximumNameBytes: 127, maximumValue: .kibi(25), forms: [.text],
         fields: [.notBefore, .expires, .contentType, .versionTags], tellsRemovedVersions: false,
-        comparison: .lookedUp, stateChanges: [.disable, .enable], removals: [.recoverable, .permanent], concurrency: 8)
+        comparison: .lookedUp, stateChanges: [.disable, .enable], removals: [.recoverable, .permanent],
+        putsDisabled: true, concurrency: 8)
 
     package var location: String { session.location }
 

@@ -119,6 +119,7 @@ extension EmbeddedVault {
     // MARK: Bounds
 
     private func check(_ put: SecretPut) throws(HoldfastError) {
+        if put.isDisabled { throw HoldfastError.unsupported("put a version that is disabled", by: .embedded) }
         guard put.value.bytes.count <= capabilities.maximumValue.bytes else {
             throw HoldfastError(
                 .limitExceeded, "a value of \(put.value.bytes.count) bytes for the secret \(put.name)",

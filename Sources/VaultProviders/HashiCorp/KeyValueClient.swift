@@ -95,6 +95,7 @@ struct KeyValueClient: Sendable {
         let kind = capabilities.kind
         if put.staging != .current { throw .unsupported("put labels on \(put.name)", by: kind) }
         if put.id != nil { throw .unsupported("take an id for a version of \(put.name)", by: kind) }
+        if put.isDisabled { throw .unsupported("put a version of \(put.name) that is disabled", by: kind) }
         if put.created != nil { throw .unsupported("take an instant for a version of \(put.name)", by: kind) }
         if put.attributes != SecretVersionAttributes() {
             throw .unsupported("keep attributes of a version of \(put.name)", by: kind)

@@ -144,11 +144,23 @@ final class SecretFit: Sendable {
         }
     }
 
-    /// What keeps the place of a version of which there is no value; nil where no version can be destroyed.
+    /// What keeps the place of a version of which there is no value, until it is destroyed right after; nil where no
+    /// version can be destroyed. Should a restore be killed in between, nobody takes these words for a secret.
     var placeholder: SecretValue? {
         guard capabilities.stateChanges.contains(.destroy) else { return nil }
-        let form: SecretForm = capabilities.forms.contains(.text) ? .text : .fields
-        let bytes = form == .fields ? Array("{}".utf8) : []
-        return SecretValue(form, SecretBytes(copying: bytes.span.bytes))
+        if capabilities.forms.contains(.text) { return Self.placeholder(.text, Self.placeholderWords) }
+        return Self.placeholder(.fields, "{\"holdfast\":\"\(Self.placeholderWords)\"}")
+    }
+
+    private static let placeholderWords = "PLACEHOLDER, NOT A SECRET: the snapshot has no value of this version"
+
+    private static func placeholder(_ form: SecretForm, _ text: String) -> SecretValue {
+        SecretValue(form, SecretBytes(copying: Array(text.utf8).span.bytes))
+    }
+
+    func isPlaceholder(_ found: SecretValue) -> Bool {
+        guard let placeholder, found.form == placeholder.form else { return false }
+        return found.equals(placeholder)
+            || found.form == .fields && JSONText.isSame(found.bytes, placeholder.bytes)
     }
 }

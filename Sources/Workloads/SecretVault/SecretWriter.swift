@@ -13,6 +13,7 @@ struct SecretWriter {
     private let secret: SecretRecord
     /// As it was before anything was put; nil when it was not there.
     private let there: SecretRecord?
+    private let placeholders: Set<SecretVersionID>
     /// What holds in the vault where a secret sets no limit of its own.
     private let defaults: SecretLimits
     /// Ids in the vault by those of the snapshot.
@@ -25,6 +26,9 @@ struct SecretWriter {
     /// The number of versions for which the vault's default had to be raised.
     private var raised: Int?
     private(set) var put = 0
+    /// The instant of the version that was put last.
+    private var lastMade: Timestamp?
+    private var isOrderTold = false
     private(set) var isChanged = false
     /// Its caller recovered the secret for a while, and removes it when all is settled.
     var removalFollows = false
@@ -34,17 +38,20 @@ struct SecretWriter {
     /// The current version, where the vault has it as destroyed and the snapshot has its value.
     private(set) var destroyedCurrent: SecretVersion?
     private var hasValue: Set<SecretVersionID> = []
+    /// What is live there and not in the snapshot.
+    private(set) var left: [LeftLive] = []
 
     init(
-        _ vault: any SecretVault, _ fit: SecretFit, _ secret: SecretRecord, _ there: SecretRecord?,
-        _ ids: [SecretVersionID: SecretVersionID], defaults: SecretLimits
+        _ vault: any SecretVault, _ fit: SecretFit, _ secret: SecretRecord, _ match: SecretMatch?,
+        defaults: SecretLimits
     ) {
         self.defaults = defaults
         self.vault = vault
         self.fit = fit
         self.secret = secret
-        self.there = there
-        self.ids = ids
+        there = match?.there
+        ids = match?.ids ?? [:]
+        placeholders = match?.placeholders ?? []
         holders = [:]
         for version in there?.versions ?? [] { for label in version.labels { holders[label] = version.id } }
     }
@@ -62,12 +69,33 @@ struct SecretWriter {
 
     // MARK: Versions
 
+    /// What was live before this restore and is not in the snapshot; first of all, so that it is told whatever follows.
+    mutating func noteLeft() {
+        guard let there else { return }
+        guard secret.removal == nil else {
+            // All its versions are, and its caller may remove it again.
+            if there.removal == nil, !removalFollows { left.append(LeftLive(secret: secret.name)) }
+            return
+        }
+        for version in secret.versions {
+            guard let found = ids[version.id].flatMap({ there[$0] }) else { continue }
+            let isPlaceholder = placeholders.contains(found.id)
+            guard isPlaceholder || found.state == .live && version.state != .live else { continue }
+            left.append(
+                LeftLive(secret: secret.name, version: version, id: found.id, isPlaceholder: isPlaceholder))
+        }
+    }
+
     mutating func putMissing(_ value: SecretReceiver.Values, _ cancellation: Cancellation) throws(HoldfastError) {
         try look(for: value)
         let without = Set(withoutValue)
         let missing = secret.versions.indices.filter { place in
             let id = secret.versions[place].id
-            return ids[id] == nil && !without.contains(id)
+            guard ids[id] == nil, !without.contains(id) else { return false }
+            // One of which there is nothing to put, not even for its place.
+            if fit.placeholder != nil || hasValue.contains(id) { return true }
+            fit.lose("versions without a value, whose places the vault cannot keep")
+            return false
         }
         guard !missing.isEmpty || secret.removal == nil else { return }
         if there?.removal != nil { try change(.recover) }
@@ -80,7 +108,7 @@ struct SecretWriter {
         for place in missing {
             try cancellation.check()
             let version = secret.versions[place]
-            guard let id = try put(version, try value(version), expected) else { continue }
+            let id = try put(version, try value(version), expected)
             if fit.capabilities.stages == nil {
                 expected = .current(id)
             } else if case .absent = expected {
@@ -130,18 +158,18 @@ struct SecretWriter {
         areLimitsLifted = true
     }
 
-    /// Puts one version; nil for one that cannot be, which is counted.
+    /// Puts one version, and brings it to its state before anything else is done: in between it is live.
     private mutating func put(
         _ version: SecretVersion, _ plain: SecretValue?, _ expected: SecretExpectation
-    ) throws(HoldfastError) -> SecretVersionID? {
+    ) throws(HoldfastError) -> SecretVersionID {
         guard let value = plain ?? fit.placeholder else {
-            fit.lose("versions without a value, whose places the vault cannot keep")
-            return nil
+            preconditionFailure("a version without a value is put where there are placeholders alone")
         }
         var put = SecretPut(secret.name, try fit.value(value, of: secret.name), expected: expected)
         if fit.capabilities.takes(version.id) { put.id = version.id } else { fit.lose("version ids") }
         if fit.capabilities.stages != nil { put.staging = .labels([]) }
         put.attributes = fit.attributes(version.attributes)
+        put.isDisabled = plain != nil && version.state == .disabled && fit.capabilities.putsDisabled
         if fit.capabilities.fields.contains(.created) {
             put.created = version.created
         } else if version.created != nil {
@@ -154,18 +182,53 @@ struct SecretWriter {
         isChanged = true
         // AWS makes the first version of a secret the current one, whatever it is asked.
         for label in now.labels { holders[label] = id }
-        if plain == nil {
-            // Nobody is to take a placeholder for a value, not for a moment longer than it takes.
-            try vault.change(secret.name, .state(.destroy, of: id))
-            if !Self.isDestroyed(version) {
-                fit.lose("versions without a value, which are there as destroyed")
-            }
-        } else {
-            self.put += 1
-        }
         ids[version.id] = id
         made.insert(version.id)
+        if plain != nil { self.put += 1 }
+        do throws(HoldfastError) {
+            try settleMade(version, id, hasValue: plain != nil, isDisabled: put.isDisabled)
+        } catch {
+            left.append(LeftLive(secret: secret.name, version: version, id: id, isPlaceholder: plain == nil))
+            throw error
+        }
+        noteOrder(now)
         return id
+    }
+
+    /// Where instants alone tell the order of versions, one that has that of the version before has no place.
+    private mutating func noteOrder(_ now: SecretVersion) {
+        guard fit.capabilities.kind == .azure, let created = now.created else { return }
+        if let last = lastMade, created <= last {
+            fit.lose(
+                "places of versions in the order, of which the vault's clock tells seconds alone,", 1,
+                isOrderTold ? nil : "\(secret.name)")
+            isOrderTold = true
+        }
+        lastMade = created
+    }
+
+    private mutating func settleMade(
+        _ version: SecretVersion, _ id: SecretVersionID, hasValue: Bool, isDisabled: Bool
+    ) throws(HoldfastError) {
+        guard hasValue else {
+            try vault.change(secret.name, .state(.destroy, of: id))
+            if !Self.isDestroyed(version) { fit.lose("versions without a value, which are there as destroyed") }
+            return
+        }
+        let wanted: SecretStateChange
+        switch version.state {
+        case .live: return
+        case .disabled: wanted = .disable
+        case .softDeleted: wanted = .softDelete
+        // An earlier snapshot had read the value; here it is destroyed again, as it was.
+        case .destroyed: wanted = .destroy
+        }
+        if isDisabled { return }
+        if fit.capabilities.stateChanges.contains(wanted) {
+            try change(.state(wanted, of: id))
+        } else {
+            left.append(LeftLive(secret: secret.name, version: version, id: id))
+        }
     }
 
     // MARK: Settling
@@ -177,38 +240,17 @@ struct SecretWriter {
         guard secret.removal == nil || there?.removal == nil || !made.isEmpty else { return }
         for version in secret.versions {
             guard let id = ids[version.id] else { continue }
-            if made.contains(version.id) {
-                if hasValue.contains(version.id) { try settleMade(version, id) }
-            } else if let found = there?[id] {
-                try settleThere(version, found)
-            }
+            if !made.contains(version.id), let found = there?[id] { try settleThere(version, found) }
         }
         try moveLabels()
         try setAttributes()
         fit.loseDetails(of: secret, there: there)
-        guard secret.removal != nil, !removalFollows else { return }
-        if there != nil, there?.removal == nil {
-            fit.lose("removals of secrets, which are left in place")
-        } else if fit.capabilities.removals.contains(.recoverable) {
+        // One that was there is left so, and was named.
+        guard secret.removal != nil, !removalFollows, there == nil || there?.removal != nil else { return }
+        if fit.capabilities.removals.contains(.recoverable) {
             try change(.remove(.recoverable))
         } else {
-            fit.lose("removals of secrets that could be had back")
-        }
-    }
-
-    private mutating func settleMade(_ version: SecretVersion, _ id: SecretVersionID) throws(HoldfastError) {
-        let wanted: SecretStateChange
-        switch version.state {
-        case .live: return
-        case .disabled: wanted = .disable
-        case .softDeleted: wanted = .softDelete
-        // An earlier snapshot had read the value; here it is destroyed again, as it was.
-        case .destroyed: wanted = .destroy
-        }
-        if fit.capabilities.stateChanges.contains(wanted) {
-            try change(.state(wanted, of: id))
-        } else {
-            fit.lose("states of versions (\(wanted.rawValue))")
+            left.append(LeftLive(secret: secret.name))
         }
     }
 
@@ -229,6 +271,7 @@ struct SecretWriter {
                 fit.lose("versions that the vault has destroyed, whose values the snapshot has")
             }
             return
+        case (_, .live): break
         case (.disabled, _), (.softDeleted, _), (.destroyed, _):
             fit.lose("states of versions that are left as the vault has them")
         }

@@ -14,7 +14,10 @@ import Synchronization
 final class VaultRestore: SecretReceiver {
     private struct State: Sendable {
         var conflicts = 0
-        var conflicting: [SecretName] = []
+        var conflicting: [String] = []
+        /// Could not be looked at as they stand.
+        var covered: Set<SecretName> = []
+        var left = LeftLiveAccount()
         var found: Set<SecretName> = []
         var restored = 0
         /// Of these, secrets that were not there.
@@ -23,21 +26,25 @@ final class VaultRestore: SecretReceiver {
         var versions = 0
     }
 
-    private let vault: any SecretVault
+    let vault: any SecretVault
     private let selection: SecretSelection
-    private let context: WorkloadContext
-    private let comparison: SecretComparison
-    private let fit: SecretFit
+    let context: WorkloadContext
+    let comparison: SecretComparison
+    let fit: SecretFit
+    /// Of the vault, as verbs take it.
+    private let url: String
     private let defaults: SecretLimits
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - source: The kind of vault that the snapshot is of; nil when that is not known.
     ///   - defaults: What the vault's preflight said of its own limits.
+    ///   - url: Of the vault, as verbs take it.
     init(
         _ vault: any SecretVault, _ selection: SecretSelection, _ context: WorkloadContext,
-        from source: VaultKind? = nil, defaults: SecretLimits = SecretLimits()
+        from source: VaultKind? = nil, defaults: SecretLimits = SecretLimits(), url: String? = nil
     ) {
+        self.url = url ?? vault.location
         self.defaults = defaults
         self.vault = vault
         self.selection = selection
@@ -53,14 +60,28 @@ final class VaultRestore: SecretReceiver {
         try context.cancellation.check()
         state.withLock { _ = $0.found.insert(secret.name) }
         // A name that the vault cannot hold fails by itself, and the others go on.
-        guard vault.capabilities.refusal(of: secret.name) == nil, selection.version == nil,
-            case .conflict = try comparison.relation(secret, value: value)
-        else { return }
-        state.withLock { state in
-            state.conflicts += 1
-            if state.conflicting.count < 10 { state.conflicting.append(secret.name) }
+        guard vault.capabilities.refusal(of: secret.name) == nil, selection.version == nil else { return }
+        let relation = try comparison.relation(secret, value: value)
+        // Where conflicts are no reason to refuse, it is looked at when its turn comes.
+        if selection.newer == .refuse, comparison.isCovered(secret, relation) {
+            state.withLock { _ = $0.covered.insert(secret.name) }
+        } else if case .conflict(_, let why) = relation {
+            noteConflict(secret.name, why)
         }
     }
+
+    func noteConflict(_ name: SecretName, _ why: String) {
+        state.withLock { state in
+            state.conflicts += 1
+            if state.conflicting.count < 10 { state.conflicting.append("\(name) (\(why))") }
+        }
+    }
+
+    var isCovered: Bool { state.withLock { !$0.covered.isEmpty } }
+
+    func isCovered(_ name: SecretName) -> Bool { state.withLock { $0.covered.contains(name) } }
+
+    var leftLive: UInt64 { state.withLock { UInt64($0.left.count) } }
 
     func begin() throws(HoldfastError) {
         let state = self.state.withLock { $0 }
@@ -73,7 +94,7 @@ final class VaultRestore: SecretReceiver {
         throw HoldfastError(
             .secretConflict,
             "\(state.conflicts) secrets of the vault have versions that the snapshot has not, or other ones: "
-                + state.conflicting.map(\.text).joined(separator: ", "),
+                + state.conflicting.joined(separator: ", "),
             hint:
                 "Nothing was changed. Keep them with --newer keep, put the snapshot's on top with --newer append, "
                 + "or restore into a fresh vault.")
@@ -102,10 +123,12 @@ final class VaultRestore: SecretReceiver {
             }
             return try putOnTop(version, of: secret.name, try comparison.there(secret.name), value)
         }
-        let wasUncovered = try uncover(secret)
+        let first = try comparison.relation(secret, value: open)
+        let wasUncovered = try recoverCovered(secret, first)
         let isLeft: Bool
         do throws(HoldfastError) {
-            isLeft = try restore(secret, isRecovered: wasUncovered, open, opening, value)
+            let relation = try relationInside(secret, wasUncovered ? nil : first, open)
+            isLeft = try restore(secret, relation, isRecovered: wasUncovered, opening, value)
         } catch {
             // It is to be there, though not all of it could be given back.
             guard wasUncovered, secret.removal != nil || error.code != .objectMissing else { throw error }
@@ -115,39 +138,15 @@ final class VaultRestore: SecretReceiver {
         if wasUncovered, isLeft || secret.removal != nil { try vault.change(secret.name, .remove(.recoverable)) }
     }
 
-    /// Lets a secret be removed as it was before the restore, which failed.
-    ///
-    /// - Throws: `error`, with a word more, when that fails as well.
-    private func removeAgain(_ name: SecretName, after error: HoldfastError) throws(HoldfastError) {
-        do throws(HoldfastError) {
-            try vault.change(name, .remove(.recoverable))
-        } catch {
-            throw HoldfastError(
-                error.code, "\(error.message); the secret \(name), which was removed before, is left recovered",
-                hint: "Remove it in the vault if it is to be removed. \(error.hint)", retry: error.retry)
-        }
-    }
-
-    /// Recovers a removed secret whose versions the vault does not tell otherwise: what it has would be put again.
-    private func uncover(_ secret: SecretRecord) throws(HoldfastError) -> Bool {
-        guard !vault.capabilities.tellsRemovedVersions, let there = try comparison.there(secret.name),
-            there.removal != nil
-        else { return false }
-        // Removed here and there, and known again.
-        if secret.removal != nil, there.current == secret.current { return false }
-        try vault.change(secret.name, .recover)
-        return true
-    }
-
     /// - Returns: true where a conflict is left as it is.
     private func restore(
-        _ secret: SecretRecord, isRecovered: Bool, _ open: Values, _ opening: SecretOpening, _ value: Values
+        _ secret: SecretRecord, _ relation: SecretRelation, isRecovered: Bool, _ opening: SecretOpening, _ value: Values
     ) throws(HoldfastError) -> Bool {
         let isBack = isRecovered && secret.removal == nil
-        switch try comparison.relation(secret, value: open) {
-        case .absent: try restoreAll(secret, nil, [:], opening, value)
-        case .fits(let there, let ids):
-            try restoreAll(secret, there, ids, isRecovered: isRecovered, isBack: isBack, opening, value)
+        switch relation {
+        case .absent: try restoreAll(secret, nil, opening, value)
+        case .fits(let match):
+            try restoreAll(secret, match, isRecovered: isRecovered, isBack: isBack, opening, value)
         case .conflict(let there, let why):
             switch selection.newer {
             case .refuse: throw HoldfastError.secretConflict(secret.name, why)
@@ -166,11 +165,16 @@ final class VaultRestore: SecretReceiver {
     }
 
     private func restoreAll(
-        _ secret: SecretRecord, _ there: SecretRecord?, _ ids: [SecretVersionID: SecretVersionID],
+        _ secret: SecretRecord, _ match: SecretMatch?,
         isRecovered: Bool = false, isBack: Bool = false, _ opening: SecretOpening, _ value: Values
     ) throws(HoldfastError) {
-        var writer = SecretWriter(vault, fit, secret, there, ids, defaults: defaults)
+        var writer = SecretWriter(vault, fit, secret, match, defaults: defaults)
         writer.removalFollows = isRecovered
+        defer {
+            let left = writer.left
+            state.withLock { $0.left.add(left) }
+        }
+        writer.noteLeft()
         try opening.announce(writer.wanted)
         try writer.putMissing(value, context.cancellation)
         try writer.settle()
@@ -178,7 +182,7 @@ final class VaultRestore: SecretReceiver {
         state.withLock { state in
             state.versions += outcome.put
             if outcome.isChanged || isBack { state.restored += 1 } else { state.unchanged += 1 }
-            if outcome.isChanged, there == nil { state.made += 1 }
+            if outcome.isChanged, match == nil { state.made += 1 }
         }
         if let lost = outcome.destroyedCurrent {
             // Its place cannot be filled again, and the secret is to work.
@@ -227,6 +231,7 @@ final class VaultRestore: SecretReceiver {
                 "\(state.restored) secrets restored with \(state.versions) new versions, \(state.unchanged) left as "
                     + "they were")
         ]
+        findings += state.left.findings(vault.capabilities, url)
         for loss in fit.losses(of: vault.location) { findings.append(WorkloadFinding(.warning, "fidelity", loss)) }
         if fit.source == .aws, state.made > 0 {
             findings.append(

@@ -154,7 +154,9 @@ package struct VaultWorkload: Workload {
             defaults = found.defaults
         }
         let source = record.facts["vault.kind"].flatMap { VaultKind(rawValue: $0) }
-        return RestoreStage(secrets: VaultRestore(vault, selection, context, from: source, defaults: defaults))
+        return RestoreStage(
+            secrets: VaultRestore(
+                vault, selection, context, from: source, defaults: defaults, url: "vault:\(address.text)"))
     }
 
     /// What a restore does: it goes to names that it knows, and removes nothing for good.
