@@ -150,7 +150,8 @@ package final class RaftCluster: VaultCluster {
     /// Looks again and again how it stands.
     ///
     /// The server answers an upload before it has read it in, keeps every call waiting while it does, and leads anew
-    /// afterwards, or is sealed when the storage is another cluster's. What it says right after the answer is of before.
+    /// afterwards, or is sealed when the storage is another cluster's. What it says right after its answer is still of
+    /// what was before.
     fileprivate func settle(since before: String?) throws(HoldfastError) -> VaultClusterStanding {
         let limit = clock.uptime() + Self.longestSettling
         var pause = Duration.milliseconds(50)
