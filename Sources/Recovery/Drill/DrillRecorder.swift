@@ -26,6 +26,10 @@ final class DrillRecorder {
     private let origin: Duration
     private let tell: (DrillEvent) -> Void
     private var journal: DrillJournal?
+    /// Of the checks.
+    private var ids: Set<String>
+    /// What makes the next check of a name its own.
+    private var numbers: [String: Int] = [:]
     /// Whether anything was found that is an error, or a check failed, although the record had no room for it.
     private(set) var hasUnkeptErrors = false
 
@@ -34,6 +38,7 @@ final class DrillRecorder {
         self.clock = clock
         self.tell = tell
         origin = clock.uptime()
+        ids = Set(record.checks.map(\.id))
     }
 
     /// From now on the record is kept in `journal` as well.
@@ -91,12 +96,13 @@ final class DrillRecorder {
             return
         }
         var check = check
-        var number = 2
         let name = check.id
-        while record.checks.contains(where: { $0.id == check.id }) {
+        var number = numbers[name, default: 2]
+        while !ids.insert(check.id).inserted {
             check.id = "\(name)-\(number)"
             number += 1
         }
+        numbers[name] = number
         check.statement = Self.short(check.statement)
         check.expected = Self.short(check.expected)
         check.actual = Self.short(check.actual)
