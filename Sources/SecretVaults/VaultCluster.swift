@@ -85,9 +85,10 @@ package protocol VaultUpload: AnyObject, Sendable {
 package enum VaultClusterStanding: Sendable, Hashable {
     /// It is in place, and the vault answers.
     case active
-    /// It is in place, and only the keys of that time open it.
+    /// It is sealed, as one is whose storage another cluster's keys sealed, and as one that could not put the storage
+    /// in place: only once it is unsealed it shows which of the two.
     case sealed
-    /// Another node leads now.
+    /// It leads no more: another node does, which may have the old storage.
     case standby
     /// It answers, and does not say since when it leads: whether the storage is in place can't be told from here.
     case answering

@@ -48,11 +48,16 @@ package final class ScriptedVault: Sendable {
     private let script: @Sendable (Request) -> Reply
     private let seen = Mutex<[Request]>([])
     private let isOver = Mutex(false)
+    private let takesChunks: Bool
 
+    /// - Parameter takesChunks: Whether a body that comes in chunks is read to its end before it is answered; its bytes
+    ///   are dropped.
     package init(
-        before behind: (any ServerBehind)? = nil, script: @escaping @Sendable (Request) -> Reply
+        before behind: (any ServerBehind)? = nil, takesChunks: Bool = false,
+        script: @escaping @Sendable (Request) -> Reply
     ) throws {
         self.behind = behind
+        self.takesChunks = takesChunks
         self.script = script
         listener = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
@@ -98,7 +103,7 @@ package final class ScriptedVault: Sendable {
     }
 
     private func serve(_ connection: Int32) {
-        guard var request = Self.read(connection) else { return }
+        guard var request = Self.read(connection, takesChunks) else { return }
         request.number = seen.withLock { seen in
             seen.append(request)
             return seen.count - 1
@@ -131,7 +136,7 @@ package final class ScriptedVault: Sendable {
 
     // MARK: - HTTP
 
-    private static func read(_ connection: Int32) -> Request? {
+    private static func read(_ connection: Int32, _ takesChunks: Bool) -> Request? {
         var bytes: [UInt8] = []
         let end = Array("\r\n\r\n".utf8)
         var head: Int?
@@ -151,7 +156,9 @@ package final class ScriptedVault: Sendable {
                 length = request.headers["content-length"].flatMap { Int($0) } ?? 0
                 head = place.upperBound
             }
-            if let head, bytes.count >= head + length {
+            let isChunked = takesChunks && request.headers["transfer-encoding"] == "chunked"
+            if let head, isChunked, bytes[head...].firstRange(of: Array("0\r\n\r\n".utf8)) != nil { return request }
+            if let head, !isChunked, bytes.count >= head + length {
                 request.body = Array(bytes[head..<(head + length)])
                 return request
             }

@@ -13,6 +13,8 @@ package final class RaftCluster: VaultCluster {
     private static let mostOfFailure = 64 << 10
     /// One look at a server that puts its storage in place; it answers nothing in that time.
     private static let glance = Duration.seconds(10)
+    /// How long it has to stand as it does: what passes by is not taken for the end.
+    private static let steady = Duration.seconds(5)
     /// All looks together.
     private static let longestSettling = Duration.seconds(300)
 
@@ -155,15 +157,13 @@ package final class RaftCluster: VaultCluster {
     fileprivate func settle(since before: String?) throws(HoldfastError) -> VaultClusterStanding {
         let limit = clock.uptime() + Self.longestSettling
         var pause = Duration.milliseconds(50)
-        var (last, times) = (VaultClusterStanding.unseen, 0)
+        var (last, first) = (VaultClusterStanding.unseen, clock.uptime())
         while clock.uptime() < limit {
             try cancellation.check()
             let now = try standing(since: before)
             if now == .active { return .active }
-            times = now == last && now != .unseen ? times + 1 : 1
-            last = now
-            // What passes by is not taken for the end.
-            if now != .unseen, times >= 4 { return now }
+            if now != last { (last, first) = (now, clock.uptime()) }
+            if now != .unseen, clock.uptime() - first >= Self.steady { return now }
             clock.sleep(for: pause, unless: cancellation)
             pause = min(pause * 2, .seconds(1))
         }
@@ -171,13 +171,14 @@ package final class RaftCluster: VaultCluster {
     }
 
     private func standing(since before: String?) throws(HoldfastError) -> VaultClusterStanding {
-        guard let health = try glance("sys/health") else { return .unseen }
-        switch health.status {
-        case 200:
+        // A status alone may be that of something in front of the server.
+        guard let answer = try glance("sys/health"), let health = try RaftHealth(answer.body) else { return .unseen }
+        switch answer.status {
+        case 200 where !health.isSealed && !health.isStandby:
             guard let before else { return .answering }
             return try leadership().map { $0 == before ? .unseen : .active } ?? .unseen
-        case 429, 472, 473: return .standby
-        case 503: return .sealed
+        case 429 where health.isStandby, 473 where health.isStandby, 472 where !health.isSealed: return .standby
+        case 503 where health.isSealed: return .sealed
         default: return .unseen
         }
     }
@@ -237,6 +238,33 @@ package final class RaftCluster: VaultCluster {
             hint: isForeign
                 ? "Give --replace to restore it all the same; the vault is then unsealed with the keys of the old one."
                 : "Read what it says; its log may say more.")
+    }
+}
+
+/// What `sys/health` says.
+private struct RaftHealth {
+    var isSealed = false
+    var isStandby = false
+
+    /// Nil for what is none of its answers.
+    init?(_ body: SecretBytes) throws(HoldfastError) {
+        var (sealed, standby) = (Bool?.none, Bool?.none)
+        do throws(HoldfastError) {
+            try JSONScanner.read(body) { (scanner) throws(HoldfastError) in
+                try scanner.members { (scanner, key) throws(HoldfastError) in
+                    switch key {
+                    case "sealed": sealed = try scanner.bool()
+                    case "standby": standby = try scanner.bool()
+                    default: try scanner.skip()
+                    }
+                }
+            }
+        } catch {
+            guard error.code != .interrupted else { throw error }
+            return nil
+        }
+        guard let sealed, let standby else { return nil }
+        (isSealed, isStandby) = (sealed, standby)
     }
 }
 

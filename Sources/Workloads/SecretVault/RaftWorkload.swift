@@ -163,18 +163,31 @@ package struct RaftWorkload: Workload {
         guard isComplete else {
             return [WorkloadFinding(.warning, "vault", accepted, hint: "See with `bao status` how it stands.")]
         }
-        return [Self.finding(try upload.settle(), accepted)]
+        return [Self.finding(try upload.settle(), accepted, replaces: replaces)]
     }
 
-    private static func finding(_ standing: VaultClusterStanding, _ accepted: String) -> WorkloadFinding {
+    private static func finding(
+        _ standing: VaultClusterStanding, _ accepted: String, replaces: Bool
+    ) -> WorkloadFinding {
         switch standing {
         case .active: WorkloadFinding(.good, "vault", "\(accepted), has it in place and is active")
-        case .sealed:
+        case .sealed where replaces:
             WorkloadFinding(
-                .good, "vault",
-                "\(accepted), has it in place and is sealed: unseal it with the keys of the snapshot's vault")
+                .warning, "vault",
+                "\(accepted) and is sealed: unseal it with the keys of the snapshot's vault, which shows that it has it "
+                    + "in place", hint: "Should they not unseal it, its log says what went wrong.")
+        case .sealed:
+            // One that keeps its keys is not sealed by that.
+            WorkloadFinding(
+                .error, "vault",
+                "\(accepted) and sealed itself, as one does that could not put the storage in place",
+                hint: "Read the server's log, unseal it, and look what it has before you restore it again.",
+                code: .checkFailed)
         case .standby:
-            WorkloadFinding(.good, "vault", "\(accepted); another node of its cluster leads now")
+            WorkloadFinding(
+                .warning, "vault",
+                "\(accepted) and leads no more: what the node has that leads now does not show from here",
+                hint: "Look at that node for what was written last; where it is still there, restore to that node.")
         case .answering:
             WorkloadFinding(
                 .warning, "vault",
