@@ -52,18 +52,15 @@ struct VaultLeftTests {
     }
 
     private func restore(
-        _ snapshot: Snapshot, to vault: any SecretVault, newer: SecretSelection.Newer = .refuse
+        _ snapshot: Snapshot, to vault: any SecretVault, newer: SecretSelection.Newer = .refuse, version: String? = nil
     ) throws -> VaultRestore {
         var selection = SecretSelection()
+        selection.version = try version.map { try id($0) }
         selection.newer = newer
         let restore = VaultRestore(vault, selection, context, url: "vault:embedded:a b")
         func value(_ version: SecretVersion) throws(HoldfastError) -> SecretValue? { snapshot.values[version.id] }
         try restore.consider(snapshot.secret, value: value)
         try restore.begin()
-        if restore.isCovered {
-            try restore.uncover(snapshot.secret, value: value)
-            try restore.begin()
-        }
         try restore.receive(snapshot.secret, value: value)
         return restore
     }
@@ -158,47 +155,104 @@ struct VaultLeftTests {
 
     // MARK: What is not seen at once
 
-    @Test("a removed secret is looked at before anything is put, and is removed again where it is another")
+    @Test("a removed secret that nothing proves to be the snapshot's is a conflict, and stays as it is")
     func removed() throws {
         let snapshot = try snapshot([nil, nil])
         let vault = numbering()
-        for text in ["value 1", "another"] { try put(text, in: vaults.target) }
+        // That the values are the same can't be seen.
+        for number in 1...2 { try put("value \(number)", in: vaults.target) }
         try vaults.target.change(name, .remove(.recoverable))
         let error = #expect(throws: HoldfastError.self) { try restore(snapshot, to: vault) }
-        #expect(error?.code == .secretConflict && error?.message.contains("its version 2 is another") == true)
-        #expect(vault.written == ["recover", "remove"])
+        #expect(error?.code == .secretConflict && error?.message.contains("can't be compared") == true)
         _ = try restore(snapshot, to: vault, newer: .keep)
-        #expect(vault.written == ["recover", "remove", "recover", "remove"])
+        #expect(vault.written.isEmpty)
+        #expect(try vaults.target.describe(name).removal != nil)
+        _ = try restore(snapshot, to: vault, newer: .append)
+        #expect(vault.written == ["recover"], "the current value is there already")
+
+        // What the snapshot has removed as well is left so, and needs no proof where nothing is missing.
+        try vaults.target.change(name, .remove(.recoverable))
+        var removed = snapshot
+        removed.secret.removal = SecretRemoval(at: nil, purge: nil)
+        _ = try restore(removed, to: vault)
+        #expect(vault.written == ["recover"])
+        try put("value 3", in: vaults.source)
+        removed.secret.versions = try vaults.source.describe(name).versions
+        removed.values[try id("3")] = secret("value 3")
+        #expect(throws: HoldfastError.self) { try restore(removed, to: vault) }
+        // On top of what can't be compared it goes for a while alone.
+        #expect(try restore(removed, to: vault, newer: .append).leftLive == 0)
         #expect(try vaults.target.describe(name).removal != nil)
     }
 
-    @Test("a removed secret that is the snapshot's is looked at and comes back")
+    @Test("a removed secret that ids and dates prove to be the snapshot's comes back")
     func recovered() throws {
         let snapshot = try snapshot([nil, nil])
-        let vault = numbering()
-        for number in 1...2 { try put("value \(number)", in: vaults.target) }
-        try vaults.target.change(name, .remove(.recoverable))
+        let vault = LimitedVault(vaults.source) { $0.fields.subtract([.created, .versionID]) }
+        try vaults.source.change(name, .remove(.recoverable))
         _ = try restore(snapshot, to: vault)
-        #expect(vault.written == ["recover", "remove", "recover"])
-        #expect(try vaults.target.describe(name).removal == nil)
+        #expect(vault.written == ["recover"])
+        #expect(try vaults.source.describe(name).removal == nil)
     }
 
-    @Test("a deleted version is looked at before it is given back, and is deleted again where it is another")
+    @Test("a deleted version that nothing proves to be the snapshot's is a conflict, and stays as it is")
     func deleted() throws {
         let snapshot = try snapshot([nil, nil])
         let vault = numbering()
         for text in ["value 1", "another"] { try put(text, in: vaults.target) }
         try vaults.target.change(name, .state(.softDelete, of: try id("2")))
         let error = #expect(throws: HoldfastError.self) { try restore(snapshot, to: vault) }
-        #expect(error?.code == .secretConflict)
-        #expect(vault.written == ["undelete 2", "softDelete 2"])
-        let state = try vaults.target.describe(name).versions.last?.state
-        #expect(state != .live)
-        // What an id and a date prove is given back without a look.
+        #expect(error?.code == .secretConflict && error?.message.contains("version 2 is deleted in the vault") == true)
+        #expect(vault.written.isEmpty)
+        // What an id and a date prove is given back.
         let same = LimitedVault(vaults.source) { _ in }
         try vaults.source.change(name, .state(.softDelete, of: try id("2")))
         _ = try restore(snapshot, to: same)
         #expect(same.written == ["undelete 2"])
+    }
+
+    @Test("what is live is named also of a secret that is kept, or that one version goes on top of")
+    func conflicting() throws {
+        let snapshot = try snapshot([.softDelete, nil])
+        let vault = numbering()
+        for text in ["value 1", "value 2", "newer"] { try put(text, in: vaults.target) }
+        for newer in [SecretSelection.Newer.keep, .append] {
+            let left = left(try restore(snapshot, to: vault, newer: newer))
+            #expect(
+                left.map(\.severity) == [.error] && left[0].message.hasPrefix("version 1 of the secret app is live"))
+        }
+        let one = try restore(snapshot, to: vault, version: "2")
+        #expect(left(one).count == 1 && vault.written == ["put 4"])
+        var removed = snapshot
+        removed.secret.removal = SecretRemoval(at: nil, purge: nil)
+        let whole = left(try restore(removed, to: vault, newer: .keep))
+        #expect(whole.map(\.message) == ["the secret app is live, and the snapshot has it removed"])
+    }
+
+    @Test("a live version is not taken for one that was destroyed, of which there is no value")
+    func destroyed() throws {
+        var snapshot = try snapshot([.destroy, nil])
+        snapshot.values[try id("1")] = nil
+        let vault = numbering()
+        try put("another", in: vaults.target)
+        let error = #expect(throws: HoldfastError.self) { try restore(snapshot, to: vault) }
+        #expect(error?.code == .secretConflict && error?.message.contains("version 1 is live") == true)
+        let kept = try restore(snapshot, to: vault, newer: .keep)
+        #expect(kept.leftLive == 0 && vault.written.isEmpty, "nobody is told to destroy it")
+    }
+
+    @Test("more than are named are counted, and are as bad as the worst of them")
+    func many() throws {
+        var capabilities = vaults.target.capabilities
+        let more = Array(repeating: LeftLive(name, .secret), count: LeftLiveAccount.named + 2)
+        for severity in [WorkloadFinding.Severity.error, .warning] {
+            if severity == .warning { capabilities.removals = [.permanent] }
+            var account = LeftLiveAccount()
+            account.add(more, capabilities)
+            let last = account.findings(capabilities, "u").last
+            #expect(account.count == more.count && last?.severity == severity)
+            #expect(last?.message.hasPrefix("2 more") == true)
+        }
     }
 
     @Test("versions whose order a vault of seconds can't tell are counted")

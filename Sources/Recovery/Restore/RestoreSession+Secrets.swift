@@ -31,7 +31,6 @@ extension RestoreSession {
             result.failures.append(PathFailure(path: path, error: error))
         }
         func each(
-            endsAtFailure: Bool = false,
             _ body: (SecretRecord, [SecretVersionID: Content]) throws(HoldfastError) -> Void
         ) throws(HoldfastError) {
             try reader.visit(snapshot) { (path, error) in
@@ -40,7 +39,7 @@ extension RestoreSession {
                 do throws(HoldfastError) {
                     try body(secret, contents)
                 } catch {
-                    guard !endsAtFailure, type(of: receiver).isOfOneSecret(error.code) else { throw error }
+                    guard type(of: receiver).isOfOneSecret(error.code) else { throw error }
                     note(secret.name.bytes, error)
                 }
             }
@@ -50,13 +49,6 @@ extension RestoreSession {
         }
         try receiver.begin()
         guard !isDryRun else { return }
-        if receiver.isCovered {
-            // One that could not be made as it was, or looked at, is a reason not to begin.
-            try each(endsAtFailure: true) { (secret, contents) throws(HoldfastError) in
-                try receiver.uncover(secret) { (version) throws(HoldfastError) in try value(version, contents) }
-            }
-            try receiver.begin()
-        }
         // What could not be looked at is tried, and told, again.
         result.failureCount = 0
         result.failures = []

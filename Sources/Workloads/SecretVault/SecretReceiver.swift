@@ -20,13 +20,6 @@ package protocol SecretReceiver: AnyObject, Sendable {
     ///   `.secretNotFound` when the snapshot lacks a secret that was asked for.
     func begin() throws(HoldfastError)
 
-    /// Whether there are secrets that could not be looked at as they stand. ``uncover(_:value:)`` is then called for
-    /// all, and ``begin()`` once more.
-    var isCovered: Bool { get }
-
-    /// Looks at such a secret, by changes that it takes back at once.
-    func uncover(_ secret: SecretRecord, value: Values) throws(HoldfastError)
-
     /// Restores a secret.
     ///
     /// - Throws: about this secret alone with the codes of ``isOfOneSecret(_:)``, after which the others go on; all

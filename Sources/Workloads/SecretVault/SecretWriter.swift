@@ -13,7 +13,6 @@ struct SecretWriter {
     private let secret: SecretRecord
     /// As it was before anything was put; nil when it was not there.
     private let there: SecretRecord?
-    private let placeholders: Set<SecretVersionID>
     /// What holds in the vault where a secret sets no limit of its own.
     private let defaults: SecretLimits
     /// Ids in the vault by those of the snapshot.
@@ -28,17 +27,19 @@ struct SecretWriter {
     private(set) var put = 0
     /// The instant of the version that was put last.
     private var lastMade: Timestamp?
+    /// It has the instant of the one before it.
+    private var isTwin = false
     private var isOrderTold = false
     private(set) var isChanged = false
-    /// Its caller recovered the secret for a while, and removes it when all is settled.
-    var removalFollows = false
+    /// A version was put, or may have been.
+    private(set) var hasBegun = false
     /// Live versions of which the snapshot has no value, or a damaged one. They are not put: nothing near is made up,
     /// and a snapshot that has them can still be restored.
     private(set) var withoutValue: [SecretVersionID] = []
     /// The current version, where the vault has it as destroyed and the snapshot has its value.
     private(set) var destroyedCurrent: SecretVersion?
     private var hasValue: Set<SecretVersionID> = []
-    /// What is live there and not in the snapshot.
+    /// What this left live, or may have, and is not so in the snapshot.
     private(set) var left: [LeftLive] = []
 
     init(
@@ -51,7 +52,6 @@ struct SecretWriter {
         self.secret = secret
         there = match?.there
         ids = match?.ids ?? [:]
-        placeholders = match?.placeholders ?? []
         holders = [:]
         for version in there?.versions ?? [] { for label in version.labels { holders[label] = version.id } }
     }
@@ -69,23 +69,6 @@ struct SecretWriter {
 
     // MARK: Versions
 
-    /// What was live before this restore and is not in the snapshot; first of all, so that it is told whatever follows.
-    mutating func noteLeft() {
-        guard let there else { return }
-        guard secret.removal == nil else {
-            // All its versions are, and its caller may remove it again.
-            if there.removal == nil, !removalFollows { left.append(LeftLive(secret: secret.name)) }
-            return
-        }
-        for version in secret.versions {
-            guard let found = ids[version.id].flatMap({ there[$0] }) else { continue }
-            let isPlaceholder = placeholders.contains(found.id)
-            guard isPlaceholder || found.state == .live && version.state != .live else { continue }
-            left.append(
-                LeftLive(secret: secret.name, version: version, id: found.id, isPlaceholder: isPlaceholder))
-        }
-    }
-
     mutating func putMissing(_ value: SecretReceiver.Values, _ cancellation: Cancellation) throws(HoldfastError) {
         try look(for: value)
         let without = Set(withoutValue)
@@ -97,8 +80,6 @@ struct SecretWriter {
             fit.lose("versions without a value, whose places the vault cannot keep")
             return false
         }
-        guard !missing.isEmpty || secret.removal == nil else { return }
-        if there?.removal != nil { try change(.recover) }
         guard !missing.isEmpty else { return }
         try liftLimits(for: (there?.versions.count ?? 0) + missing.count)
         // Of the versions that are there some are behind this one in the snapshot, and will be before it in the vault.
@@ -110,7 +91,8 @@ struct SecretWriter {
             let version = secret.versions[place]
             let id = try put(version, try value(version), expected)
             if fit.capabilities.stages == nil {
-                expected = .current(id)
+                // Of two versions of one instant the vault may take either for the current one.
+                expected = isTwin ? .anything : .current(id)
             } else if case .absent = expected {
                 // None is current until all are there.
                 expected = .anything
@@ -177,7 +159,16 @@ struct SecretWriter {
         }
         fit.lose("soft deletions that were due", version.deletionDue == nil ? 0 : 1)
         fit.lose("details that only the vault of the snapshot has words for", version.extras.count)
-        let now = try vault.put(put)
+        // All that a removed secret has goes with it.
+        let isToBeLive = plain != nil && (version.state == .live || put.isDisabled) || secret.removal != nil
+        hasBegun = true
+        let now: SecretVersion
+        do throws(HoldfastError) {
+            now = try vault.put(put)
+        } catch {
+            if error.code == .writeUnknown, !isToBeLive { left.append(LeftLive(secret.name, .unsure(version))) }
+            throw error
+        }
         let id = now.id
         isChanged = true
         // AWS makes the first version of a secret the current one, whatever it is asked.
@@ -188,7 +179,9 @@ struct SecretWriter {
         do throws(HoldfastError) {
             try settleMade(version, id, hasValue: plain != nil, isDisabled: put.isDisabled)
         } catch {
-            left.append(LeftLive(secret: secret.name, version: version, id: id, isPlaceholder: plain == nil))
+            if !isToBeLive {
+                left.append(LeftLive(secret.name, plain == nil ? .placeholder(id) : .version(version, id)))
+            }
             throw error
         }
         noteOrder(now)
@@ -198,7 +191,8 @@ struct SecretWriter {
     /// Where instants alone tell the order of versions, one that has that of the version before has no place.
     private mutating func noteOrder(_ now: SecretVersion) {
         guard fit.capabilities.kind == .azure, let created = now.created else { return }
-        if let last = lastMade, created <= last {
+        isTwin = lastMade.map { created <= $0 } ?? false
+        if isTwin {
             fit.lose(
                 "places of versions in the order, of which the vault's clock tells seconds alone,", 1,
                 isOrderTold ? nil : "\(secret.name)")
@@ -226,18 +220,19 @@ struct SecretWriter {
         if isDisabled { return }
         if fit.capabilities.stateChanges.contains(wanted) {
             try change(.state(wanted, of: id))
+        } else if secret.removal == nil {
+            left.append(LeftLive(secret.name, .version(version, id)))
         } else {
-            left.append(LeftLive(secret: secret.name, version: version, id: id))
+            fit.lose("states of versions of removed secrets")
         }
     }
 
     // MARK: Settling
 
-    /// Labels, states, attributes and the removal, when all versions are there.
+    /// Labels, states and attributes, when all versions are there.
     mutating func settle() throws(HoldfastError) {
         // Nothing was put, or it is removed here and there, with all its versions.
-        guard there != nil || !made.isEmpty else { return }
-        guard secret.removal == nil || there?.removal == nil || !made.isEmpty else { return }
+        guard there != nil || !made.isEmpty, there?.removal == nil else { return }
         for version in secret.versions {
             guard let id = ids[version.id] else { continue }
             if !made.contains(version.id), let found = there?[id] { try settleThere(version, found) }
@@ -245,13 +240,6 @@ struct SecretWriter {
         try moveLabels()
         try setAttributes()
         fit.loseDetails(of: secret, there: there)
-        // One that was there is left so, and was named.
-        guard secret.removal != nil, !removalFollows, there == nil || there?.removal != nil else { return }
-        if fit.capabilities.removals.contains(.recoverable) {
-            try change(.remove(.recoverable))
-        } else {
-            left.append(LeftLive(secret: secret.name))
-        }
     }
 
     /// A version that was there before gets back what it lost, and keeps what it has.
@@ -261,8 +249,7 @@ struct SecretWriter {
         case (.live, .disabled): try change(.state(.enable, of: found.id))
         case (.live, .softDeleted): try change(.state(.undelete, of: found.id))
         case (.disabled, .softDeleted):
-            try change(.state(.undelete, of: found.id))
-            try change(.state(.disable, of: found.id))
+            try disable(version, undeleting: found.id)
         case (_, .destroyed):
             guard hasValue.contains(version.id) else { return }
             if version.id == secret.current, version.state == .live {
@@ -278,6 +265,20 @@ struct SecretWriter {
         let attributes = fit.attributes(version.attributes)
         guard attributes != found.attributes else { return }
         try change(.versionAttributes(attributes, of: found.id))
+    }
+
+    private mutating func disable(
+        _ version: SecretVersion, undeleting id: SecretVersionID
+    ) throws(HoldfastError) {
+        var isUndeleted = false
+        do throws(HoldfastError) {
+            try change(.state(.undelete, of: id))
+            isUndeleted = true
+            try change(.state(.disable, of: id))
+        } catch {
+            if isUndeleted || error.code == .writeUnknown { left.append(LeftLive(secret.name, .version(version, id))) }
+            throw error
+        }
     }
 
     /// Each label by comparing and swapping from where it was before anything was put, so that what somebody else moves
