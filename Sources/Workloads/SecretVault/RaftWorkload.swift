@@ -174,8 +174,8 @@ package struct RaftWorkload: Workload {
         case .sealed where replaces:
             WorkloadFinding(
                 .warning, "vault",
-                "\(accepted) and is sealed: unseal it with the keys of the snapshot's vault, which shows that it has it "
-                    + "in place", hint: "Should they not unseal it, its log says what went wrong.")
+                "\(accepted) and is sealed: unseal it with the keys of the snapshot's vault, which shows that it has "
+                    + "it in place", hint: "Should they not unseal it, its log says what went wrong.")
         case .sealed:
             // One that keeps its keys is not sealed by that.
             WorkloadFinding(
