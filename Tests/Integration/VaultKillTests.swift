@@ -207,7 +207,7 @@ struct VaultKillTests {
     }
 
     @Test(
-        "is given nothing where a removed secret, or a deleted version, can't be compared, and nothing is recovered for that",
+        "is given nothing where what is removed or deleted can't be compared, and nothing is recovered for that",
         .enabled(if: MotoServer.isInstalled && OpenBaoServer.isInstalled))
     func removed() throws {
         // Numbers of OpenBao are no ids that AWS takes: values alone tell which version is which.

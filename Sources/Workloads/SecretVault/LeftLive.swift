@@ -89,11 +89,11 @@ struct LeftLive: Sendable, Hashable {
         switch what {
         case .secret: "the secret \(secret) is live, and the snapshot has it removed"
         case .unsureSecret:
-            "the secret \(secret) may be live, and the snapshot has it removed: the vault did not answer when it was put "
-                + "or recovered"
+            "the secret \(secret) may be live, and the snapshot has it removed: the vault did not answer when it was "
+                + "put or recovered"
         case .recovered:
-            "the secret \(secret) is live, and was removed before this restore, which recovered it and then failed: its "
-                + "current value may not be the snapshot's"
+            "the secret \(secret) is live, and was removed before this restore, which recovered it and then failed: "
+                + "its current value may not be the snapshot's"
         case .version(let version, let id):
             "version \(id) of the secret \(secret) is live, and the snapshot has it \(Self.standing(version))"
         case .placeholder(let id):

@@ -241,13 +241,26 @@ extension SecretComparison {
         return !keepsCreated && vault.capabilities.takes(pair.wanted.id)
     }
 
-    /// A match that is a conflict, with all that values tell of it.
+    /// What ids and dates alone tell of a secret, whatever else it has.
+    func proved(_ secret: SecretRecord, _ there: SecretRecord) -> SecretMatch {
+        var match = SecretMatch(there: there)
+        for wanted in secret.versions {
+            // What is destroyed in the snapshot was to be compared before anybody destroys it.
+            if case .destroyed = wanted.state { continue }
+            guard let found = there[wanted.id], isProven(Pair(wanted: wanted, found: found)) else { continue }
+            match.ids[wanted.id] = found.id
+        }
+        return match
+    }
+
+    /// A match that is a conflict, with what values tell of versions that are live and are not so in the snapshot.
     func known(
         _ secret: SecretRecord, _ match: SecretMatch, value: SecretReceiver.Values
     ) throws(HoldfastError) -> SecretMatch {
         var known = match
         guard match.there.removal == nil else { return known }
-        let live = pairs(secret, match).filter { $0.found.state == .live }
+        // What the snapshot has live is never left so, nor is a placeholder ever put for it.
+        let live = pairs(secret, match).filter { $0.found.state == .live && $0.wanted.state != .live }
         _ = try look(at: live, secret.name, value, &known, all: true)
         known.ids = known.ids.filter { known.same.contains($0.value) || known.placeholders.contains($0.value) }
         return known

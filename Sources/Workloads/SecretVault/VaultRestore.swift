@@ -7,10 +7,10 @@ import Synchronization
 
 /// Restores secrets into a vault.
 ///
-/// What a vault does not show as it stands is the snapshot's only where ids and dates prove it. It gives back and takes nothing away: a version that was in the vault before is enabled, undeleted or put on top
-/// where the snapshot has it so, and never disabled, deleted or destroyed. What the vault cannot take back is counted
-/// and told. Retry: safe; what is there already is compared and left, so that a restore that broke off goes on where
-/// it was.
+/// It gives back and takes nothing away: a version that was in the vault before is enabled, undeleted or put on top
+/// where the snapshot has it so, and never disabled, deleted or destroyed. What a vault does not show as it stands is
+/// the snapshot's only where ids and dates prove it. What the vault cannot take back is counted and told. Retry: safe;
+/// what is there already is compared and left, so that a restore that broke off goes on where it was.
 final class VaultRestore: SecretReceiver {
     /// Why a secret was made live that was removed, or not there.
     private enum Opened: Sendable {
@@ -88,9 +88,8 @@ final class VaultRestore: SecretReceiver {
         guard state.conflicts > 0, selection.newer == .refuse, selection.version == nil else { return }
         throw HoldfastError(
             .secretConflict,
-            "\(state.conflicts) secrets of the vault have versions that the snapshot has not, other ones, or such as can't be "
-                + "compared: "
-                + state.conflicting.joined(separator: ", "),
+            "\(state.conflicts) secrets of the vault have versions that the snapshot has not, other ones, or such as "
+                + "can't be compared: " + state.conflicting.joined(separator: ", "),
             hint:
                 "Nothing was changed. Keep them with --newer keep, put the snapshot's on top with --newer append, "
                 + "or restore into a fresh vault.")
@@ -118,7 +117,9 @@ final class VaultRestore: SecretReceiver {
                     hint: "`holdfast ls` lists the versions.")
             }
             return try closing(secret) { () throws(HoldfastError) in
-                let there = try noteKnown(secret, open)
+                let there = try comparison.there(secret.name)
+                // No value but the one that is asked for is opened. What is removed in the snapshot is to be live.
+                if let there, secret.removal == nil { note(LeftLive.found(secret, comparison.proved(secret, there))) }
                 try putOnTop(version, of: secret, there, value)
             }
         }
@@ -246,27 +247,6 @@ final class VaultRestore: SecretReceiver {
             note(LeftLive.found(secret, try comparison.known(secret, match, value: open)))
         } catch {
             try noteUnseen(secret.name, error)
-        }
-    }
-
-    /// The same before one version is put on top. What the snapshot has removed is to be live then.
-    ///
-    /// - Returns: The secret as it is in the vault.
-    private func noteKnown(_ secret: SecretRecord, _ open: Values) throws(HoldfastError) -> SecretRecord? {
-        guard secret.removal == nil else { return try comparison.there(secret.name) }
-        do throws(HoldfastError) {
-            switch try comparison.relation(secret, value: open) {
-            case .absent: return nil
-            case .fits(let match):
-                note(LeftLive.found(secret, match))
-                return match.there
-            case .conflict(let match, _):
-                try noteKnown(secret, match, open)
-                return match.there
-            }
-        } catch {
-            try noteUnseen(secret.name, error)
-            return try comparison.there(secret.name)
         }
     }
 
