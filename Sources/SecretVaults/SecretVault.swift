@@ -43,6 +43,9 @@ package struct VaultPreflight: Sendable, Hashable {
     package var untold: Set<VaultRight> = []
     /// What nil in ``SecretLimits`` stands for here; nil again where there is no such rule.
     package var defaults = SecretLimits()
+    /// Every secret keeps so many versions, also one whose own limit is lower: `max_versions` of a KV 2 mount, where it
+    /// is set. Nil where there is no such rule, and where it can't be told.
+    package var leastVersions: Int?
     /// What an operator should know: a limit that drops versions soon, a purge protection.
     package var notes: [String] = []
 

@@ -78,6 +78,9 @@ package enum SecretChange: Sendable, Hashable {
     /// Replaces the attributes as a whole. A secret without any version is made by that where the vault can (KV 2,
     /// embedded).
     case attributes(SecretAttributes)
+    /// Lets the secret keep so many versions at least, and changes nothing else. Where it keeps as many already, or has
+    /// no limit, nothing changes: this never lowers anything. KV 2 `max_versions`, embedded; the others have no limits.
+    case keepVersions(atLeast: Int)
     /// Replaces the attributes of a version as a whole.
     case versionAttributes(SecretVersionAttributes, of: SecretVersionID)
     case remove(SecretRemovalKind)

@@ -81,6 +81,29 @@ struct SecretVaultChangeConformance {
         #expect(found == .secretPruned || found == .secretNotFound)
     }
 
+    @Test("raises the limit of a secret and nothing else, and never lowers it", arguments: VaultUnderTest.all)
+    func raised(_ subject: VaultUnderTest) throws {
+        let fixture = try subject.make()
+        let name = try fixture.name("raised")
+        try fixture.put(name, "a")
+        guard fixture.capabilities.fields.contains(.limits) else {
+            #expect(code { try fixture.vault.change(name, .keepVersions(atLeast: 5)) } == .usage)
+            return
+        }
+        let tags = SecretTags([("team", "db")])
+        let limits = SecretLimits(maximumVersions: 3, deletesAfter: .seconds(86_400))
+        try fixture.vault.change(name, .attributes(SecretAttributes(tags: tags, limits: limits)))
+        for (least, limit) in [(5, 5), (5, 5), (2, 5), (20, 20)] {
+            try fixture.vault.change(name, .keepVersions(atLeast: least))
+            let attributes = try fixture.vault.describe(name).attributes
+            #expect(attributes.limits.maximumVersions == limit && attributes.limits.deletesAfter == .seconds(86_400))
+            #expect(attributes.tags == tags)
+        }
+        #expect(code { try fixture.vault.change(name, .keepVersions(atLeast: SecretBounds.versions + 1)) } != nil)
+        let other = try fixture.name("absent")
+        #expect(code { try fixture.vault.change(other, .keepVersions(atLeast: 5)) } == .secretNotFound)
+    }
+
     @Test(
         "holds writers to a comparison, and versions to an end, where a secret asks for it",
         arguments: VaultUnderTest.all)

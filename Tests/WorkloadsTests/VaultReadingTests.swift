@@ -213,7 +213,7 @@ struct VaultReadingTests {
         let sink = Pushed()
         var reading = VaultReading(restless, into: sink, under: "", context)
         let began = clock.now()
-        let instant = try #require(try reading.run(defaults: SecretLimits()))
+        let instant = try #require(try reading.run(VaultPreflight()))
         // The first look, two that found changes, and the one that found none.
         #expect(instant == began + .seconds(3))
         #expect(sink.items.keys.sorted() == ["a/@1", "a/@2", "b/@1", "new/@1"])
@@ -227,7 +227,7 @@ struct VaultReadingTests {
         let restless = Restless(vault) { number in try Self.put(vault, "a", "\(number)") }
         let sink = Pushed()
         var reading = VaultReading(restless, into: sink, under: "", context)
-        #expect(try reading.run(defaults: SecretLimits()) == nil)
+        #expect(try reading.run(VaultPreflight()) == nil)
         #expect(sink.items.count == VaultReading.rounds + 2)
     }
 
@@ -243,7 +243,7 @@ struct VaultReadingTests {
             })
         let sink = Pushed()
         var reading = VaultReading(restless, into: sink, under: "", context)
-        #expect(try reading.run(defaults: SecretLimits()) != nil)
+        #expect(try reading.run(VaultPreflight()) != nil)
         let facts = try #require(sink.entries["a/@1"].flatMap { try VaultLayout.version(of: $0) })
         #expect(facts.state != .live && sink.items["a/@1"] == nil && sink.items["a/@2"] != nil)
         #expect(sink.failures.isEmpty)
@@ -260,7 +260,7 @@ struct VaultReadingTests {
                 })
             let sink = Pushed()
             var reading = VaultReading(restless, into: sink, under: "", context)
-            _ = try reading.run(defaults: SecretLimits())
+            _ = try reading.run(VaultPreflight())
             return sink
         }
         let sink = try read(.vaultAccessDenied)
@@ -279,7 +279,7 @@ struct VaultReadingTests {
             })
         let sink = Pushed()
         var reading = VaultReading(restless, into: sink, under: "", context)
-        #expect(try reading.run(defaults: SecretLimits()) == nil)
+        #expect(try reading.run(VaultPreflight()) == nil)
         #expect(sink.failures == ["a/@1"] && sink.items.keys.sorted() == ["b/@1"])
         #expect(reading.versions == 2 && reading.withoutValue == 1)
     }
@@ -296,7 +296,7 @@ struct VaultReadingTests {
                 })
             let sink = Pushed()
             var reading = VaultReading(restless, into: sink, under: "", context)
-            #expect(try reading.run(defaults: SecretLimits()) != nil)
+            #expect(try reading.run(VaultPreflight()) != nil)
             #expect(sink.failures == ["a"])
             #expect(sink.items.keys.sorted() == (first == 1 ? ["b/@1"] : ["a/@1", "b/@1"]))
         }
@@ -313,7 +313,7 @@ struct VaultReadingTests {
             })
         let sink = Pushed()
         var reading = VaultReading(restless, into: sink, under: "", context)
-        #expect(try reading.run(defaults: SecretLimits()) != nil)
+        #expect(try reading.run(VaultPreflight()) != nil)
         #expect(sink.failures.isEmpty && sink.items.keys.sorted() == ["b/@1"])
     }
 
@@ -322,7 +322,7 @@ struct VaultReadingTests {
         try Self.put(vault, "a", "1")
         let restless = Restless(vault, beforeList: { _ in }, isEndless: true)
         var reading = VaultReading(restless, into: Pushed(), under: "", context)
-        let error = #expect(throws: HoldfastError.self) { try reading.run(defaults: SecretLimits()) }
+        let error = #expect(throws: HoldfastError.self) { try reading.run(VaultPreflight()) }
         #expect(error?.code == .corruptObject)
     }
 
@@ -337,7 +337,7 @@ struct VaultReadingTests {
             let sink = Pushed()
             sink.hadMore = hadMore
             var reading = VaultReading(restless, into: sink, under: "", context)
-            _ = try reading.run(defaults: SecretLimits())
+            _ = try reading.run(VaultPreflight())
             #expect(reading.secrets == (put && !isRemoved ? 1 : 0))
             return reading.isEmptied
         }
@@ -351,7 +351,7 @@ struct VaultReadingTests {
     func endless() throws {
         try Self.put(vault, "a", "1")
         var reading = VaultReading(Asked(vault, mark: [1]), into: Pushed(), under: "", context)
-        let error = #expect(throws: HoldfastError.self) { try reading.run(defaults: SecretLimits()) }
+        let error = #expect(throws: HoldfastError.self) { try reading.run(VaultPreflight()) }
         #expect(error?.code == .corruptObject)
     }
 
@@ -362,17 +362,17 @@ struct VaultReadingTests {
         let asked = Asked(vault)
         let sink = Pushed()
         var reading = VaultReading(asked, into: sink, under: "", context)
-        _ = try reading.run(defaults: SecretLimits())
+        _ = try reading.run(VaultPreflight())
         #expect(sink.items.count == 40 && reading.secrets == 40)
         #expect(asked.mostAtOnce > 1)
         let one = Asked(vault, failing: HoldfastError(.vaultAccessDenied, "no", hint: ""), of: "name 7")
         let partial = Pushed()
         var other = VaultReading(one, into: partial, under: "", context)
-        _ = try other.run(defaults: SecretLimits())
+        _ = try other.run(VaultPreflight())
         #expect(partial.items.count == 39 && partial.failures.contains("name 7"))
         let gone = Asked(vault, failing: HoldfastError(.vaultUnavailable, "no", hint: ""))
         var none = VaultReading(gone, into: Pushed(), under: "", context)
-        let error = #expect(throws: HoldfastError.self) { try none.run(defaults: SecretLimits()) }
+        let error = #expect(throws: HoldfastError.self) { try none.run(VaultPreflight()) }
         #expect(error?.code == .vaultUnavailable && gone.described < 40)
     }
 
@@ -381,7 +381,7 @@ struct VaultReadingTests {
         for name in ["a", "b", "c"] { try Self.put(vault, name, "1") }
         let sink = Pushed()
         var reading = VaultReading(Asked(vault, large: "b"), into: sink, under: "", context)
-        _ = try reading.run(defaults: SecretLimits())
+        _ = try reading.run(VaultPreflight())
         #expect(sink.items.keys.sorted() == ["a/@1", "c/@1"] && sink.failures.contains("b/@1"))
     }
 
@@ -391,7 +391,7 @@ struct VaultReadingTests {
         try Self.put(vault, "b", "1")
         let sink = Pushed()
         var reading = VaultReading(vault, into: sink, under: "", context)
-        _ = try reading.run(defaults: SecretLimits())
+        _ = try reading.run(VaultPreflight())
         #expect(Set(sink.failures).count == 1 && sink.items.keys.sorted() == ["b/@1"])
     }
 
@@ -403,7 +403,7 @@ struct VaultReadingTests {
         limits.limits.maximumVersions = 1
         try vault.change(try SecretName("a"), .attributes(limits))
         var reading = VaultReading(vault, into: Pushed(), under: "", context)
-        _ = try reading.run(defaults: SecretLimits())
+        _ = try reading.run(VaultPreflight())
         #expect(reading.full.map(\.text) == ["a"])
     }
 

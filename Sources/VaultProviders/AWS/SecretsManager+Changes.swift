@@ -11,6 +11,7 @@ extension SecretsManager {
         switch change {
         case .state(let state, _): throw HoldfastError.unsupported("\(state.rawValue) one version", by: .aws)
         case .versionAttributes: throw HoldfastError.unsupported("keep attributes of versions", by: .aws)
+        case .keepVersions: throw HoldfastError.unsupported("keep limits of a secret", by: .aws)
         case .label(let label, let from, let to): try swap(label, of: try describe(name), from: from, to: to)
         case .attributes(let attributes): try set(attributes, of: try describe(name))
         case .remove(let kind): try remove(try describe(name), kind)

@@ -19,6 +19,7 @@ extension KeyVault {
                 throw HoldfastError.unsupported("keep attributes of secrets", by: .azure)
             }
             _ = try describe(name)
+        case .keepVersions: throw HoldfastError.unsupported("keep limits of a secret", by: .azure)
         case .versionAttributes(let attributes, let id): try set(attributes, name, id)
         case .remove(.recoverable): try remove(name)
         case .remove(.permanent): try purge(name)

@@ -45,6 +45,9 @@ extension EmbeddedVault {
     package func change(_ name: SecretName, _ change: SecretChange) throws(HoldfastError) {
         if case .attributes(let attributes) = change { try check(attributes, name) }
         if case .versionAttributes(let attributes, _) = change { try check(attributes, of: name) }
+        if case .keepVersions(let least) = change {
+            try check(SecretAttributes(limits: SecretLimits(maximumVersions: least)), name)
+        }
         let now = clock.now()
         let leaves = try database.write { database -> Bool in
             var changes = RowChanges()

@@ -67,6 +67,8 @@ extension StoredSecret {
         case .label(let label, let from, let to):
             try swap(label, from, to)
         case .attributes(let attributes): self.attributes = attributes
+        case .keepVersions(let least):
+            if let limit = attributes.limits.maximumVersions { attributes.limits.maximumVersions = max(limit, least) }
         case .versionAttributes(let attributes, let id):
             let index = try changeable(id)
             guard versions[index].attributes != attributes else { return [] }

@@ -71,6 +71,7 @@ extension KeyValue2 {
         switch change {
         case .state(let state, let id): try self.change(name, state, of: id)
         case .attributes(let attributes): try set(name, attributes)
+        case .keepVersions(let least): try keepVersions(name, atLeast: least)
         case .remove(.permanent): try remove(name)
         case .label: throw .unsupported("put labels on \(name)", by: capabilities.kind)
         case .versionAttributes: throw .unsupported("keep attributes of a version of \(name)", by: capabilities.kind)

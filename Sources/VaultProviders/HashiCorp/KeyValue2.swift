@@ -58,16 +58,19 @@ package final class KeyValue2: SecretVault {
         }
         var found = try client.preflight(needed.sorted { ($0.path, $0.capability) < ($1.path, $1.capability) })
         do throws(HoldfastError) {
-            found.defaults = try defaults()
+            let limits = try defaults()
+            found.leastVersions = limits.maximumVersions
+            found.defaults = limits
+            found.defaults.maximumVersions = limits.maximumVersions ?? Self.serversDefault
         } catch  where error.code == .vaultAccessDenied {
             found.notes.append("the mount's own limits can't be told without the right to read \(mount)/config")
         }
         return found
     }
 
-    /// What stands where a secret sets nothing: `max_versions` 0 of the mount is ten.
+    /// What the mount sets; its `max_versions` 0 is nil.
     private func defaults() throws(HoldfastError) -> SecretLimits {
-        var limits = SecretLimits(maximumVersions: Self.serversDefault)
+        var limits = SecretLimits()
         let answer = try client.send(HashiCorpCall(HashiCorpPath("\(client.mount)/config"), .describe))
         guard answer.status == 200 else { throw client.session.senseless("no configuration of the mount") }
         try client.session.read(answer) { (scanner) throws(HoldfastError) in
@@ -75,7 +78,7 @@ package final class KeyValue2: SecretVault {
                 switch key {
                 case "max_versions":
                     let number = try scanner.integer()
-                    limits.maximumVersions = number > 0 ? Int(number) : Self.serversDefault
+                    limits.maximumVersions = number > 0 ? Int(number) : nil
                 case "cas_required": limits.requiresComparison = try scanner.bool()
                 case "delete_version_after":
                     let length = Duration(goText: try scanner.string()) ?? .zero
@@ -87,7 +90,8 @@ package final class KeyValue2: SecretVault {
         return limits
     }
 
-    static let serversDefault = 10
+    /// What `max_versions` 0 of the mount stands for.
+    private static let serversDefault = 10
 
     package func describe(_ name: SecretName) throws(HoldfastError) -> SecretRecord {
         try client.check(name, capabilities)

@@ -79,6 +79,9 @@ struct KeyValueClient: Sendable {
         if text.contains("check-and-set parameter required") {
             return .secretConflict(name, "it requires that a writer says which version it replaces")
         }
+        if text.contains("metadata check-and-set parameter") {
+            return .secretConflict(name, "its limits or tags were changed in between")
+        }
         if text.contains("custom_metadata validation failed") {
             return HoldfastError(
                 .limitExceeded, "the tags of \(name) are more than the vault \(location) takes",

@@ -18,8 +18,6 @@ import SecretVaults
 struct VaultReading {
     /// Further collections at most, before it is told that the vault did not hold still.
     static let rounds = 4
-    /// Pages in a row without a name that was not seen before; a service may give some while it looks.
-    static let barrenPages = 1000
 
     let vault: any SecretInventory
     let sink: any SecretSink
@@ -61,12 +59,12 @@ struct VaultReading {
 
     /// - Returns: The instant as of which all is consistent; nil when the vault never held still, or has no versions by
     ///   which a change of a value could be seen.
-    mutating func run(defaults: SecretLimits) throws(HoldfastError) -> Timestamp? {
-        _ = try collect(defaults)
+    mutating func run(_ found: VaultPreflight) throws(HoldfastError) -> Timestamp? {
+        _ = try collect(found)
         var instant: Timestamp?
         for _ in 0..<Self.rounds {
             let began = context.clock.now()
-            if try !collect(defaults) {
+            if try !collect(found) {
                 instant = began
                 break
             }
@@ -93,32 +91,22 @@ struct VaultReading {
     }
 
     /// Lists all, and takes into the snapshot what is not as it was; says whether anything was not.
-    private mutating func collect(_ defaults: SecretLimits) throws(HoldfastError) -> Bool {
-        var seen: Set<SecretName> = []
+    private mutating func collect(_ found: VaultPreflight) throws(HoldfastError) -> Bool {
         var isChanged = false
-        var mark: VaultPageMark?
         let vanishedBefore = Set(vanished.keys)
         vanished = [:]
         unseen = []
         full = []
-        var barren = 0
-        repeat {
-            try context.cancellation.check()
-            let page = try vault.list(under: prefix, after: mark, limit: 200)
+        let pages = VaultPages(vault: vault, prefix: prefix, cancellation: context.cancellation)
+        let seen = try pages.visit { (page, fresh) throws(HoldfastError) in
             for error in page.refused { sink.failSecret([], error) }
             unseen += page.unseen
-            barren = page.secrets.contains { !seen.contains($0.name) } ? 0 : barren + 1
-            guard barren <= Self.barrenPages else {
-                throw HoldfastError(
-                    .corruptObject, "the listing of \(vault.location) goes on and names no further secret",
-                    hint: "See whether something between here and the vault answers in its place.")
-            }
             var changed: [SecretRecord] = []
-            let fresh = page.secrets.filter { seen.insert($0.name).inserted }.filter { isStorable($0.name) }
+            let fresh = fresh.filter { isStorable($0.name) }
             let described = try describe(fresh)
             for listing in fresh {
                 guard let record = try record(of: listing, described[listing.name]) else { continue }
-                if isFull(record, defaults) { full.append(record.name) }
+                if isFull(record, found) { full.append(record.name) }
                 let digest = Self.digest(record)
                 guard taken[record.name]?.digest != digest else { continue }
                 taken[record.name] = Taken(digest: digest, versions: UInt64(record.versions.count))
@@ -128,13 +116,7 @@ struct VaultReading {
                 isChanged = true
                 try take(changed)
             }
-            guard page.next == nil || page.next != mark else {
-                throw HoldfastError(
-                    .corruptObject, "the listing of the vault \(vault.location) does not get any further",
-                    hint: "See whether something between here and the vault answers in its place.")
-            }
-            mark = page.next
-        } while mark != nil
+        }
         isEmptied = seen.isEmpty && (isEmptied || !taken.isEmpty)
         for gone in taken.keys.filter({ !seen.contains($0) }) {
             taken[gone] = nil
@@ -189,9 +171,15 @@ struct VaultReading {
         }
     }
 
-    private func isFull(_ record: SecretRecord, _ defaults: SecretLimits) -> Bool {
-        guard let limit = record.attributes.limits.maximumVersions ?? defaults.maximumVersions else { return false }
-        return record.versions.count >= limit
+    /// Where the vault's own limit can't be told, that of the secret counts. AWS and KV 1 have none that can be raised.
+    private func isFull(_ record: SecretRecord, _ found: VaultPreflight) -> Bool {
+        guard vault.capabilities.fields.contains(.limits) else { return false }
+        switch VersionLimit(of: record, vault.capabilities.kind, found) {
+        case .none: return false
+        case .most(let limit): return record.versions.count >= limit
+        case .least(let limit):
+            return record.attributes.limits.maximumVersions != nil && record.versions.count >= limit
+        }
     }
 
     private static func digest(_ record: SecretRecord) -> Bytes32 {

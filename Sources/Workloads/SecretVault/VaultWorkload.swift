@@ -67,7 +67,7 @@ package struct VaultWorkload: Workload {
         root.mode = 0o700
         try sink.beginRoot(Array(address.text.utf8), root, order: .unordered)
         var reading = VaultReading(vault, into: sink, under: "", context)
-        let instant = try reading.run(defaults: found.defaults)
+        let instant = try reading.run(found)
         try sink.endRoot()
         var outcome = outcome(reading, vault.capabilities, found, instant)
         outcome.facts.merge(vault.testimony) { known, _ in known }
