@@ -163,8 +163,9 @@ let package = Package(
         tests(
             "RecoveryTests",
             [
-                "Primitives", "CLinux", "Sealing", "Compression", "Printing", "ObjectStore", "Repository", "Workloads",
-                "Recovery", "TestSupport",
+                "Primitives", "CLinux", "Sealing", "Compression", "Printing", "ObjectStore", "Repository",
+                "SecretVaults",
+                "Workloads", "Recovery", "TestSupport",
             ]),
         tests(
             "CommandsTests",

@@ -190,7 +190,7 @@ struct OpenBaoTests {
     }
 
     /// The policy that docs/VAULTS.md has under this word, for a mount.
-    private static func policy(_ word: String, for mount: String) throws -> String {
+    static func policy(_ word: String, for mount: String) throws -> String {
         var root = URL(fileURLWithPath: #filePath)
         for _ in 0..<3 { root.deleteLastPathComponent() }
         let text = try String(contentsOf: root.appendingPathComponent("docs/VAULTS.md"), encoding: .utf8)

@@ -13,7 +13,10 @@ import VaultSupport
 struct AWSVaultTests {
     /// A server of its own, since tests here are about users and what they may do.
     private static func policies() throws -> [String: String] {
-        ["admin": MotoServer.everything, "reader": try policy("Reading"), "restorer": try policy("Restoring")]
+        [
+            "admin": MotoServer.everything, "reader": try policy("Reading"), "restorer": try policy("Restoring"),
+            "guard": try policy("Guarding"),
+        ]
     }
 
     /// The policy that docs/VAULTS.md has under this word.
@@ -56,6 +59,15 @@ struct AWSVaultTests {
         #expect(try reader.describe(name).versions.count == 2)
         let isHeld = try reader.read(name, id).value.equals(SecretValue(.text, secret("one")))
         #expect(isHeld)
+        // What a guard does, who reads no value.
+        let keeper = try server.open(as: "guard")
+        let listed = try keeper.list(under: "", after: nil, limit: 10).secrets.map(\.name)
+        #expect(listed == [name])
+        let pins = VersionPins(try keeper.describe(name), needed: [id], owner: "own")
+        try pins.carryOut(on: name, in: keeper)
+        #expect(try keeper.describe(name)[id]?.labels.contains(where: VersionPins.isPin) == true)
+        #expect(failure { _ = try keeper.read(name, id) }?.code == .vaultAccessDenied)
+        try VersionPins(try keeper.describe(name), needed: [], owner: "own").carryOut(on: name, in: keeper)
         let denied = try #require(failure { try put(reader, name, "three") })
         #expect(denied.code == .vaultAccessDenied)
         #expect(denied.context.contains { $0.value == "secretsmanager:PutSecretValue of app/db" })
@@ -154,17 +166,17 @@ struct AWSVaultTests {
         let ids = try (0..<4).map { index in
             try put(vault, name, "\(index)", index == 0 ? .current : .labels([])).id
         }
-        var pins = VersionPins(try vault.describe(name), needed: [ids[0], ids[1], ids[3]])
+        var pins = VersionPins(try vault.describe(name), needed: [ids[0], ids[1], ids[3]], owner: "own")
         #expect(pins.changes.count == 2 && pins.unpinned.isEmpty)
         for _ in 0..<2 { try pins.carryOut(on: name, in: vault) }
         func isPinned() throws -> [Bool] {
             try vault.describe(name).versions.map { $0.labels.contains(where: VersionPins.isPin) }
         }
         #expect(try isPinned() == [false, true, false, true])
-        pins = VersionPins(try vault.describe(name), needed: [ids[2], ids[3]])
+        pins = VersionPins(try vault.describe(name), needed: [ids[2], ids[3]], owner: "own")
         try pins.carryOut(on: name, in: vault)
         #expect(try isPinned() == [false, false, true, true])
-        #expect(VersionPins(try vault.describe(name), needed: [ids[2], ids[3]]).changes.isEmpty)
+        #expect(VersionPins(try vault.describe(name), needed: [ids[2], ids[3]], owner: "own").changes.isEmpty)
     }
 
     @Test("pins as many as there are labels for: bare versions first, and of them the newest")
@@ -178,7 +190,17 @@ struct AWSVaultTests {
         record.versions[28].labels = [SecretsManager.stages.previous]
         record.versions[27].labels = [StagingLabel(validated: Array("somebody's".utf8))]
         record.current = record.versions[29].id
-        let pins = VersionPins(record, needed: Set(record.versions.map(\.id)))
+        let pins = VersionPins(record, needed: Set(record.versions.map(\.id)), owner: "own")
+        // Pins of another repository are left, and no reason to set none.
+        var shared = record
+        let foreign = StagingLabel(validated: Array("\(VersionPins.prefix)other-version-5".utf8))
+        shared.versions[4].labels = [foreign]
+        let fifth = shared.versions[4].id
+        #expect(VersionPins(shared, needed: [], owner: "own").changes.isEmpty)
+        #expect(VersionPins(shared, needed: [], owner: "other").changes == [.label(foreign, from: fifth, to: nil)])
+        let own = StagingLabel(validated: Array("\(VersionPins.prefix)own-version-5".utf8))
+        #expect(VersionPins(shared, needed: [fifth], owner: "own").changes == [.label(own, from: nil, to: fifth)])
+        #expect(VersionPins(shared, needed: Set(shared.versions.map(\.id)), owner: "own").changes.count == 15)
         // Of twenty labels three are the service's and one is somebody's; that one's version needs none.
         #expect(pins.changes.count == 16)
         #expect(pins.unpinned.map(\.text) == (1...11).reversed().map { "version-\($0)" } + ["version-29"])

@@ -253,6 +253,7 @@ final class AuditedVault: SecretVault {
         var version: SecretVersionID?
         if case .state(_, let changed) = change { version = changed }
         let known = restoring(name, version)
+        if case .label(_, let from, let to) = change, known == nil { version = to ?? from }
         let entry = entry(known == nil ? .changed : .restored, name, version)
         try audited(entry, known: known) { () throws(HoldfastError) in try vault.change(name, change) }
     }

@@ -40,6 +40,23 @@ package final class SecretReader {
         for root in record.roots { try visit([], root.entry, damaged, body) }
     }
 
+    /// One secret of a snapshot of a vault, with the contents of the versions that it has values of; nil when the
+    /// snapshot does not have it.
+    ///
+    /// - Throws: `.corruptObject` or `.objectMissing` for what cannot be read; `.notPermitted` for another's snapshot.
+    package func secret(
+        _ name: SecretName, in snapshot: Snapshot
+    ) throws(HoldfastError) -> (record: SecretRecord, contents: [SecretVersionID: Content])? {
+        try cancellation.check()
+        let parts = VaultLayout.parts(of: name)
+        for root in try snapshot.readableRecord().roots {
+            guard let entry = try tree.entry(at: parts, below: root.entry), entry.tree != nil else { continue }
+            let directory = try read(parts, entry)
+            if let secret = directory.secret { return (secret, directory.contents) }
+        }
+        return nil
+    }
+
     private func visit(
         _ parts: [[UInt8]], _ entry: Entry, _ damaged: ([UInt8], HoldfastError) -> Void,
         _ body: (SecretRecord, [SecretVersionID: Content]) throws(HoldfastError) -> Void

@@ -10,6 +10,9 @@ import SecretVaults
 /// the service's own, so that not every version can be pinned: those without any label come first, since they may go
 /// now, the newest of them before older ones; then the previous and the pending one, which lose their labels with the
 /// next puts. The current one needs none, and neither does one that has a label of somebody else's.
+///
+/// A pin bears who set it. Those of others are left, and take room; that one is there is no reason to do without an own
+/// one, since it may be taken off without a word.
 package struct VersionPins: Sendable, Hashable {
     package static let prefix = "holdfast-pin-"
 
@@ -18,16 +21,18 @@ package struct VersionPins: Sendable, Hashable {
     /// Versions that are needed and get no pin, newest first.
     package private(set) var unpinned: [SecretVersionID] = []
 
-    /// - Parameter needed: Ids that snapshots, or backups of databases, need; those that are not there do not count.
-    package init(_ record: SecretRecord, needed: Set<SecretVersionID>) {
+    /// - Parameters:
+    ///   - needed: Ids that snapshots, or backups of databases, need; those that are not there do not count.
+    ///   - owner: Who sets pins here, such as a repository: short, without `-`.
+    package init(_ record: SecretRecord, needed: Set<SecretVersionID>, owner: String) {
         let own = Set([SecretsManager.stages.current, SecretsManager.stages.previous, SecretsManager.stages.pending])
         // Places for the service's three are kept, whether they are taken or not.
         var room = SecretsManager.labelQuota - own.count
         var waiting: [(version: SecretVersion, isBare: Bool)] = []
         for version in record.versions {
-            let pins = version.labels.filter(Self.isPin)
+            let pins = version.labels.filter { Self.isPin($0, of: owner) }
             let others = version.labels.filter { !Self.isPin($0) && !own.contains($0) }
-            room -= others.count
+            room -= version.labels.count { !own.contains($0) } - pins.count
             let isWanted = needed.contains(version.id) && others.isEmpty && version.id != record.current
             if isWanted, let kept = pins.first {
                 room -= 1
@@ -35,7 +40,7 @@ package struct VersionPins: Sendable, Hashable {
                 continue
             }
             changes += pins.map { .label($0, from: version.id, to: nil) }
-            if isWanted { waiting.append((version, version.labels.isEmpty)) }
+            if isWanted { waiting.append((version, !version.labels.contains(where: own.contains))) }
         }
         waiting.sort { ($0.isBare ? 1 : 0, $0.version.order) > ($1.isBare ? 1 : 0, $1.version.order) }
         for (version, _) in waiting {
@@ -44,14 +49,19 @@ package struct VersionPins: Sendable, Hashable {
                 continue
             }
             room -= 1
-            changes.append(.label(Self.label(of: version.id), from: nil, to: version.id))
+            changes.append(.label(Self.label(of: version.id, owner), from: nil, to: version.id))
         }
     }
 
+    /// Whoever set it.
     package static func isPin(_ label: StagingLabel) -> Bool { label.bytes.starts(with: prefix.utf8) }
 
-    static func label(of id: SecretVersionID) -> StagingLabel {
-        StagingLabel(validated: Array(prefix.utf8) + id.bytes)
+    private static func isPin(_ label: StagingLabel, of owner: String) -> Bool {
+        label.bytes.starts(with: "\(prefix)\(owner)-".utf8)
+    }
+
+    private static func label(of id: SecretVersionID, _ owner: String) -> StagingLabel {
+        StagingLabel(validated: Array("\(prefix)\(owner)-".utf8) + id.bytes)
     }
 
     /// Carries the changes out.

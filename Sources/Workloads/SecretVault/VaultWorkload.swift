@@ -118,8 +118,9 @@ package struct VaultWorkload: Workload {
                 WorkloadFinding(
                     .warning, "versions",
                     "\(reading.full.count) secrets have as many versions as they may, so that the next one pushes out "
-                        + "a version that this snapshot has: \(names)",
-                    hint: "Raise their limit of versions, if older versions open data that may have to be restored."))
+                        + "a version that this snapshot has: \(names); "
+                        + "`holdfast vault guard vault:\(address.text)` says what goes",
+                    hint: "Raise limits with `--raise`, if older versions open data that may have to be restored."))
         }
         return outcome
     }

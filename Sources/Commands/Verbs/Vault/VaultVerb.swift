@@ -10,7 +10,7 @@ import VaultProviders
 struct VaultVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vault",
-        abstract: "Make an embedded vault, and put, list and read secrets of any vault.",
+        abstract: "Make an embedded vault, put, list and read secrets of any vault, and guard their versions.",
         discussion: """
             VAULT is \(VaultAddress.form). `holdfast backup VAULT` takes a snapshot of all versions of all its \
             secrets, `holdfast restore SNAPSHOT --to VAULT` puts them back.
@@ -21,7 +21,7 @@ struct VaultVerb: ParsableCommand {
             """,
         subcommands: [
             VaultInit.self, VaultPut.self, VaultList.self, VaultShow.self, VaultGet.self, VaultState.self,
-            VaultRemove.self, VaultPassword.self,
+            VaultRemove.self, VaultGuard.self, VaultPassword.self,
         ])
 }
 
