@@ -79,7 +79,6 @@ package struct ConfiguredSource: Sendable, Hashable {
     package var opensWith: [SecretReference] = []
     /// What opens the embedded vault that the source is.
     package var vaultPassword: SecretReference?
-    package var versionGuard = VersionGuardPolicy.warn
     package var tags: [String: String] = [:]
     package var excludes: [Pattern] = []
     package var excludeCaches = false
@@ -120,14 +119,6 @@ package struct ConfiguredSource: Sendable, Hashable {
         for (name, value) in declared { if let value { facts["declared.\(name)"] = value } }
         return facts
     }
-}
-
-/// What a backup of a vault does about versions that the vault is about to forget.
-package enum VersionGuardPolicy: String, Sendable, Hashable, CaseIterable {
-    /// Say it.
-    case warn
-    /// Let the vault keep those that no snapshot has, before anything is read.
-    case raise
 }
 
 /// A program whose output is backed up, and the one that takes it back.

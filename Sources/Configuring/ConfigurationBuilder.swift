@@ -108,7 +108,6 @@ struct ConfigurationBuilder {
         source.rto = first(Keys.rto).flatMap { Duration(lengthOfTime: $0) }
         source.retention = layers.lazy.compactMap { $0.section(Keys.retention) }.first.map(Self.retention)
         source.vaultPassword = value.text(Keys.vaultPassword).flatMap(secret)
-        source.versionGuard = value.text(Keys.versionGuard).flatMap { VersionGuardPolicy(rawValue: $0) } ?? .warn
         source.opensWith = (value.list(Keys.opensWith) ?? []).compactMap { secret($0.text) }
         for layer in layers.reversed() {
             for (name, text) in layer.texts(Keys.tags) { source.tags[name] = text }
@@ -169,11 +168,6 @@ struct ConfigurationBuilder {
         return urls.contains { $0.kind?.capabilities.isTree == true }
     }
 
-    private func isVault(_ origin: ConfiguredSource.Origin) -> Bool {
-        guard case .urls(let urls) = origin else { return false }
-        return urls.contains { $0.scheme == VaultWorkload.kind }
-    }
-
     private func isStream(_ origin: ConfiguredSource.Origin) -> Bool {
         guard case .urls(let urls) = origin else { return true }
         return urls.contains { $0.kind?.isStream == true }
@@ -185,9 +179,6 @@ struct ConfigurationBuilder {
         var wrong: [Key] = []
         if !isTree { wrong += [Keys.excludes, Keys.excludeCaches, Keys.oneFileSystem] }
         if !isStream { wrong += [Keys.unpack, Keys.minSize] }
-        if value.has(Keys.versionGuard), !isVault(origin) {
-            problems.add(value.position(of: Keys.versionGuard), "`versionGuard` is for vaults alone")
-        }
         let what = isTree ? "directories" : isStream ? "streams and commands" : "databases"
         for key in wrong where value.has(key) {
             problems.add(value.position(of: key), "`\(key.name)` means nothing for \(what)")

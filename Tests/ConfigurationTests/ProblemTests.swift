@@ -107,14 +107,6 @@ struct ProblemTests {
             ["2:23: `excludes` means nothing for streams and commands"]
         ),
         ("sources:\n  a: {url: 'sqlite:/b', unpack: true}\n", ["2:25: `unpack` means nothing for databases"]),
-        (
-            "sources:\n  a: {url: 'dir:/b', versionGuard: warn}\n"
-                + "  b: {url: 'vault:aws:eu-west-1', versionGuard: rise}\n",
-            [
-                "2:22: `versionGuard` is for vaults alone",
-                "3:49: `versionGuard`: expected warn, raise, not `rise`; did you mean `raise`?",
-            ]
-        ),
         ("sources:\n  a: {url: 'dir:/b', unpack: true}\n", ["2:22: `unpack` means nothing for directories"]),
         (
             "sources:\n  a: {url: 'dir:/b', retention: {timezone: UTC}}\n",

@@ -11,7 +11,7 @@ import Workloads
 /// A source that fails does not stop the others; what they committed stays, and the exit status is 3.
 struct ConfiguredBackup {
     private let verb: BackupVerb
-    let context: CommandContext
+    private let context: CommandContext
 
     init(_ verb: BackupVerb, _ context: CommandContext) {
         self.verb = verb
@@ -19,8 +19,7 @@ struct ConfiguredBackup {
     }
 
     private enum Outcome {
-        /// - Parameter isGuarded: False when what the vault is about to forget was to be kept, and was not.
-        case done(BackupSummary, isGuarded: Bool)
+        case done(BackupSummary)
         case failed(HoldfastError)
     }
 
@@ -107,13 +106,11 @@ struct ConfiguredBackup {
                 repository = try opened.get()
             }
             let options = try options(for: source, in: repository)
-            var isGuarded = true
-            if !verb.dryRun { isGuarded = try guardVersions(of: source, repository) }
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
                     .run(workloads: try Self.workloads(of: source, options.workload))
             }
-            return .done(summary, isGuarded: isGuarded)
+            return .done(summary)
         } catch {
             if error.code == .interrupted { throw error }
             return .failed(error)
@@ -177,7 +174,7 @@ struct ConfiguredBackup {
 
     private func show(_ source: ConfiguredSource, _ outcome: Outcome, isAlone: Bool) throws(HoldfastError) {
         switch outcome {
-        case .done(let summary, _):
+        case .done(let summary):
             if !isAlone { try context.output.line("\(ShownText.name(source.name)):") }
             try BackupText.show(summary, on: context.output)
         case .failed(let error):
@@ -194,9 +191,9 @@ struct ConfiguredBackup {
         var (failed, partial, damaged) = (0, 0, 0)
         for (source, outcome) in outcomes {
             switch outcome {
-            case .done(let summary, let isGuarded):
+            case .done(let summary):
                 if summary.isDamaged { damaged += 1 }
-                if summary.isPartial || !isGuarded { partial += 1 }
+                if summary.isPartial { partial += 1 }
                 let report = BackupReport(summary, seconds: BackupText.seconds(summary))
                 runs.append(.init(source: source.name, backup: report, error: nil))
             case .failed(let error):

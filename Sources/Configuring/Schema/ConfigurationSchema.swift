@@ -110,14 +110,6 @@ enum ConfigurationSchema {
         name: "vaultPassword", type: .text(.secret),
         doc: "What opens the vault of a source with the URL `vault:embedded:PATH`.",
         absence: "the environment, else a prompt", example: "'file:/etc/holdfast/vault-password'")
-    static let versionGuard = Key(
-        name: "versionGuard", type: .text(.versionGuard),
-        doc: """
-            What a backup of a vault does about versions that the vault is about to forget and no snapshot has. `warn` \
-            names secrets that have as many versions as they may; `raise` raises their limits before it reads, and \
-            pins versions in AWS. See [VAULTS.md](VAULTS.md).
-            """,
-        absence: "`warn`", example: "raise")
     static let opensWith = Key(
         name: "opensWith", type: .list(of: .secret, minimum: 0),
         doc: "The secrets that open the restored data. Snapshots keep the references, never the secrets.",
@@ -164,7 +156,7 @@ enum ConfigurationSchema {
 
     static let source = Section(
         name: "Source", doc: "One source. One run of `holdfast backup NAME` makes one snapshot of it.",
-        keys: [url, command, vaultPassword, versionGuard, opensWith] + shared + [unpack, minSize],
+        keys: [url, command, vaultPassword, opensWith] + shared + [unpack, minSize],
         rules: [.exactlyOne(["url", "command"])])
 
     static let defaultsSection = Section(

@@ -43,7 +43,6 @@ extension TextForm {
             }, values: values)
     }
 
-    static let versionGuard = oneOf("policy", VersionGuardPolicy.allCases.map(\.rawValue))
     static let overlap = oneOf("policy", OverlapPolicy.allCases.map(\.rawValue))
     static let catchUp = oneOf("policy", CatchUpPolicy.Which.allCases.map(\.rawValue))
     static let errorCode: TextForm = {
