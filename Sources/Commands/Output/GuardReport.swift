@@ -8,7 +8,7 @@ import Workloads
 /// A guard's result in lines.
 enum GuardText {
     static func show(_ result: GuardRun.Result, ahead: Int, on output: Output) throws(HoldfastError) {
-        for change in result.changes { try output.line(line(change, isPlanned: result.areChangesPlanned)) }
+        for change in result.changes { try output.line(line(change)) }
         let rows = rows(result.verdict)
         if !rows.isEmpty {
             var table = Table([
@@ -25,31 +25,27 @@ enum GuardText {
         }
     }
 
-    static func line(_ change: GuardRun.Change, isPlanned: Bool) -> String {
+    private static func line(_ change: GuardRun.Change) -> String {
         let name = ShownText.name(change.name.text)
-        let what: String
-        switch change.kind {
-        case .raised(let limit): what = "limit of \(name) to \(limit) versions"
-        case .pinned(let version): what = "version \(ShownText.name(version.text)) of \(name)"
-        case .released(let version): what = "version \(ShownText.name(version.text)) of \(name)"
-        }
-        let verb: (done: String, planned: String) =
+        let (verb, done, what): (String, String, String) =
             switch change.kind {
-            case .raised: ("raised", "raise the")
-            case .pinned: ("pinned", "pin")
-            case .released: ("released", "release")
+            case .raise(let limit?): ("raise the", "raised", "limit of \(name) to \(limit) versions")
+            case .raise(nil): ("raise the", "raised", "limit of \(name), which has none now")
+            case .pin(let version): ("pin", "pinned", "version \(ShownText.name(version.text)) of \(name)")
+            case .release(let version): ("release", "released", "version \(ShownText.name(version.text)) of \(name)")
             }
-        if let failure = change.failure {
-            return "could not \(verb.planned) \(what): \(ShownText.line(failure.message))"
+        switch change.outcome {
+        case .planned: return "would \(verb) \(what)"
+        case .done: return "\(done) the \(what)"
+        case .failed(let error): return "could not \(verb) \(what): \(ShownText.line(error.message))"
         }
-        return isPlanned ? "would \(verb.planned) \(what)" : "\(verb.done) the \(what)"
     }
 
     // MARK: The table
 
     private static func rows(_ verdict: VersionGuard) -> [[String]] {
         var rows: [[String]] = []
-        for finding in verdict.findings where !finding.drops.isEmpty {
+        for finding in verdict.losses {
             let start = [
                 ShownText.name(finding.name.text), "\(finding.record.versions.count)", Self.limit(finding.limit),
             ]
@@ -78,7 +74,8 @@ enum GuardText {
         let why = GuardReport.why(drop)
         let until = drop.sparedUntil.map { ", not before \($0)" } ?? ""
         if case .unknown(let reason) = finding.verdict { return ("unknown", "\(reason); \(why)\(until)") }
-        return (drop.needs.isEmpty ? "restorable" : "needed", why + until)
+        if drop.isToBeKept { return ("needed", why + until) }
+        return (drop.needs.isEmpty ? "restorable" : "unreadable", why + until)
     }
 
     // MARK: The end
@@ -92,13 +89,37 @@ enum GuardText {
             return ["\(what) that is needed goes with \(puts); \(seen)"]
         }
         let many = verdict.inDanger.count == 1 ? "1 secret loses" : "\(verdict.inDanger.count) secrets lose"
-        return ["\(many) versions that are needed with \(puts); \(seen)", advice(result)]
+        var lines = ["\(many) versions that no snapshot has with \(puts); \(seen)"]
+        if result.untold > 0 {
+            lines.append("\(result.untold) snapshots are of sources that this key can't tell, and were not looked at")
+        }
+        return lines + advice(result)
     }
 
-    private static func advice(_ result: GuardRun.Result) -> String {
+    private static func advice(_ result: GuardRun.Result) -> [String] {
+        let drops = result.verdict.inDanger.flatMap(\.drops)
+        let needs = drops.flatMap(\.needs)
+        var lines: [String] = []
+        if drops.contains(where: \.isToBeKept) { lines.append(keeping(result)) }
+        if needs.contains(where: { if case .named = $0 { true } else { false } }) {
+            lines.append("what a snapshot names without its value a backup could not read: its warnings said why")
+        }
+        if needs.contains(where: { $0 == .unreadable(.deleted) || $0 == .unreadable(.disabled) }) {
+            lines.append(
+                "a backup reads no deleted or disabled version: undelete or enable it and back up, or destroy it")
+        }
+        if needs.contains(.unreadable(.removed)) {
+            lines.append("a backup reads nothing of a removed secret: recover it and back up")
+        }
+        return lines
+    }
+
+    private static func keeping(_ result: GuardRun.Result) -> String {
         let capabilities = result.look.capabilities
         if capabilities.fields.contains(.limits) {
-            let isOver = result.verdict.inDanger.contains { $0.wanted == nil }
+            let isOver = result.verdict.inDanger.contains { finding in
+                finding.wanted == nil && finding.drops.contains(where: \.isToBeKept)
+            }
             return isOver
                 ? "back the vault up now; no limit is raised beyond \(VersionGuard.largestLimit)"
                 : "back the vault up now, or raise the limits: the same command with --raise"
@@ -114,7 +135,10 @@ struct GuardReport: Encodable {
     struct Drop: Encodable {
         let version, why: String
         let order: UInt64
+        /// No snapshot has its value.
         let isNeeded: Bool
+        /// And no backup can read it as it stands.
+        let isUnreadable: Bool
         let created, snapshot, sparedUntil: String?
     }
 
@@ -138,8 +162,11 @@ struct GuardReport: Encodable {
 
     struct Change: Encodable {
         let secret: String
-        /// `raised`, `pinned` or `released`.
+        /// `raise`, `pin` or `release`.
         let change: String
+        /// `done`, `planned` or `failed`.
+        let outcome: String
+        /// As it is wanted; where it was done, as the vault tells it.
         let limit: Int?
         let version: String?
         let error: ErrorReport?
@@ -148,15 +175,20 @@ struct GuardReport: Encodable {
     let schema = "holdfast.vault-guard/1"
     let vault: String
     let ahead, margin, snapshots: Int
+    /// Those of sources that this key can't tell: they may be of this vault.
+    let untoldSnapshots: Int
     let secrets: UInt64
     let findings: [Finding]
     let unknown: [Unseen]
+    /// Secrets with so many versions that Azure's own backup does not take them.
+    let tooManyForAzure: [String]
     let changes: [Change]
     /// The changes were not made.
     let isDryRun: Bool
 
     private enum CodingKeys: String, CodingKey {
-        case schema, vault, ahead, margin, snapshots, secrets, findings, unknown, changes, isDryRun
+        case schema, vault, ahead, margin, snapshots, untoldSnapshots, secrets, findings, unknown, tooManyForAzure
+        case changes, isDryRun
     }
 
     init(_ result: GuardRun.Result, _ settings: GuardRun.Settings) {
@@ -164,9 +196,11 @@ struct GuardReport: Encodable {
         ahead = settings.ahead
         margin = settings.margin
         snapshots = result.snapshots
+        untoldSnapshots = result.untold
         secrets = result.verdict.secrets
-        findings = result.verdict.findings.filter { !$0.drops.isEmpty }.map(Self.finding)
+        findings = result.verdict.losses.map(Self.finding)
         unknown = result.verdict.unseen.map { Unseen(what: $0.what, why: $0.why) }
+        tooManyForAzure = result.look.overAzuresOwn.map(\.text)
         changes = result.changes.map(Self.change)
         isDryRun = settings.isDryRun
     }
@@ -186,30 +220,39 @@ struct GuardReport: Encodable {
             drops: finding.drops.map { drop in
                 Drop(
                     version: drop.version.id.text, why: Self.why(drop), order: drop.version.order,
-                    isNeeded: !drop.needs.isEmpty, created: drop.version.created?.description,
-                    snapshot: drop.held?.description, sparedUntil: drop.sparedUntil?.description)
+                    isNeeded: !drop.needs.isEmpty, isUnreadable: !drop.needs.isEmpty && !drop.isToBeKept,
+                    created: drop.version.created?.description, snapshot: drop.held?.description,
+                    sparedUntil: drop.sparedUntil?.description)
             })
     }
 
     private static func change(_ change: GuardRun.Change) -> Change {
-        let error = change.failure.map { ErrorReport($0) }
-        switch change.kind {
-        case .raised(let limit):
-            return Change(secret: change.name.text, change: "raised", limit: limit, version: nil, error: error)
-        case .pinned(let version):
-            return Change(secret: change.name.text, change: "pinned", limit: nil, version: version.text, error: error)
-        case .released(let version):
-            return Change(
-                secret: change.name.text, change: "released", limit: nil, version: version.text, error: error)
-        }
+        let outcome =
+            switch change.outcome {
+            case .planned: "planned"
+            case .done: "done"
+            case .failed: "failed"
+            }
+        let (word, limit, version): (String, Int?, SecretVersionID?) =
+            switch change.kind {
+            case .raise(let limit): ("raise", limit, nil)
+            case .pin(let version): ("pin", nil, version)
+            case .release(let version): ("release", nil, version)
+            }
+        return Change(
+            secret: change.name.text, change: word, outcome: outcome, limit: limit, version: version?.text,
+            error: change.failure.map { ErrorReport($0) })
     }
 
     /// What is known of a version that goes.
     static func why(_ drop: VersionGuard.Drop) -> String {
         var words = drop.needs.map { need in
             switch need {
-            case .unsaved: "it is in no snapshot"
+            case .unsaved: "it is in no snapshot that this key reads"
             case .named(let snapshot): "snapshot \(snapshot) names it, and none has its value"
+            case .unreadable(.deleted): "it is deleted, and in no snapshot that this key reads"
+            case .unreadable(.disabled): "it is disabled, and in no snapshot that this key reads"
+            case .unreadable(.removed): "the secret is removed, and it is in no snapshot that this key reads"
             case .asked(let reason): "needed by \(ShownText.line(reason))"
             }
         }

@@ -20,17 +20,24 @@ struct GuardRun {
         var isDryRun = false
     }
 
-    /// A change that was made, that failed, or that would be made.
     struct Change {
         enum Kind {
-            case raised(to: Int)
-            case pinned(SecretVersionID)
-            case released(SecretVersionID)
+            /// As it is wanted; where it was done, as it is.
+            case raise(to: Int?)
+            case pin(SecretVersionID)
+            case release(SecretVersionID)
+        }
+
+        enum Outcome {
+            case planned, done
+            case failed(HoldfastError)
         }
 
         var name: SecretName
         var kind: Kind
-        var failure: HoldfastError?
+        var outcome = Outcome.planned
+
+        var failure: HoldfastError? { if case .failed(let error) = outcome { error } else { nil } }
     }
 
     struct Result {
@@ -38,8 +45,9 @@ struct GuardRun {
         var verdict: VersionGuard
         var look: VersionLook
         var snapshots: Int
+        /// Snapshots that may be of this vault or not.
+        var untold: Int
         var changes: [Change] = []
-        var areChangesPlanned = false
 
         /// Whether nothing that is needed goes, everything could be told, and every change was made.
         var status: ExitStatus {
@@ -53,27 +61,45 @@ struct GuardRun {
     let source: VersionKeepings.Source
     let repository: Repository
     var settings = Settings()
-    /// What backups of databases need in the vault itself.
+    /// What must stay in the vault itself, whatever snapshots of it have.
     var needed: [NeededVersion] = []
+
+    /// Who sets pins.
+    private var owner: String { String(repository.id.description.prefix(12)) }
 
     /// - Throws: `.usage` for a change that this kind of vault does not know.
     func run() throws(HoldfastError) -> Result {
         try check()
-        var (look, verdict, snapshots) = try judged()
-        guard settings.raises || settings.pins else {
-            return Result(verdict: verdict, look: look, snapshots: snapshots)
+        var look = try VersionLook(
+            vault, puts: settings.ahead, owner: owner, cancellation: context.cancellation)
+        var keepings = try VersionKeepings(source, in: repository)
+        if look.secrets == 0 { try keepings.doubtEmptiness() }
+        var known = try keepings.find(look.asked)
+        let verdict = judge(look, known, keepings)
+        var result = Result(
+            verdict: verdict, look: look, snapshots: keepings.snapshotCount, untold: keepings.untold)
+        if settings.isDryRun {
+            result.changes = raises(of: verdict) + pins(of: verdict).flatMap(\.planned)
+            return result
         }
-        guard !settings.isDryRun else {
-            let planned = raises(of: verdict) + pins(of: verdict).flatMap(\.planned)
-            return Result(
-                verdict: verdict, look: look, snapshots: snapshots, changes: planned, areChangesPlanned: true)
-        }
-        var changes: [Change] = []
-        if settings.raises { changes += try raise(verdict, look) }
-        if settings.pins { changes += try pin(verdict) }
+        if settings.raises { result.changes += try raise(verdict, look) }
+        if settings.pins { result.changes += try pin(verdict) }
+        guard !result.changes.isEmpty else { return result }
         // What was done is told by the vault.
-        if !changes.isEmpty { (look, verdict, snapshots) = try judged() }
-        return Result(verdict: verdict, look: look, snapshots: snapshots, changes: changes)
+        let changed = Set(result.changes.map(\.name))
+        try look.refresh(changed, in: vault, cancellation: context.cancellation)
+        known.merge(try keepings.find(look.asked.filter { changed.contains($0.key) })) { $1 }
+        result.look = look
+        result.verdict = judge(look, known, keepings)
+        return result
+    }
+
+    private func judge(
+        _ look: VersionLook, _ known: [SecretName: [SecretVersionID: VersionKeeping]], _ keepings: VersionKeepings
+    ) -> VersionGuard {
+        VersionGuard(
+            look, keepings: known, unseen: keepings.unseen, needed: needed,
+            margin: max(settings.margin, settings.ahead), now: context.clock.now())
     }
 
     private func check() throws(HoldfastError) {
@@ -90,33 +116,23 @@ struct GuardRun {
         }
     }
 
-    private func judged() throws(HoldfastError) -> (VersionLook, VersionGuard, Int) {
-        let look = try VersionLook(
-            vault, puts: settings.ahead, cancellation: context.cancellation, isOwn: VersionPins.isPin)
-        var keepings = try VersionKeepings(source, in: repository)
-        let found = try keepings.find(look.endangered.map(\.record))
-        let verdict = VersionGuard(
-            look, keepings: found, unseen: keepings.unseen, needed: needed,
-            margin: max(settings.margin, settings.ahead), now: context.clock.now())
-        return (look, verdict, keepings.snapshotCount)
-    }
-
     // MARK: Limits
 
     private func raises(of verdict: VersionGuard) -> [Change] {
         guard settings.raises else { return [] }
         return verdict.findings.compactMap { finding in
-            finding.wanted.map { Change(name: finding.name, kind: .raised(to: $0)) }
+            finding.wanted.map { Change(name: finding.name, kind: .raise(to: $0)) }
         }
     }
 
     private func raise(_ verdict: VersionGuard, _ look: VersionLook) throws(HoldfastError) -> [Change] {
-        let made = try verdict.raiseLimits(in: vault, look, cancellation: context.cancellation)
-        let planned = Dictionary(raises(of: verdict).map { ($0.name, $0) }) { first, _ in first }
-        return made.compactMap { change in
-            guard var told = planned[change.name] else { return nil }
-            if case .failed(let error) = change.outcome { told.failure = error }
-            return told
+        let wanted = Dictionary(verdict.findings.map { ($0.name, $0.wanted) }) { first, _ in first }
+        return try verdict.raiseLimits(in: vault, look, cancellation: context.cancellation).map { change in
+            switch change.outcome {
+            case .done(let limit): Change(name: change.name, kind: .raise(to: limit), outcome: .done)
+            case .failed(let error):
+                Change(name: change.name, kind: .raise(to: wanted[change.name] ?? nil), outcome: .failed(error))
+            }
         }
     }
 
@@ -130,14 +146,15 @@ struct GuardRun {
 
     private func pins(of verdict: VersionGuard) -> [Pinning] {
         guard settings.pins else { return [] }
-        let owner = String(repository.id.description.prefix(12))
         return verdict.findings.compactMap { finding in
+            // A removed secret, and one that another service of AWS manages, take no label.
+            guard finding.record.removal == nil, finding.record.extras["OwningService"] ?? "" == "" else { return nil }
             let pins = VersionPins(finding.record, needed: finding.labelled, owner: owner)
             guard !pins.changes.isEmpty else { return nil }
             let planned = pins.changes.compactMap { change -> Change? in
                 switch change {
-                case .label(_, _, let to?): Change(name: finding.name, kind: .pinned(to))
-                case .label(_, let from?, nil): Change(name: finding.name, kind: .released(from))
+                case .label(_, _, let to?): Change(name: finding.name, kind: .pin(to))
+                case .label(_, let from?, nil): Change(name: finding.name, kind: .release(from))
                 default: nil
                 }
             }
@@ -154,9 +171,10 @@ struct GuardRun {
                 var told = planned
                 do throws(HoldfastError) {
                     try vault.change(pinning.name, change)
+                    told.outcome = .done
                 } catch {
                     guard VersionLook.isOfOne(error) else { throw error }
-                    told.failure = error
+                    told.outcome = .failed(error)
                 }
                 made.append(told)
             }

@@ -186,7 +186,7 @@ struct BackupVerb: ParsableCommand {
 
     private func options(for repository: Repository) throws(HoldfastError) -> BackupOptions {
         let host = identity.host ?? Host.name
-        let source = identity.source ?? "\(host):" + sources.map(\.canonical).joined(separator: " ")
+        let source = identity.source ?? Self.sourceName(of: sources.map(\.canonical), on: host)
         var options = BackupOptions(source: source, host: host, toolVersion: ToolVersion.current)
         options.compression = try Self.compression(of: repository, unless: compression)
         options.tags = identity.tagsByKey
@@ -199,6 +199,11 @@ struct BackupVerb: ParsableCommand {
         options.threads = transfer.threads ?? Self.threadsByDefault
         options.readLimit = transfer.limitRead
         return options
+    }
+
+    /// What snapshots of sources without a name are filed under.
+    static func sourceName(of sources: [String], on host: String) -> String {
+        "\(host):" + sources.joined(separator: " ")
     }
 
     static var threadsByDefault: Int { min(Host.processors, BackupOptions.mostThreadsByDefault) }

@@ -40,21 +40,41 @@ package final class SecretReader {
         for root in record.roots { try visit([], root.entry, damaged, body) }
     }
 
-    /// One secret of a snapshot of a vault, with the contents of the versions that it has values of; nil when the
-    /// snapshot does not have it.
+    /// Where a snapshot of a vault has a secret; nil when it does not have it.
     ///
     /// - Throws: `.corruptObject` or `.objectMissing` for what cannot be read; `.notPermitted` for another's snapshot.
-    package func secret(
-        _ name: SecretName, in snapshot: Snapshot
-    ) throws(HoldfastError) -> (record: SecretRecord, contents: [SecretVersionID: Content])? {
+    func place(of name: SecretName, in snapshot: Snapshot) throws(HoldfastError) -> Entry? {
         try cancellation.check()
         let parts = VaultLayout.parts(of: name)
         for root in try snapshot.readableRecord().roots {
-            guard let entry = try tree.entry(at: parts, below: root.entry), entry.tree != nil else { continue }
-            let directory = try read(parts, entry)
-            if let secret = directory.secret { return (secret, directory.contents) }
+            if let entry = try tree.entry(at: parts, below: root.entry), entry.tree != nil { return entry }
         }
         return nil
+    }
+
+    /// The secret at its place, with the contents of the versions that the snapshot has values of; nil where only
+    /// others lie below.
+    ///
+    /// - Throws: as ``place(of:in:)``.
+    func secret(
+        _ name: SecretName, at place: Entry
+    ) throws(HoldfastError) -> (record: SecretRecord, contents: [SecretVersionID: Content])? {
+        let directory = try read(VaultLayout.parts(of: name), place)
+        return directory.secret.map { ($0, directory.contents) }
+    }
+
+    /// Whether a snapshot of a vault has any secret; looks no further than the first.
+    ///
+    /// - Throws: as ``place(of:in:)``.
+    func hasSecret(_ snapshot: Snapshot) throws(HoldfastError) -> Bool {
+        var open = try snapshot.readableRecord().roots.map { (parts: [[UInt8]](), entry: $0.entry) }
+        while let next = open.popLast() {
+            try cancellation.check()
+            let directory = try read(next.parts, next.entry)
+            if directory.secret != nil { return true }
+            open += directory.below.map { (next.parts + [$0.metadata.name], $0) }
+        }
+        return false
     }
 
     private func visit(

@@ -7,8 +7,8 @@ import Workloads
 /// What became of a change that a guard asked for.
 package struct GuardedChange: Sendable {
     package enum Outcome: Sendable {
-        /// As a look afterwards shows.
-        case done
+        /// A look afterwards shows so many versions that it keeps; nil for no limit.
+        case done(Int?)
         case failed(HoldfastError)
     }
 
@@ -38,8 +38,7 @@ extension VersionGuard {
             try cancellation.check()
             do throws(HoldfastError) {
                 try vault.change(finding.name, .keepVersions(atLeast: wanted))
-                try verify(finding, look, in: vault)
-                changes.append(GuardedChange(finding.name, .done))
+                changes.append(GuardedChange(finding.name, .done(try verify(finding, look, in: vault))))
             } catch {
                 guard VersionLook.isOfOne(error) else { throw error }
                 changes.append(GuardedChange(finding.name, .failed(error)))
@@ -48,15 +47,18 @@ extension VersionGuard {
         return changes
     }
 
+    /// - Returns: The limit as it is now.
     /// - Throws: `.secretConflict` when what is needed went in between, or goes with the next puts all the same.
-    private func verify(_ finding: Finding, _ look: VersionLook, in vault: any SecretVault) throws(HoldfastError) {
+    private func verify(
+        _ finding: Finding, _ look: VersionLook, in vault: any SecretVault
+    ) throws(HoldfastError) -> Int? {
         let now = try vault.describe(finding.name)
-        let needed = Set(finding.drops.filter { !$0.needs.isEmpty }.map(\.version.id))
+        let needed = Set(finding.drops.filter(\.isToBeKept).map(\.version.id))
         if let gone = needed.first(where: { now[$0] == nil }) {
             throw .secretConflict(finding.name, "version \(gone) was pushed out before its limit was raised")
         }
         let still = look.look(now)?.dropped.first { needed.contains($0.id) }
-        guard let still else { return }
+        guard let still else { return look.limit(of: now) }
         throw .secretConflict(
             finding.name, "its limit was not raised as asked, or others were put: version \(still.id) is still to go")
     }

@@ -6,7 +6,7 @@ import SecretVaults
 import Workloads
 
 /// A version that something needs in the vault itself, whatever snapshots of the vault have: such as the password that
-/// the backup of a database opens with.
+/// a snapshot of a database opens with. Nobody names any yet.
 package struct NeededVersion: Sendable, Hashable {
     package var name: SecretName
     package var version: SecretVersionID
@@ -34,8 +34,29 @@ package struct VersionGuard: Sendable, Hashable {
         case unsaved
         /// This snapshot names it, and no one has its value.
         case named(SnapshotID)
+        /// No snapshot has its value, and as it stands no backup can read it. No limit is raised for that alone.
+        case unreadable(Obstacle)
         /// Somebody said so.
         case asked(String)
+    }
+
+    /// What keeps backups from reading a value.
+    package enum Obstacle: Sendable, Hashable {
+        case deleted, disabled
+        /// The secret as a whole.
+        case removed
+
+        init?(_ version: SecretVersion, of record: SecretRecord) {
+            if record.removal != nil {
+                self = .removed
+                return
+            }
+            switch version.state {
+            case .live, .destroyed: return nil
+            case .disabled: self = .disabled
+            case .softDeleted: self = .deleted
+            }
+        }
     }
 
     /// A version that goes.
@@ -46,6 +67,11 @@ package struct VersionGuard: Sendable, Hashable {
         package var held: SnapshotID?
         /// Until when the vault keeps it, whatever is put.
         package var sparedUntil: Timestamp?
+
+        /// Whether the vault is to keep it.
+        package var isToBeKept: Bool {
+            needs.contains { if case .unreadable = $0 { false } else { true } }
+        }
     }
 
     package enum Verdict: Sendable, Hashable {
@@ -60,10 +86,10 @@ package struct VersionGuard: Sendable, Hashable {
         /// Oldest first.
         package var drops: [Drop]
         package var verdict: Verdict
-        /// How many versions the secret must keep so that nothing needed goes with the next puts and those of the
-        /// margin; nil where that can't be set, or is over ``VersionGuard/largestLimit``.
+        /// How many versions the secret must keep so that nothing that is to be kept goes with the next puts and those
+        /// of the margin; nil where that can't be set, or is over ``VersionGuard/largestLimit``.
         package var wanted: Int?
-        /// Versions that must have a label of ours; empty in vaults without labels of ours.
+        /// Versions that must have a pin of ours; empty in vaults without pins.
         package var labelled: Set<SecretVersionID> = []
 
         package var name: SecretName { record.name }
@@ -72,7 +98,7 @@ package struct VersionGuard: Sendable, Hashable {
     /// No limit is raised beyond this.
     package static let largestLimit = SecretBounds.versions
 
-    /// By name: those that lose something, and those that have labels of ours.
+    /// By name: those that lose something, and those that have pins of ours.
     package let findings: [Finding]
     /// What could not be looked at; no word here says that it is safe.
     package let unseen: [UnseenPart]
@@ -103,8 +129,11 @@ package struct VersionGuard: Sendable, Hashable {
             let keeping = keepings[version.id]
             var drop = Drop(
                 version: version, held: keeping?.held,
-                sparedUntil: VersionForecast.sparedUntil(version, kind, now: now))
-            if keeping?.held == nil { drop.needs.append((keeping?.named).map { Need.named($0) } ?? .unsaved) }
+                sparedUntil: one.record.removal?.purge ?? VersionForecast.sparedUntil(version, kind, now: now))
+            if keeping?.held == nil {
+                let obstacle = Obstacle(version, of: one.record).map { Need.unreadable($0) }
+                drop.needs.append(obstacle ?? (keeping?.named).map { Need.named($0) } ?? .unsaved)
+            }
             drop.needs += asked.filter { $0.version == version.id }.map { .asked($0.reason) }
             return drop
         }
@@ -113,18 +142,22 @@ package struct VersionGuard: Sendable, Hashable {
         let isNeeded = drops.contains { !$0.needs.isEmpty }
         if isNeeded {
             finding.verdict = .needed
-            if case .least = one.limit { finding.verdict = .unknown(Self.noLimit) }
+            if case .least = one.limit, one.record.removal == nil { finding.verdict = .unknown(Self.noLimit) }
         } else if !drops.isEmpty, !look.capabilities.keepsVersions {
             finding.verdict = .unknown(Self.oneValue)
+        } else if !drops.isEmpty, one.record.removal != nil, !look.capabilities.tellsRemovedVersions {
+            finding.verdict = .unknown(Self.newestAlone)
         }
-        if isNeeded, look.capabilities.fields.contains(.limits) {
-            let needed = Set(drops.filter { !$0.needs.isEmpty }.map(\.version.id))
+        // Nothing of a secret that is removed can be kept by changing it.
+        guard one.record.removal == nil else { return finding }
+        if look.capabilities.fields.contains(.limits) {
+            let needed = Set(drops.filter(\.isToBeKept).map(\.version.id))
             let wanted = VersionForecast.limit(keeping: needed, of: one.record, kind, puts: margin)
             finding.wanted = wanted.flatMap { $0 <= Self.largestLimit ? $0 : nil }
         }
         if kind == .aws {
-            let needed = one.record.versions.map(drop).filter { !$0.needs.isEmpty }.map(\.version.id)
-            finding.labelled = look.labelled(one.record, needed: Set(needed))
+            let needed = one.asked.map(drop).filter(\.isToBeKept).map(\.version.id)
+            finding.labelled = look.labelled(one, needed: Set(needed))
         }
         return finding
     }
@@ -132,6 +165,15 @@ package struct VersionGuard: Sendable, Hashable {
     private static let noLimit = "how many versions it keeps can't be told, since the vault's own limit may not be read"
     private static let oneValue =
         "the vault keeps one value of it, and whether that is the snapshot's can't be told without reading it"
+
+    private static let newestAlone = "the vault tells of a removed secret its newest version alone"
+
+    /// Those that lose something: first what is needed, then what is unknown; by name.
+    package var losses: [Finding] {
+        let losing = findings.filter { !$0.drops.isEmpty }
+        func are(_ isWanted: (Verdict) -> Bool) -> [Finding] { losing.filter { isWanted($0.verdict) } }
+        return are { $0 == .needed } + are { if case .unknown = $0 { true } else { false } } + are { $0 == .restorable }
+    }
 
     /// Secrets that would lose what is needed.
     package var inDanger: [Finding] { findings.filter { $0.verdict == .needed } }

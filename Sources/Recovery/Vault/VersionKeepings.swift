@@ -42,11 +42,17 @@ package struct VersionKeepings {
     /// Snapshots that this key cannot read, and those that are damaged. What could not be read of one is added.
     package private(set) var unseen: [UnseenPart] = []
 
+    /// Snapshots of sources that this key cannot tell: they may be of this vault.
+    package private(set) var untold = 0
+    /// Directories of secrets that were read.
+    package private(set) var directoriesRead = 0
+
     package var snapshotCount: Int { snapshots.count }
 
     /// - Throws: what the store throws.
     package init(_ source: Source, in repository: Repository) throws(HoldfastError) {
-        index = try repository.loadIndex(for: .reading).index
+        let state = try repository.loadIndex(for: .keeping)
+        index = state.index
         reader = try SecretReader(repository, index: index, readsValues: false)
         let listing = try repository.snapshots()
         snapshots = listing.snapshots.filter { Self.isOf(source, $0) }.sorted { $0.id > $1.id }
@@ -55,15 +61,20 @@ package struct VersionKeepings {
         if let name = source.name, repository.keyring.current.keys[.sourceID] != nil {
             tags.insert(try repository.tag(ofSource: name))
         }
-        for snapshot in listing.snapshots where snapshot.record == nil && tags.contains(snapshot.tag) {
-            unseen.append(UnseenPart("snapshot \(snapshot.id)", why: "this key may not read it"))
+        let others = Set(listing.snapshots.filter { $0.record != nil }.map(\.tag)).subtracting(tags)
+        for snapshot in listing.snapshots where snapshot.record == nil {
+            if tags.contains(snapshot.tag) {
+                note("snapshot \(snapshot.id)", "this key may not read it")
+            } else if !others.contains(snapshot.tag) {
+                untold += 1
+            }
         }
         // One that is damaged may be of this vault unless its neighbours are of something else.
-        let others = Set(listing.snapshots.filter { $0.record != nil }.map(\.tag)).subtracting(tags)
         for (key, error) in listing.damaged {
             guard let name = ObjectNames.snapshotID(key), !others.contains(name.tag) else { continue }
-            unseen.append(UnseenPart("snapshot \(name.id)", why: error.message))
+            note("snapshot \(name.id)", error.message)
         }
+        for (run, error) in state.damaged { note("index \(run)", error.message) }
     }
 
     private static func isOf(_ source: Source, _ snapshot: Snapshot) -> Bool {
@@ -72,46 +83,80 @@ package struct VersionKeepings {
         return record.source == source.name || record.roots.contains { $0.path == address }
     }
 
-    /// What is known of the versions of `records`, by secret and id; those of which nothing is known are not there.
+    /// For a vault that shows no secret: where the newest snapshot that can be read has some, that is unseen.
+    ///
+    /// - Throws: what the store throws; damage is in ``unseen``.
+    package mutating func doubtEmptiness() throws(HoldfastError) {
+        for snapshot in snapshots {
+            do throws(HoldfastError) {
+                guard try reader.hasSecret(snapshot) else { return }
+                return note("the vault", "it shows no secret, and the snapshot \(snapshot.id) of it has some")
+            } catch {
+                guard error.leavesOtherCopies else { throw error }
+                note("snapshot \(snapshot.id)", error.message)
+            }
+        }
+    }
+
+    private mutating func note(_ what: String, _ why: String) {
+        let part = UnseenPart(what, why: why)
+        if !unseen.contains(part) { unseen.append(part) }
+    }
+
+    /// What is known of `wanted`, by secret and id; those of which nothing is known are not there.
+    ///
+    /// No snapshot is looked at for a version that was made after it, and none further for a version once its value is
+    /// found.
     ///
     /// - Throws: what the store throws; damage is in ``unseen``.
     package mutating func find(
-        _ records: [SecretRecord]
+        _ wanted: [SecretName: [SecretVersion]]
     ) throws(HoldfastError) -> [SecretName: [SecretVersionID: VersionKeeping]] {
         var found: [SecretName: [SecretVersionID: VersionKeeping]] = [:]
-        var open = records
+        var open = wanted
+        var last: [SecretName: NodeReference] = [:]
         for snapshot in snapshots where !open.isEmpty {
-            var failed: HoldfastError?
-            var left: [SecretRecord] = []
-            for record in open {
+            for (name, versions) in open {
+                let left = versions.filter { version in
+                    found[name]?[version.id]?.held == nil && Self.mayHave(snapshot, version)
+                }
+                open[name] = left.isEmpty ? nil : left
+                guard !left.isEmpty else { continue }
                 do throws(HoldfastError) {
-                    let isDone = try look(for: record, in: snapshot, &found[record.name, default: [:]])
-                    if !isDone { left.append(record) }
+                    try look(for: left, of: name, in: snapshot, &last[name], &found[name, default: [:]])
                 } catch {
                     guard error.leavesOtherCopies else { throw error }
-                    left.append(record)
-                    failed = failed ?? error
+                    note("snapshot \(snapshot.id)", error.message)
                 }
             }
-            if let failed { unseen.append(UnseenPart("snapshot \(snapshot.id)", why: failed.message)) }
-            open = left
         }
         return found
     }
 
-    /// - Returns: Whether every version is known with its value by now.
-    private func look(
-        for record: SecretRecord, in snapshot: Snapshot, _ found: inout [SecretVersionID: VersionKeeping]
-    ) throws(HoldfastError) -> Bool {
-        guard let kept = try reader.secret(record.name, in: snapshot) else { return false }
-        for version in record.versions where found[version.id]?.held == nil {
+    /// The clocks of vaults and of those who back up are not the same; a wrong no makes a version needed.
+    private static let clockDifference = Duration.seconds(86_400)
+
+    private static func mayHave(_ snapshot: Snapshot, _ version: SecretVersion) -> Bool {
+        guard let created = version.created, let finished = snapshot.record?.finished else { return true }
+        return created <= finished + clockDifference
+    }
+
+    /// - Parameter last: The directory that was read of a newer snapshot: the same one has nothing else.
+    private mutating func look(
+        for versions: [SecretVersion], of name: SecretName, in snapshot: Snapshot, _ last: inout NodeReference?,
+        _ found: inout [SecretVersionID: VersionKeeping]
+    ) throws(HoldfastError) {
+        guard let place = try reader.place(of: name, in: snapshot), place.tree != last else { return }
+        last = place.tree
+        directoriesRead += 1
+        guard let kept = try reader.secret(name, at: place) else { return }
+        for version in versions {
             guard let other = kept.record[version.id], Self.isSame(version, other) else { continue }
             var keeping = found[version.id] ?? VersionKeeping()
             keeping.named = keeping.named ?? snapshot.id
             if let content = kept.contents[version.id], isThere(content) { keeping.held = snapshot.id }
             found[version.id] = keeping
         }
-        return record.versions.allSatisfy { found[$0.id]?.held != nil }
     }
 
     /// The id alone does not tell: numbers begin anew when a secret was removed for good and made again.
@@ -119,9 +164,9 @@ package struct VersionKeepings {
         version.id == other.id && version.created == other.created
     }
 
-    /// Whether the packs have what the snapshot names.
+    /// Whether packs have what the snapshot names that no collection is about to take away.
     private func isThere(_ content: Content) -> Bool {
         guard case .inline(let pieces) = content.location, !pieces.isEmpty else { return false }
-        return pieces.allSatisfy { index.find($0.id.bytes.prefix, for: .reading) != nil }
+        return pieces.allSatisfy { index.find($0.id.bytes.prefix, for: .keeping) != nil }
     }
 }

@@ -84,6 +84,22 @@ package struct StagingLabel: VaultText {
     package static let maximumCount = 256
 }
 
+extension StagingLabel {
+    private static let pinPrefix = "holdfast-pin-"
+
+    /// A label that keeps a version in AWS: it is of the vault as it stands, so that no snapshot has it.
+    ///
+    /// - Parameter owner: Who sets it, such as a repository: short, without `-`.
+    package static func pin(_ id: SecretVersionID, by owner: String) -> StagingLabel {
+        StagingLabel(validated: Array("\(pinPrefix)\(owner)-".utf8) + id.bytes)
+    }
+
+    /// Whoever set it.
+    package var isPin: Bool { bytes.starts(with: Self.pinPrefix.utf8) }
+
+    package func isPin(of owner: String) -> Bool { bytes.starts(with: "\(Self.pinPrefix)\(owner)-".utf8) }
+}
+
 /// Texts under keys, both compared by their bytes, in the order of the keys.
 ///
 /// | kind | where they are |

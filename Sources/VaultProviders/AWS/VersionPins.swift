@@ -14,15 +14,13 @@ import SecretVaults
 /// A pin bears who set it. Those of others are left, and take room; that one is there is no reason to do without an own
 /// one, since it may be taken off without a word.
 package struct VersionPins: Sendable, Hashable {
-    package static let prefix = "holdfast-pin-"
-
     /// Releases before pins, so that there is room.
     package private(set) var changes: [SecretChange] = []
     /// Versions that are needed and get no pin, newest first.
     package private(set) var unpinned: [SecretVersionID] = []
 
     /// - Parameters:
-    ///   - needed: Ids that snapshots, or backups of databases, need; those that are not there do not count.
+    ///   - needed: Versions that are to stay; those that are not there do not count.
     ///   - owner: Who sets pins here, such as a repository: short, without `-`.
     package init(_ record: SecretRecord, needed: Set<SecretVersionID>, owner: String) {
         let own = Set([SecretsManager.stages.current, SecretsManager.stages.previous, SecretsManager.stages.pending])
@@ -30,8 +28,8 @@ package struct VersionPins: Sendable, Hashable {
         var room = SecretsManager.labelQuota - own.count
         var waiting: [(version: SecretVersion, isBare: Bool)] = []
         for version in record.versions {
-            let pins = version.labels.filter { Self.isPin($0, of: owner) }
-            let others = version.labels.filter { !Self.isPin($0) && !own.contains($0) }
+            let pins = version.labels.filter { $0.isPin(of: owner) }
+            let others = version.labels.filter { !$0.isPin && !own.contains($0) }
             room -= version.labels.count { !own.contains($0) } - pins.count
             let isWanted = needed.contains(version.id) && others.isEmpty && version.id != record.current
             if isWanted, let kept = pins.first {
@@ -49,25 +47,7 @@ package struct VersionPins: Sendable, Hashable {
                 continue
             }
             room -= 1
-            changes.append(.label(Self.label(of: version.id, owner), from: nil, to: version.id))
+            changes.append(.label(.pin(version.id, by: owner), from: nil, to: version.id))
         }
-    }
-
-    /// Whoever set it.
-    package static func isPin(_ label: StagingLabel) -> Bool { label.bytes.starts(with: prefix.utf8) }
-
-    private static func isPin(_ label: StagingLabel, of owner: String) -> Bool {
-        label.bytes.starts(with: "\(prefix)\(owner)-".utf8)
-    }
-
-    private static func label(of id: SecretVersionID, _ owner: String) -> StagingLabel {
-        StagingLabel(validated: Array("\(prefix)\(owner)-".utf8) + id.bytes)
-    }
-
-    /// Carries the changes out.
-    ///
-    /// - Retry: safe: what is done already is found so.
-    package func carryOut(on name: SecretName, in vault: any SecretVault) throws(HoldfastError) {
-        for change in changes { try vault.change(name, change) }
     }
 }

@@ -130,12 +130,13 @@ package final class HashiCorpSession: Sendable {
     private func send(_ call: HashiCorpCall, _ token: SecretBytes?) throws(HoldfastError) -> VaultAnswer {
         try transport.send(
             VaultRequest(
-                call.method, call.path.target, headers: headers(token), body: call.body, effect: call.effect,
-                largestAnswer: call.largestAnswer))
+                call.method, call.path.target, headers: headers(token, patches: call.method == .patch), body: call.body,
+                effect: call.effect, largestAnswer: call.largestAnswer))
     }
 
-    private func headers(_ token: SecretBytes?) -> [(name: String, value: String)] {
-        var headers = [(name: "X-Vault-Request", value: "true"), (name: "Content-Type", value: "application/json")]
+    private func headers(_ token: SecretBytes?, patches: Bool = false) -> [(name: String, value: String)] {
+        let type = patches ? "application/merge-patch+json" : "application/json"
+        var headers = [(name: "X-Vault-Request", value: "true"), (name: "Content-Type", value: type)]
         if let namespace = options.namespace { headers.append((name: "X-Vault-Namespace", value: namespace)) }
         if let token {
             headers.append((name: "X-Vault-Token", value: token.withBytes { String(decoding: $0, as: UTF8.self) }))

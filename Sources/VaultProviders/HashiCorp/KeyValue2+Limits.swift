@@ -9,6 +9,8 @@ extension KeyValue2 {
 
     /// Sets `max_versions` and nothing beside it, so that a policy may allow that field alone.
     ///
+    /// By PATCH, which makes no secret that was removed in between; by POST where the server has none.
+    ///
     /// OpenBao numbers the changes of a secret's metadata and compares (`metadata_cas`): what changed in between is
     /// looked at anew. HashiCorp Vault has no such number; there the field is the last writer's.
     func keepVersions(_ name: SecretName, atLeast least: Int) throws(HoldfastError) {
@@ -21,7 +23,11 @@ extension KeyValue2 {
             let standing = try standing(name)
             if standing.maximumVersions >= least { return }
             do throws(HoldfastError) {
-                return try raise(name, to: least, from: standing)
+                do throws(HoldfastError) {
+                    return try raise(name, to: least, from: standing, by: .patch)
+                } catch  where error.code == .vaultUnavailable && error.retry == .never {
+                    return try raise(name, to: least, from: standing, by: .post)
+                }
             } catch {
                 guard error.code == .secretConflict, attempt < Self.attempts else { throw error }
                 attempt += 1
@@ -54,15 +60,19 @@ extension KeyValue2 {
         return standing
     }
 
-    private func raise(_ name: SecretName, to least: Int, from standing: Standing) throws(HoldfastError) {
+    /// - Throws: `.vaultUnavailable` without a retry where the server does not know the method.
+    private func raise(
+        _ name: SecretName, to least: Int, from standing: Standing, by method: VaultRequest.Method
+    ) throws(HoldfastError) {
         var body = SecretBuffer()
         body.append("{\"max_versions\":\(least)")
         if let number = standing.number { body.append(",\"metadata_cas\":\(number)") }
         body.append("}")
         let call = HashiCorpCall(
-            .post, client.path("metadata/", name), .write, body: body.taken(), effect: .write)
+            method, client.path("metadata/", name), .write, body: body.taken(), effect: .write)
         do throws(HoldfastError) {
             let answer = try client.send(call)
+            if answer.status == 404 { throw .secretNotFound(name) }
             guard (200..<300).contains(answer.status) else { throw client.refusal(answer, name, call) }
         } catch  where error.code == .writeUnknown {
             // A look that fails in another way tells nothing.

@@ -39,7 +39,7 @@ extension SecretFit {
     /// version is by itself.
     func loseLabels(of secret: SecretRecord) {
         let current = source.flatMap { SecretStages.of($0) }?.current
-        lose("staging labels", secret.versions.reduce(0) { $0 + $1.labels.count { $0 != current } })
+        lose("staging labels", secret.versions.reduce(0) { $0 + $1.labels.count { $0 != current && !$0.isPin } })
         if let current = secret.current, current != secret.versions.last?.id {
             lose("secrets whose current version is not the newest")
         }

@@ -247,7 +247,9 @@ struct SecretWriter {
         // The current one first: moving it moves the one before along.
         if let current = secret.current { wanted.append((stages.current, ids[current])) }
         for version in secret.versions {
-            for label in version.labels where label != stages.current { wanted.append((label, ids[version.id])) }
+            for label in version.labels where label != stages.current && !label.isPin {
+                wanted.append((label, ids[version.id]))
+            }
         }
         for (label, id) in wanted {
             guard let id else {
@@ -263,7 +265,7 @@ struct SecretWriter {
         let known = Set(wanted.map(\.label)).union([stages.current, stages.previous])
         fit.lose(
             "staging labels that the snapshot has not, which are left in place",
-            holders.keys.count { !known.contains($0) })
+            holders.keys.count { !known.contains($0) && !$0.isPin })
     }
 
     private mutating func setAttributes() throws(HoldfastError) {

@@ -129,7 +129,8 @@ extension SecretVersionFacts {
         created = version.created
         changed = version.changed
         deletionDue = version.deletionDue
-        labels = version.labels.map(\.text)
+        // Pins are of the vault as it stands: given back they would keep versions that nobody needs.
+        labels = version.labels.filter { !$0.isPin }.map(\.text)
         notBefore = version.attributes.notBefore
         expires = version.attributes.expires
         contentType = version.attributes.contentType

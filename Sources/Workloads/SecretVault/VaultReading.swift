@@ -258,7 +258,7 @@ struct VaultReading {
     }
 
     /// Whether a failure costs one secret or version, and the rest is taken.
-    private static func isOfOne(_ error: HoldfastError) -> Bool {
+    static func isOfOne(_ error: HoldfastError) -> Bool {
         switch error.code {
         case .vaultAccessDenied, .limitExceeded, .corruptObject: true
         default: isGone(error)

@@ -53,11 +53,15 @@ package enum VersionLimit: Sendable, Hashable {
 /// | embedded | the oldest without a label, while there are more than the limit |
 /// | AWS | the same beyond 100, a day after they were made at the earliest; also without a put |
 /// | Azure | none |
+///
+/// Nobody can put into a secret that is removed. Where its time runs out all of it goes then, snapshot or not.
 package struct VersionForecast: Sendable, Hashable {
     /// The most puts that are looked ahead at.
     package static let mostPuts = 100
     /// AWS keeps every version for so long.
     package static let spared = Duration.seconds(86_400)
+    /// Of the 20 labels that AWS has for a secret three are its own.
+    package static let mostPins = 17
 
     package let limit: VersionLimit
     /// Oldest first. Not those that are destroyed, of which nothing is left to lose.
@@ -75,18 +79,20 @@ package struct VersionForecast: Sendable, Hashable {
     ) {
         precondition((1...Self.mostPuts).contains(puts), "a forecast looks 1 to \(Self.mostPuts) puts ahead")
         self.limit = limit
-        // Nobody can put into a secret that is removed.
-        guard let number = limit.number, record.removal == nil else { return }
-        let going: [SecretVersion]
-        switch kind {
-        case .azure: going = []
-        case .keyValue1: going = record.versions
-        case .keyValue2: going = Self.numbered(record, number, puts)
-        case .embedded, .aws:
-            guard let stages = SecretStages.of(kind) else { return }
-            let places = Self.labelled(record, stages, number, puts, isWeightless, wanted)
-            going = places.gone.sorted().map { record.versions[$0] }
-            spared = places.spared.sorted().map { record.versions[$0].id }
+        var going: [SecretVersion] = []
+        if let removal = record.removal {
+            if removal.purge != nil { going = record.versions }
+        } else if let number = limit.number {
+            switch kind {
+            case .azure: break
+            case .keyValue1: going = record.versions
+            case .keyValue2: going = Self.numbered(record, number, puts)
+            case .embedded, .aws:
+                guard let stages = SecretStages.of(kind) else { return }
+                let places = Self.labelled(record, stages, number, puts, isWeightless, wanted)
+                going = places.gone.sorted().map { record.versions[$0] }
+                spared = places.spared.sorted().map { record.versions[$0].id }
+            }
         }
         dropped = going.filter { version in
             if case .destroyed = version.state { false } else { true }

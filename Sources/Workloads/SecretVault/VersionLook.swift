@@ -17,14 +17,20 @@ package struct UnseenPart: Sendable, Hashable {
 
 /// Which versions the secrets of a vault lose with the next puts.
 ///
-/// Memory: the names of all secrets, and the records of those that lose one. Reads no value.
+/// Memory: the names of all secrets, and the records of those that lose one. Reads no value. Names that a policy filters
+/// out of the vault's listings are not seen, and nothing says so.
 package struct VersionLook: Sendable {
-    /// A secret that loses versions, or that has labels of ours.
+    /// A secret that loses versions, or that has pins of ours.
     package struct Endangered: Sendable, Hashable {
         package var record: SecretRecord
         package var limit: VersionLimit
         /// What the next puts push out, as the vault stands.
         package var dropped: [SecretVersion]
+        /// Those with a pin of ours.
+        package var pinned: Set<SecretVersionID>
+        /// Of which it must be known whether a snapshot has them: what goes, what has a pin of ours, and in AWS what
+        /// goes in the place of those that get one.
+        package var asked: [SecretVersion]
 
         package var name: SecretName { record.name }
     }
@@ -42,24 +48,23 @@ package struct VersionLook: Sendable {
     static let azuresOwn = 500
 
     private let puts: Int
-    private let isOwn: @Sendable (StagingLabel) -> Bool
+    private let owner: String?
     private let found: VaultPreflight
 
     /// Looks through `vault`.
     ///
     /// - Parameters:
     ///   - puts: 1…``VersionForecast/mostPuts``.
-    ///   - isOwn: Labels of ours, that keep versions.
+    ///   - owner: Whose pins are ours. Nobody's pins count for the forecast, since they may be taken off.
     /// - Throws: `.vaultAccessDenied` when nothing at all may be listed; what keeps the vault from answering. What
     ///   could not be looked at on its own is in ``unseen``.
     package init(
-        _ vault: any SecretInventory, puts: Int, cancellation: Cancellation,
-        isOwn: @escaping @Sendable (StagingLabel) -> Bool = { _ in false }
+        _ vault: any SecretInventory, puts: Int, owner: String? = nil, cancellation: Cancellation
     ) throws(HoldfastError) {
         capabilities = vault.capabilities
         location = vault.location
         self.puts = puts
-        self.isOwn = isOwn
+        self.owner = owner
         found = try vault.preflight([.list, .describe], under: "")
         let fetcher = ValueFetcher(vault: vault, cancellation: cancellation) { Self.isOfOne($0) }
         let pages = VaultPages(vault: vault, prefix: "", cancellation: cancellation)
@@ -93,32 +98,66 @@ package struct VersionLook: Sendable {
         }
     }
 
-    /// The forecast for one secret, as it is told now; nil when nothing of it goes and it has no label of ours.
+    /// Looks at some secrets once more; of the others stands what was found.
+    ///
+    /// - Throws: what keeps the vault from answering.
+    package mutating func refresh(
+        _ names: Set<SecretName>, in vault: any SecretInventory, cancellation: Cancellation
+    ) throws(HoldfastError) {
+        endangered.removeAll { names.contains($0.name) }
+        for name in names.sorted() {
+            try cancellation.check()
+            do throws(HoldfastError) {
+                if let one = look(try vault.describe(name)) { endangered.append(one) }
+            } catch {
+                guard Self.isOfOne(error) else { throw error }
+                unseen.append(UnseenPart(name.text, why: error.message))
+            }
+        }
+        endangered.sort { $0.name < $1.name }
+    }
+
+    /// Which versions snapshots must be asked for, by secret.
+    package var asked: [SecretName: [SecretVersion]] {
+        Dictionary(endangered.map { ($0.name, $0.asked) }) { first, _ in first }
+    }
+
+    /// How many versions a secret keeps, as it is told now; nil where there is no limit.
+    package func limit(of record: SecretRecord) -> Int? { VersionLimit(of: record, capabilities.kind, found).number }
+
+    /// The forecast for one secret, as it is told now; nil when nothing of it goes and it has no pin of ours.
     package func look(_ record: SecretRecord) -> Endangered? {
         let kind = capabilities.kind
         let limit = VersionLimit(of: record, kind, found)
-        let bare = VersionForecast(record, kind, limit, puts: puts, without: isOwn)
-        let hasOwn = record.versions.contains { $0.labels.contains(where: isOwn) }
-        guard !bare.dropped.isEmpty || hasOwn else { return nil }
+        let bare = VersionForecast(record, kind, limit, puts: puts, without: { $0.isPin }).dropped
+        let pinned = record.versions.filter { version in
+            version.labels.contains { label in owner.map { label.isPin(of: $0) } ?? false }
+        }
+        guard !bare.isEmpty || !pinned.isEmpty else { return nil }
+        let dropped = VersionForecast(record, kind, limit, puts: puts).dropped
+        var asked = Set((dropped + bare + pinned).map(\.id))
+        if kind == .aws, !bare.isEmpty {
+            let free = record.versions.filter { $0.labels.allSatisfy(\.isPin) }
+            asked.formUnion(free.prefix(bare.count + VersionForecast.mostPins).map(\.id))
+        }
         return Endangered(
-            record: record, limit: limit, dropped: VersionForecast(record, kind, limit, puts: puts).dropped)
+            record: record, limit: limit, dropped: dropped, pinned: Set(pinned.map(\.id)),
+            asked: record.versions.filter { asked.contains($0.id) })
     }
 
-    /// Which of `needed` must have a label of ours, since without one they would go: with each that has one, a newer
-    /// version goes in its place.
-    package func labelled(_ record: SecretRecord, needed: Set<SecretVersionID>) -> Set<SecretVersionID> {
-        let kind = capabilities.kind
-        let limit = VersionLimit(of: record, kind, found)
-        return Set(VersionForecast(record, kind, limit, puts: puts, without: isOwn, sparing: needed).spared)
+    /// Which of `needed` must have a pin: those that have one of ours as long as they are needed, and those that would
+    /// go without one. With each of these a newer version goes in its place.
+    package func labelled(_ one: Endangered, needed: Set<SecretVersionID>) -> Set<SecretVersionID> {
+        let forecast = VersionForecast(
+            one.record, capabilities.kind, one.limit, puts: puts, without: { $0.isPin }, sparing: needed)
+        return one.pinned.intersection(needed).union(forecast.spared)
     }
 
-    /// Whether a failure is about one secret, and the others are looked at all the same.
+    /// Whether a failure is about one secret, and the others are looked at, or changed, all the same.
     package static func isOfOne(_ error: HoldfastError) -> Bool {
         switch error.code {
-        case .vaultAccessDenied, .limitExceeded, .corruptObject, .secretNotFound, .secretDeleted, .secretConflict,
-            .secretPruned, .secretDestroyed, .secretDisabled, .usage, .writeUnknown:
-            true
-        default: false
+        case .secretConflict, .usage, .writeUnknown: true
+        default: VaultReading.isOfOne(error)
         }
     }
 }

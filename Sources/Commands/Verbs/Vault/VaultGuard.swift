@@ -15,11 +15,12 @@ struct VaultGuard: ParsableCommand {
         abstract: "Tell which versions a vault is about to forget, and keep those that are needed.",
         discussion: """
             A vault forgets old versions by itself. This looks which ones the next put pushes out, and whether the \
-            snapshots of the vault have their values. The exit status is 4 when a version goes that no snapshot has, \
+            snapshots of the vault have their values. What snapshots of databases need is not looked at. \
+            The exit status is 4 when a version goes that no snapshot has, \
             else 3 when something could not be looked at, which is named.
 
             --raise lets such secrets keep more versions, where the vault has limits; --pin puts labels on such \
-            versions in AWS, and takes off those that nothing needs any more. Both may be run again at any time.
+            versions in AWS, and takes off those whose versions are in a snapshot. Both may be run again at any time.
 
             Examples:
 
@@ -92,7 +93,8 @@ struct VaultGuard: ParsableCommand {
         guard ConfiguredSource.isName(subject) else {
             let address = try VaultAddress.read(String(subject.dropFirst(6)))
             return GuardedSource(
-                address: address, password: nil, name: "\(Host.name):vault:\(address.text)", place: nil)
+                address: address, password: nil,
+                name: BackupVerb.sourceName(of: ["vault:\(address.text)"], on: Host.name), place: nil)
         }
         guard let configuration = try context.configuration() else {
             throw HoldfastError(
