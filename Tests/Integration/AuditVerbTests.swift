@@ -44,6 +44,7 @@ struct AuditVerbTests {
         "vault get": .accesses([(["vault", "get", url, "app", "--reveal"], ["value.revealed"])]),
         "vault put": .accesses([(["vault", "put", url, "app", "--file", "value"], ["vault.changed"])]),
         "vault state": .accesses([(["vault", "state", url, "app", "1", "disable"], ["vault.changed"])]),
+        "vault guard": .accesses([(["vault", "guard", url, "--raise"], ["vault.changed"])]),
         "vault remove": .accesses([(["vault", "remove", url, "app"], ["vault.changed"])]),
         "vault password": .accesses([
             (["vault", "password", url, "--new-password-file", "value"], ["vault.changed"])
@@ -123,6 +124,11 @@ struct AuditVerbTests {
                 let own = try AuditVerbTests()
                 // Something to put over.
                 if words.contains("append") { try own.vault.put("app", "on top") }
+                // And something that the vault is about to forget.
+                if words.contains("guard") {
+                    for value in ["first-value", "second-value"] { try own.vault.put("new", value) }
+                    try own.vault.limit("new", 2)
+                }
                 if words.contains("secrets") || words.contains("nightly") {
                     // What was read before is not read again.
                     try own.vault.put("new", "a value that no snapshot has")

@@ -22,26 +22,30 @@ extension RunResult {
         } + unknown.map { "\($0["what"] ?? "") unknown" }
     }
 
-    /// `SECRET change` of each change that was made.
+    /// `SECRET change outcome` of each change.
     fileprivate func changes() throws -> [String] {
         (try json()["changes"] as? [[String: Any]] ?? []).map { change in
             let what = change["limit"] as? Int
-            return "\(change["secret"] ?? "") \(change["change"] ?? "")" + (what.map { " \($0)" } ?? "")
+            let words = [change["secret"], change["change"], change["outcome"]].map { "\($0 ?? "")" }
+            return words.joined(separator: " ") + (what.map { " \($0)" } ?? "")
         }
+    }
+}
+
+extension VaultRun {
+    /// Lets a secret keep so many versions.
+    func limit(_ name: String, _ number: Int) throws {
+        var password = Array("opens the vault".utf8)
+        let opened = try EmbeddedVault.open(
+            at: run.directory.path + "/secrets.vault", password: SecretBytes(wiping: &password),
+            clock: SystemClock(), entropy: SystemEntropy())
+        let limits = SecretLimits(maximumVersions: number)
+        try opened.change(try SecretName(name), .attributes(SecretAttributes(limits: limits)))
     }
 }
 
 @Suite("A guard of a vault's versions", .waiting)
 struct VaultGuardTests {
-    private static func limit(_ vault: VaultRun, _ name: String, _ number: Int) throws {
-        var password = Array("opens the vault".utf8)
-        let opened = try EmbeddedVault.open(
-            at: vault.run.directory.path + "/secrets.vault", password: SecretBytes(wiping: &password),
-            clock: SystemClock(), entropy: SystemEntropy())
-        let limits = SecretLimits(maximumVersions: number)
-        try opened.change(try SecretName(name), .attributes(SecretAttributes(limits: limits)))
-    }
-
     @Test("tells before a version goes that no snapshot has, makes room for it, and says who has the others")
     func embedded() throws {
         let vault = try VaultRun()
@@ -50,7 +54,7 @@ struct VaultGuardTests {
         try vault.put("other", "1")
         let whole = try vault.run("vault", "guard", VaultRun.url)
         #expect(whole.status == 0 && whole.output.contains("2 secrets and 0 snapshots"), "\(whole)")
-        try Self.limit(vault, name, 3)
+        try vault.limit(name, 3)
         let found = try vault.run("vault", "guard", VaultRun.url)
         #expect(found.status == 4 && found.output.contains("it is in no snapshot"), "\(found)")
         #expect(found.output.contains("--raise") && !found.output.contains("\u{202E}"), "\(found)")
@@ -70,7 +74,7 @@ struct VaultGuardTests {
             "holdfast.yaml",
             "sources: {secrets: {url: 'vault:embedded:secrets.vault', vaultPassword: 'file:vault-password'}}\n")
         let raised = try vault.run("vault", "guard", "secrets", "--raise", "--margin", "2", "--json")
-        #expect(try raised.status == 0 && raised.changes() == ["\(name) raised 5"], "\(raised)")
+        #expect(try raised.status == 0 && raised.changes() == ["\(name) raise done 5"], "\(raised)")
         try vault.put(name, "7")
         #expect(try vault.standing() == ["\(name) 4-live 5-live 6-live 7-live*", "other 1-live*"])
         #expect(try vault.run("vault", "guard", "secrets", "--ahead", "2", "--json").verdicts() == ["\(name) 4 needed"])
@@ -78,16 +82,12 @@ struct VaultGuardTests {
         let audited = records.filter { $0["action"] as? String == "vault.changed" && $0["secret"] as? String == name }
         #expect(audited.count == 8, "\(audited)")
 
-        // And by a backup, before it reads.
+        // What no backup can read is told as such, and no limit is raised for it.
         try vault.put(name, "8")
-        _ = try vault.run.file(
-            "holdfast.yaml",
-            "sources: {secrets: {url: 'vault:embedded:secrets.vault', vaultPassword: 'file:vault-password', "
-                + "versionGuard: raise}}\n")
-        let scheduled = try vault.run("backup", "secrets")
-        #expect(scheduled.status == 0 && scheduled.errors.contains("raised the limit of app/"), "\(scheduled)")
-        let shown = try vault.run("vault", "show", VaultRun.url, name, "--json").json()["secret"] as? [String: Any]
-        #expect(shown?["maximumVersions"] as? Int == 15)
+        #expect(try vault.run("vault", "state", VaultRun.url, name, "4", "disable").status == 0)
+        let hidden = try vault.run("vault", "guard", "secrets", "--raise")
+        #expect(hidden.status == 4 && hidden.output.contains("undelete or enable it and back up"), "\(hidden)")
+        #expect(hidden.output.contains("unreadable") && !hidden.output.contains("raised"), "\(hidden)")
         for wrong in [["--pin"], ["--ahead", "0"], ["--margin", "0"], ["--dry-run"]] {
             #expect(try vault.run.start(["vault", "guard", VaultRun.url] + wrong).finish().status == 64, "\(wrong)")
         }
@@ -97,9 +97,17 @@ struct VaultGuardTests {
     func damaged() throws {
         let vault = try VaultRun()
         for number in 1...2 { try vault.put("app", "\(number)") }
-        try Self.limit(vault, "app", 2)
+        try vault.limit("app", 2)
         _ = try vault.backUp()
         #expect(try vault.run("vault", "guard", VaultRun.url, "--json").verdicts() == ["app 1 restorable"])
+        // Another vault at the same address shows nothing, which is not safe.
+        let kept = vault.run.directory.path + "/secrets.vault"
+        try FileManager.default.moveItem(atPath: kept, toPath: kept + ".kept")
+        try vault.make(VaultRun.url)
+        let empty = try vault.run("vault", "guard", VaultRun.url, "--json")
+        #expect(try empty.status == 3 && empty.verdicts() == ["the vault unknown"], "\(empty)")
+        try FileManager.default.removeItem(atPath: kept)
+        try FileManager.default.moveItem(atPath: kept + ".kept", toPath: kept)
         let snapshots = vault.run.repository + "/snapshots"
         let files = try FileManager.default.subpathsOfDirectory(atPath: snapshots)
         let path = snapshots + "/" + (try #require(files.first { $0.contains("/") }))
@@ -143,16 +151,24 @@ struct VaultGuardTests {
         bao.vault.run.variables["BAO_TOKEN"] = try server.token("g-\(mount)", policy: policy)
         let raised = try guardRun("--raise", "--margin", "5")
         #expect(raised.status == 0, "\(raised)")
-        #expect(try raised.changes() == ["app/db raised 15", "strict raised 17"])
+        #expect(try raised.changes() == ["app/db raise done 15", "strict raise done 17"])
         for number in 21...25 { try bao.putDirectly("app/db", "\(number)") }
         let metadata = try server.must(.get, "\(mount)/metadata/app/db")["data"] as? [String: Any]
         #expect((metadata?["versions"] as? [String: Any])?["11"] != nil)
         #expect((metadata?["custom_metadata"] as? [String: String])?["team"] == "a")
         // The login may raise limits, and nothing else of metadata.
-        let tags = try server.call(
-            .post, "\(mount)/metadata/app/db", #"{"custom_metadata":{}}"#,
-            token: bao.vault.run.variables["BAO_TOKEN"] ?? "")
-        #expect(tags.status == 403)
+        func patch(_ body: String) throws -> Int {
+            let headers = [
+                (name: "X-Vault-Token", value: bao.vault.run.variables["BAO_TOKEN"] ?? ""),
+                (name: "Content-Type", value: "application/merge-patch+json"),
+            ]
+            var bytes = Array(body.utf8)
+            let request = VaultRequest(
+                .patch, "/v1/\(mount)/metadata/app/db", headers: headers, body: SecretBytes(wiping: &bytes))
+            return try server.send(request).status
+        }
+        #expect(try patch(#"{"custom_metadata":{"team":"b"}}"#) == 403)
+        #expect((200..<300).contains(try patch(#"{"max_versions":16}"#)))
 
         let denied = #"path "MOUNT/metadata/closed/*" { capabilities = ["deny"] }"#
         let own = #"path "MOUNT/detailed-metadata/closed/*" { capabilities = ["deny"] }"#
@@ -169,12 +185,9 @@ struct VaultGuardTests {
         try bao.putDirectly("few", "2")
         let unknown = try guardRun()
         #expect(try unknown.status == 3 && unknown.verdicts().contains("few 2 unknown"), "\(unknown)")
-        // A backup that may not raise limits is taken all the same.
-        _ = try bao.vault.run.file(
-            "holdfast.yaml", "sources: {secrets: {url: '\(bao.url)', versionGuard: raise}}\n")
-        let backup = try bao.vault.run("backup", "secrets")
-        #expect(backup.status == 3 && backup.output.contains("snapshot "), "\(backup)")
-        #expect(backup.errors.contains("could not raise the limit of few"), "\(backup)")
+        let refused = try guardRun("--raise")
+        #expect(try refused.status == 3 && refused.changes() == ["few raise failed 11"], "\(refused)")
+        _ = try bao.backUp()
         #expect(try guardRun().status == 0)
     }
 
@@ -194,7 +207,7 @@ struct VaultGuardTests {
             try aws.vault.run.start(["vault", "guard", aws.url, "--json"] + words).finish()
         }
         func pins() throws -> Int {
-            try aws.record("app/db").versions.count { $0.labels.contains(where: VersionPins.isPin) }
+            try aws.record("app/db").versions.count { $0.labels.contains(where: \.isPin) }
         }
         let found = try guardRun()
         #expect(try found.status == 4 && found.verdicts().count == 5, "\(found)")
@@ -205,10 +218,22 @@ struct VaultGuardTests {
         #expect(try pinned.status == 4 && pinned.changes().count == 17 && pins() == 17, "\(pinned)")
         #expect(try guardRun("--pin").changes() == [])
         #expect(try guardRun("--raise").status == 64)
+        // A pin of somebody else's is left, and in no snapshot.
+        let few = try aws.record("few").versions[0].id
+        try aws.change("few", .label(.pin(few, by: "other"), from: nil, to: few))
         _ = try aws.backUp()
+        let fresh = try aws.freshURL()
+        for url in [fresh, VaultRun.url, aws.url] {
+            let restored = try aws.vault.run("restore", "latest:secrets", "--to", url, "--secret", "few")
+            #expect(restored.status == 0, "\(restored)")
+        }
+        #expect(try aws.record("few", in: fresh).versions.allSatisfy { !$0.labels.contains(where: \.isPin) })
+        let shown = try aws.vault.run("vault", "show", VaultRun.url, "few", "--json")
+        #expect(shown.output.contains("current") && !shown.output.contains("holdfast-pin"), "\(shown)")
+        #expect(try aws.record("few").versions[0].labels.contains(where: \.isPin))
         let released = try guardRun("--pin")
         #expect(try released.status == 0 && pins() == 0, "\(released)")
-        #expect(try released.changes().filter { $0 == "app/db released" }.count == 17)
+        #expect(try released.changes().filter { $0 == "app/db release done" }.count == 17)
         #expect(try guardRun("--pin").changes() == [])
     }
 }

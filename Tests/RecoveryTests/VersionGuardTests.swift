@@ -28,7 +28,8 @@ private final class ToldVault: SecretVault {
         capabilities = VaultCapabilities(
             kind: kind, nameRule: .any, maximumNameBytes: 1024, maximumValue: .mebi(1), forms: [.text],
             fields: kind == .embedded || kind == .keyValue2 ? [.limits] : [], keepsVersions: kind != .keyValue1,
-            comparison: .atomic, stateChanges: [], removals: [], stages: SecretStages.of(kind), concurrency: 1)
+            tellsRemovedVersions: kind != .azure, comparison: .atomic, stateChanges: [], removals: [],
+            stages: SecretStages.of(kind), concurrency: 1)
         self.records = Mutex(records)
         self.found = found
         self.refused = refused
@@ -90,7 +91,7 @@ struct VersionGuardTests {
         _ vault: ToldVault, _ keepings: [String: [String: VersionKeeping]] = [:], needed: [NeededVersion] = [],
         ahead: Int = 1, margin: Int = 1
     ) throws -> (look: VersionLook, verdict: VersionGuard) {
-        let look = try VersionLook(vault, puts: ahead, cancellation: Cancellation())
+        let look = try VersionLook(vault, puts: ahead, owner: "own", cancellation: Cancellation())
         var byName: [SecretName: [SecretVersionID: VersionKeeping]] = [:]
         for (name, versions) in keepings {
             byName[SecretName(validated: Array(name.utf8))] = Dictionary(
@@ -183,6 +184,71 @@ struct VersionGuardTests {
         #expect(finding.labelled.map(\.text).sorted() == ["2", "3"] && finding.wanted == nil)
         #expect(finding.drops.map(\.version.id.text) == ["1", "2", "3", "4", "5"])
         #expect(try Self.judge(vault, ["app": kept]).verdict.findings[0].labelled.isEmpty)
+    }
+
+    @Test("keeps pins of ours as long as no snapshot has the version, also when nothing is about to go")
+    func ownPins() throws {
+        var record = Self.record("app", 97, limit: nil)
+        for place in [0, 1] { record.versions[place].labels = [.pin(record.versions[place].id, by: "own")] }
+        // Another repository looks after its own.
+        record.versions[2].labels = [.pin(record.versions[2].id, by: "other")]
+        let vault = ToldVault(.aws, [record])
+        var verdict = try Self.judge(vault).verdict
+        #expect(verdict.findings[0].labelled.map(\.text).sorted() == ["1", "2"])
+        #expect(verdict.losses == [] && verdict.inDanger == [])
+        verdict = try Self.judge(vault, ["app": ["2": VersionKeeping(held: Self.snapshot)]]).verdict
+        #expect(verdict.findings[0].labelled.map(\.text) == ["1"])
+        // With six puts the third would go as well, since another's pin may be taken off.
+        let held = Dictionary(uniqueKeysWithValues: (4...97).map { ("\($0)", VersionKeeping(held: Self.snapshot)) })
+        verdict = try Self.judge(vault, ["app": held], ahead: 6).verdict
+        #expect(verdict.findings[0].labelled.map(\.text).sorted() == ["1", "2", "3"])
+    }
+
+    @Test("asks snapshots for what may go alone, not for what was put just now")
+    func searched() throws {
+        let vault = ToldVault(.aws, [Self.record("app", 100, limit: nil)])
+        let look = try VersionLook(vault, puts: 1, cancellation: Cancellation())
+        #expect(look.endangered[0].dropped.count == 1)
+        #expect(look.endangered[0].asked.map(\.id.text) == (1...18).map { "\($0)" })
+        let key = ToldVault(.keyValue2, [Self.record("app", 10, limit: nil)], Self.mount)
+        let other = try VersionLook(key, puts: 2, cancellation: Cancellation())
+        #expect(other.asked.values.flatMap { $0 }.map(\.id.text) == ["1", "2"])
+    }
+
+    @Test("names what no backup can read, and raises nothing for it")
+    func unreadable() throws {
+        for (state, obstacle) in [
+            (SecretVersionState.softDeleted(at: nil), VersionGuard.Obstacle.deleted), (.disabled, .disabled),
+        ] {
+            var record = Self.record("app", 10, limit: nil)
+            record.versions[0].state = state
+            let vault = ToldVault(.keyValue2, [record], Self.mount)
+            let named = ["app": ["1": VersionKeeping(named: Self.snapshot)]]
+            let finding = try Self.judge(vault, named).verdict.findings[0]
+            #expect(finding.verdict == .needed && finding.drops[0].needs == [.unreadable(obstacle)])
+            #expect(finding.wanted == nil && !finding.drops[0].isToBeKept)
+            let held = ["app": ["1": VersionKeeping(held: Self.snapshot)]]
+            #expect(try Self.judge(vault, held).verdict.findings[0].verdict == .restorable)
+            // One beside it that can be read is kept, and by that the older one, too.
+            let two = try Self.judge(vault, ahead: 2, margin: 2).verdict.findings[0]
+            #expect(two.drops.map(\.needs) == [[.unreadable(obstacle)], [.unsaved]] && two.wanted == 11)
+        }
+    }
+
+    @Test("names the versions of a removed secret that no snapshot has, and when they go")
+    func removed() throws {
+        let purge = Timestamp(seconds: 2_000_000)
+        var record = Self.record("app", 2, limit: nil)
+        record.removal = SecretRemoval(at: nil, purge: purge)
+        let held = ["app": ["1": VersionKeeping(held: Self.snapshot), "2": VersionKeeping(held: Self.snapshot)]]
+        let aws = ToldVault(.aws, [record])
+        let finding = try Self.judge(aws, ["app": ["1": VersionKeeping(held: Self.snapshot)]]).verdict.findings[0]
+        #expect(finding.verdict == .needed && finding.drops.map(\.needs) == [[], [.unreadable(.removed)]])
+        #expect(finding.drops[0].sparedUntil == purge && finding.labelled.isEmpty)
+        #expect(try Self.judge(aws, held).verdict.isComplete)
+        // Azure tells the newest version alone.
+        let azure = try Self.judge(ToldVault(.azure, [record]), held).verdict
+        #expect(!azure.isComplete && azure.inDanger == [])
     }
 
     @Test("raises limits to what is needed and the margin, looks afterwards, and leaves the others when one fails")

@@ -31,6 +31,10 @@ struct AWSVaultTests {
         return String(rest[open.upperBound..<end.lowerBound])
     }
 
+    private func carryOut(_ pins: VersionPins, on name: SecretName, in vault: any SecretVault) throws {
+        for change in pins.changes { try vault.change(name, change) }
+    }
+
     private func named(_ text: String) -> SecretName { SecretName(validated: Array(text.utf8)) }
 
     @discardableResult
@@ -64,10 +68,10 @@ struct AWSVaultTests {
         let listed = try keeper.list(under: "", after: nil, limit: 10).secrets.map(\.name)
         #expect(listed == [name])
         let pins = VersionPins(try keeper.describe(name), needed: [id], owner: "own")
-        try pins.carryOut(on: name, in: keeper)
-        #expect(try keeper.describe(name)[id]?.labels.contains(where: VersionPins.isPin) == true)
+        try carryOut(pins, on: name, in: keeper)
+        #expect(try keeper.describe(name)[id]?.labels.contains(where: \.isPin) == true)
         #expect(failure { _ = try keeper.read(name, id) }?.code == .vaultAccessDenied)
-        try VersionPins(try keeper.describe(name), needed: [], owner: "own").carryOut(on: name, in: keeper)
+        try carryOut(VersionPins(try keeper.describe(name), needed: [], owner: "own"), on: name, in: keeper)
         let denied = try #require(failure { try put(reader, name, "three") })
         #expect(denied.code == .vaultAccessDenied)
         #expect(denied.context.contains { $0.value == "secretsmanager:PutSecretValue of app/db" })
@@ -168,13 +172,13 @@ struct AWSVaultTests {
         }
         var pins = VersionPins(try vault.describe(name), needed: [ids[0], ids[1], ids[3]], owner: "own")
         #expect(pins.changes.count == 2 && pins.unpinned.isEmpty)
-        for _ in 0..<2 { try pins.carryOut(on: name, in: vault) }
+        for _ in 0..<2 { try carryOut(pins, on: name, in: vault) }
         func isPinned() throws -> [Bool] {
-            try vault.describe(name).versions.map { $0.labels.contains(where: VersionPins.isPin) }
+            try vault.describe(name).versions.map { $0.labels.contains(where: \.isPin) }
         }
         #expect(try isPinned() == [false, true, false, true])
         pins = VersionPins(try vault.describe(name), needed: [ids[2], ids[3]], owner: "own")
-        try pins.carryOut(on: name, in: vault)
+        try carryOut(pins, on: name, in: vault)
         #expect(try isPinned() == [false, false, true, true])
         #expect(VersionPins(try vault.describe(name), needed: [ids[2], ids[3]], owner: "own").changes.isEmpty)
     }
@@ -193,12 +197,12 @@ struct AWSVaultTests {
         let pins = VersionPins(record, needed: Set(record.versions.map(\.id)), owner: "own")
         // Pins of another repository are left, and no reason to set none.
         var shared = record
-        let foreign = StagingLabel(validated: Array("\(VersionPins.prefix)other-version-5".utf8))
+        let foreign = StagingLabel(validated: Array("holdfast-pin-other-version-5".utf8))
         shared.versions[4].labels = [foreign]
         let fifth = shared.versions[4].id
         #expect(VersionPins(shared, needed: [], owner: "own").changes.isEmpty)
         #expect(VersionPins(shared, needed: [], owner: "other").changes == [.label(foreign, from: fifth, to: nil)])
-        let own = StagingLabel(validated: Array("\(VersionPins.prefix)own-version-5".utf8))
+        let own = StagingLabel(validated: Array("holdfast-pin-own-version-5".utf8))
         #expect(VersionPins(shared, needed: [fifth], owner: "own").changes == [.label(own, from: nil, to: fifth)])
         #expect(VersionPins(shared, needed: Set(shared.versions.map(\.id)), owner: "own").changes.count == 15)
         // Of twenty labels three are the service's and one is somebody's; that one's version needs none.

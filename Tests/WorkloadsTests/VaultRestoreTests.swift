@@ -96,6 +96,18 @@ struct VaultRestoreTests {
         #expect(try standing(source) == standing(target) && value(of: target) == "one")
     }
 
+    @Test("sets no pin of a snapshot that has one, and tells of none that is there")
+    func pins() throws {
+        try put("one", in: source)
+        try put("two", in: source)
+        try source.change(name, .label(.pin(try id("1"), by: "own"), from: nil, to: try id("1")))
+        #expect(try losses(restore(try snapshot())).isEmpty)
+        #expect(try standing(target) == "1-live-previous 2-live-current")
+        try target.change(name, .label(.pin(try id("2"), by: "own"), from: nil, to: try id("2")))
+        #expect(try losses(restore(try snapshot())).isEmpty)
+        #expect(try target.describe(name).versions.map { $0.labels.count(where: \.isPin) } == [0, 1])
+    }
+
     @Test("makes up no value: what has none in the snapshot is destroyed there, or left out and told")
     func noValues() throws {
         for text in ["one", "two", "three", "four"] { try put(text, in: source) }

@@ -1,6 +1,7 @@
 // Which versions each kind of vault forgets, and how high a limit must be.
 
 import Primitives
+import Repository
 import SecretVaults
 import TestSupport
 import Testing
@@ -122,6 +123,25 @@ struct VersionForecastTests {
         #expect(VersionForecast.sparedUntil(made, .aws, now: day) == nil)
         #expect(VersionForecast.sparedUntil(made, .keyValue2, now: Timestamp(seconds: 2)) == nil)
         #expect(Self.dropped(Self.record(99, .aws), .aws, .most(100)) == [])
+    }
+
+    @Test("sees all of a removed secret go once its time runs out, and nothing where nobody will do that")
+    func removed() {
+        var record = Self.record(3, .aws)
+        record.removal = SecretRemoval(at: nil, purge: nil)
+        #expect(Self.dropped(record, .aws, .most(100)) == [])
+        record.removal?.purge = Timestamp(seconds: 9)
+        #expect(Self.dropped(record, .aws, .most(100)) == ["1", "2", "3"])
+        #expect(Self.dropped(record, .azure, .none) == ["1", "2", "3"])
+    }
+
+    @Test("leaves pins out of what a snapshot keeps")
+    func pins() throws {
+        var version = Self.record(1, .aws).versions[0]
+        let labels = version.labels
+        version.labels.append(.pin(version.id, by: "own"))
+        #expect(SecretVersionFacts(version).labels == labels.map(\.text))
+        #expect(try VaultLayout.version(of: VaultLayout.metadata(of: version))?.labels == labels)
     }
 
     @Test("sees the one value of KV 1 go, and none of Azure")
