@@ -2,6 +2,7 @@
 
 import Primitives
 import SecretVaults
+import Synchronization
 import TestSupport
 import TestThreads
 import Testing
