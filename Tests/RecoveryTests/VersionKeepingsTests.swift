@@ -2,6 +2,7 @@
 
 import Primitives
 import Repository
+import Sealing
 import SecretVaults
 import TestSupport
 import Testing
@@ -35,7 +36,8 @@ struct VersionKeepingsTests {
             var metadata = VaultLayout.metadata(of: version)
             metadata.name = try #require(VaultLayout.parts(of: name, version.id).last)
             let isLost = lost.contains(Int(version.order))
-            let chunk = try isLost ? ChunkID(Bytes32()) : forge.put(Array("value \(version.id)".utf8), .secret)
+            let value = Array("value \(version.id)".utf8)
+            let chunk = try isLost ? ChunkID(SHA256.digest(value.span.bytes)) : forge.put(value, .secret)
             let piece = ContentPiece(id: chunk, length: 7)
             files.append(
                 Entry(metadata, content: Content(rule: .secret, blockShift: 0, size: 7, location: .inline([piece]))))

@@ -71,8 +71,12 @@ extension KeyValue2 {
         let call = HashiCorpCall(
             method, client.path("metadata/", name), .write, body: body.taken(), effect: .write)
         do throws(HoldfastError) {
-            let answer = try client.send(call)
-            if answer.status == 404 { throw .secretNotFound(name) }
+            let answer = try client.session.send(call)
+            if answer.status == 404 {
+                // A PATCH of what is not there has no word of the server's own: a look has.
+                _ = try self.standing(name)
+                throw client.notFound(answer, call)
+            }
             guard (200..<300).contains(answer.status) else { throw client.refusal(answer, name, call) }
         } catch  where error.code == .writeUnknown {
             // A look that fails in another way tells nothing.

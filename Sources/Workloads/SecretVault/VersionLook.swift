@@ -17,8 +17,8 @@ package struct UnseenPart: Sendable, Hashable {
 
 /// Which versions the secrets of a vault lose with the next puts.
 ///
-/// Memory: the names of all secrets, and the records of those that lose one. Reads no value. Names that a policy filters
-/// out of the vault's listings are not seen, and nothing says so.
+/// Memory: the names of all secrets, and the records of those that lose one. Reads no value. Names that a policy
+/// filters out of the vault's listings are not seen, and nothing says so.
 package struct VersionLook: Sendable {
     /// A secret that loses versions, or that has pins of ours.
     package struct Endangered: Sendable, Hashable {
