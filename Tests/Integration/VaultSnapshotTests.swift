@@ -43,6 +43,15 @@ struct VaultRun {
             cost: PasswordCost(logN: 10, p: 1), clock: SystemClock(), entropy: SystemEntropy())
     }
 
+    /// The vault itself, for what no verb does.
+    func open(_ url: String = url) throws -> EmbeddedVault {
+        let name = try #require(url.split(separator: ":").last)
+        var password = Array(self.password.utf8)
+        return try EmbeddedVault.open(
+            at: "\(run.directory.path)/\(name)", password: SecretBytes(wiping: &password), clock: SystemClock(),
+            entropy: SystemEntropy())
+    }
+
     func put(_ name: String, _ value: String, in url: String = url) throws {
         try put(name, bytes: Array(value.utf8), in: url)
     }

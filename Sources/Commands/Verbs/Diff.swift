@@ -14,6 +14,10 @@ struct DiffVerb: ParsableCommand {
             Each line begins with + for added, - for removed, M for other content, T for another kind of thing, and, \
             with --metadata, U for other owners, modes, times or attributes alone. Sizes are in bytes.
 
+            Of snapshots of a vault U is shown always: where a secret or a version changed its state, its labels, or \
+            which version is the current one, and which attributes and tags are others. No value is shown, nor that of \
+            a tag.
+
             Example:
 
               holdfast diff 01kb 01kc --metadata
@@ -48,7 +52,7 @@ struct DiffVerb: ParsableCommand {
             report.summary = DiffReport.Summary(summary)
             try output.line(
                 "added \(summary.added), removed \(summary.removed), content \(summary.content), type \(summary.type)"
-                    + (metadata ? ", metadata \(summary.metadata)" : "")
+                    + (metadata || summary.metadata > 0 ? ", metadata \(summary.metadata)" : "")
                     + "; \(ByteCount(summary.bytesAdded)) new, \(ByteCount(summary.bytesRemoved)) old")
             try output.json(report)
             return .success
@@ -71,7 +75,8 @@ struct DiffVerb: ParsableCommand {
             let both = [change.before?.size, change.after?.size].compactMap { $0 }.map { "\($0)" }
             sizes = "  (\(both.joined(separator: " -> ")))"
         }
-        return "\(letter) \(path)\(sizes)"
+        let secret = change.secret.map { SecretText.line($0, of: change.kind) } ?? ""
+        return "\(letter) \(path)\(sizes)" + (secret.isEmpty ? "" : "  \(secret)")
     }
 }
 
@@ -85,6 +90,19 @@ struct DiffReport: Encodable {
         let change: String
         let kindBefore, kindAfter: String?
         let sizeBefore, sizeAfter: UInt64?
+        /// Of secrets and versions alone, as what follows.
+        let stateBefore, stateAfter: String?
+        let currentBefore, currentAfter: String?
+        let labelsAdded, labelsRemoved: [String]?
+        let attributes: [Attribute]?
+    }
+
+    /// An attribute that is there in both, or in one of them.
+    struct Attribute: Encodable {
+        let name: String
+        /// Of a tag.
+        let key: String?
+        let change: String
     }
 
     struct Summary: Encodable {
@@ -121,10 +139,15 @@ struct DiffReport: Encodable {
                 hint: "Leave --json out.")
         }
         let text = PathText(change.path)
+        let secret = change.secret
         changes.append(
             Change(
                 path: text.path, pathBytes: text.pathBytes, change: change.kind.rawValue,
                 kindBefore: change.before?.kind.name, kindAfter: change.after?.kind.name,
-                sizeBefore: change.before?.size, sizeAfter: change.after?.size))
+                sizeBefore: change.before?.size, sizeAfter: change.after?.size,
+                stateBefore: secret?.standingBefore?.rawValue, stateAfter: secret?.standingAfter?.rawValue,
+                currentBefore: secret?.currentBefore, currentAfter: secret?.currentAfter,
+                labelsAdded: secret?.labelsAdded, labelsRemoved: secret?.labelsRemoved,
+                attributes: secret?.attributes.map { Attribute(name: $0.name, key: $0.key, change: $0.act.rawValue) }))
     }
 }

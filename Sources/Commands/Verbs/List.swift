@@ -13,7 +13,8 @@ struct ListVerb: ParsableCommand {
         discussion: """
             PATH is relative to the snapshot's root: a snapshot of one directory lists its contents, one of several \
             has each under its own name, as a restore lays them out. A list that is damaged is named, the rest is \
-            listed, and the exit status is 1.
+            listed, and the exit status is 1. In a snapshot of a vault a secret or a version that is not live has its \
+            state behind it: (disabled), (deleted), (destroyed) or (removed).
 
             Examples:
 
@@ -45,16 +46,19 @@ struct ListVerb: ParsableCommand {
             let view = try SnapshotView(found, tree: try repository.makeTree(index))
             var report = ListReport(snapshot: found.id.description)
             let output = context.output
+            let isVault = found.record?.workload == VaultWorkload.kind
             try view.list(
                 pathParts(Array(path.utf8)), recursive: recursive, cancellation: context.cancellation
             ) { (parts, error) throws(HoldfastError) in
                 output.warning("\(ShownText.path(joinedPath(parts))): \(ShownText.line(error.message))")
                 report.damaged.append(RestoreReport.Failure(joinedPath(parts), error))
             } _: { (parts, entry) throws(HoldfastError) in
+                let secret = isVault ? try SecretEntry(entry.metadata) : nil
                 if output.isJSON {
-                    try report.add(ListedItem(joinedPath(parts), entry))
+                    try report.add(ListedItem(joinedPath(parts), entry, secret))
                 } else {
-                    try output.line(long ? EntryText.long(parts, entry) : EntryText.path(parts, entry))
+                    let text = long ? EntryText.long(parts, entry) : EntryText.path(parts, entry)
+                    try output.line(text + (secret.map { SecretText.standing($0) } ?? ""))
                 }
             }
             try output.json(report)
@@ -167,8 +171,12 @@ struct ListedItem: Encodable {
     let modifiedNanoseconds: Int64
     let target: String?
     let targetBytes: String?
+    /// Of secrets and versions alone.
+    let state: String?
+    /// Of versions alone.
+    let labels: [String]?
 
-    init(_ bytes: [UInt8], _ entry: Entry) {
+    init(_ bytes: [UInt8], _ entry: Entry, _ secret: SecretEntry?) {
         let text = PathText(bytes)
         let metadata = entry.metadata
         path = text.path
@@ -186,5 +194,7 @@ struct ListedItem: Encodable {
         let link = metadata.kind == .symbolicLink ? PathText(metadata.linkTarget) : nil
         target = link?.path
         targetBytes = link?.pathBytes
+        state = secret?.standing.rawValue
+        if case .version(let facts)? = secret { labels = facts.labels } else { labels = nil }
     }
 }

@@ -20,6 +20,8 @@ package struct PathChange: Sendable {
     package var kind: Kind
     package var before: EntryMetadata?
     package var after: EntryMetadata?
+    /// Of snapshots of vaults: what is said differently of a secret or a version.
+    package var secret: SecretDifference?
 }
 
 /// Sums of a comparison.
@@ -53,7 +55,7 @@ package struct DiffSummary: Sendable, Hashable {
 ///
 /// Memory: a node of each level of both trees. Thread: one at a time.
 package struct SnapshotDiff {
-    /// Differences of owner, mode, times and attributes count as well.
+    /// Differences of owner, mode, times and attributes count as well; those in what is said of a secret always do.
     package var includesMetadata = false
     private let tree: SnapshotTree
     private let cancellation: Cancellation
@@ -69,11 +71,15 @@ package struct SnapshotDiff {
     package func compare(
         _ before: Snapshot, _ after: Snapshot, _ visit: (PathChange) throws(HoldfastError) -> Void
     ) throws(HoldfastError) -> DiffSummary {
-        let old = SnapshotLayout(try before.readableRecord().roots).roots
-        let new = SnapshotLayout(try after.readableRecord().roots).roots
+        let (first, second) = (try before.readableRecord(), try after.readableRecord())
+        let (old, new) = (SnapshotLayout(first.roots).roots, SnapshotLayout(second.roots).roots)
+        let (ofVault, intoVault) = (first.workload == VaultWorkload.kind, second.workload == VaultWorkload.kind)
         var summary = DiffSummary()
         func note(_ change: PathChange) throws(HoldfastError) {
-            if change.kind == .metadata, !includesMetadata { return }
+            var change = change
+            change.secret = try SecretDifference(
+                ofVault ? change.before : nil, intoVault ? change.after : nil)
+            if change.kind == .metadata, !includesMetadata, change.secret?.isEmpty != false { return }
             summary.add(change)
             try visit(change)
         }
