@@ -10,12 +10,18 @@ extension HoldfastError {
         context.last { $0.key == Self.retryAfterKey }.flatMap { Int64($0.value) }.map { .seconds($0) }
     }
 
-    /// - Parameter wait: What `Retry-After` said; seconds are kept, a day at most.
+    /// The same failure, with how long the other side wants to be left alone; seconds are kept, a day at most.
+    package func asking(for wait: Duration?) -> HoldfastError {
+        guard let wait else { return self }
+        return with(Self.retryAfterKey, min(max(wait.components.seconds, 0), 86_400))
+    }
+
+    /// - Parameter wait: What `Retry-After` said.
     package static func vaultThrottled(_ location: String, after wait: Duration?) -> HoldfastError {
-        let context = wait.map { [(retryAfterKey, "\(min(max($0.components.seconds, 0), 86_400))")] } ?? []
-        return HoldfastError(
+        HoldfastError(
             .vaultThrottled, "the vault \(location) is asked too often",
-            hint: "Lower the rate or the concurrency, or raise the vault's quota.", context: context, retry: .later)
+            hint: "Lower the rate or the concurrency, or raise the vault's quota.", retry: .later
+        ).asking(for: wait)
     }
 
     package static func secretNotFound(_ name: SecretName, _ version: SecretVersionID? = nil) -> HoldfastError {

@@ -3,8 +3,8 @@
 import Primitives
 import SecretVaults
 
-/// How often, and after which waits, a vault is asked again after failures that pass by themselves: throttling and
-/// unavailability.
+/// How often, and after which waits, a vault is asked again after failures that pass by themselves: throttling,
+/// unavailability, and nobody who answers where credentials come from.
 ///
 /// The wait before attempt n is a random part of the least of `longest` and `first` · 2ⁿ ("full jitter"), and never
 /// less than what the vault asked for; a vault that asks for more than `longest` is not waited for. Writes are asked
@@ -39,14 +39,22 @@ package struct VaultPatience: Sendable {
             do throws(HoldfastError) {
                 return try body()
             } catch {
-                let passes = [.vaultThrottled, .vaultUnavailable].contains(error.code) && error.retry != .never
-                guard passes, attempt < attempts, let wait = try wait(after: attempt, error.retryAfter) else {
+                guard Self.passes(error), attempt < attempts, let wait = try wait(after: attempt, error.retryAfter)
+                else {
                     throw error
                 }
                 clock.sleep(for: wait, unless: cancellation)
                 try cancellation.check()
                 attempt += 1
             }
+        }
+    }
+
+    private static func passes(_ error: HoldfastError) -> Bool {
+        switch error.code {
+        case .vaultThrottled, .vaultUnavailable: error.retry != .never
+        case .vaultLoginFailed: error.retry == .later
+        default: false
         }
     }
 

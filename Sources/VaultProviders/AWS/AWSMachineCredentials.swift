@@ -40,7 +40,9 @@ struct AWSContainerCredentials: AWSCredentialSource {
         let answer = try transport.send(VaultRequest(.get, target, headers: headers))
         switch answer.status {
         case 200: return try AWSGivenCredentials.read(answer, from: name)
-        case 429, 500...599: throw AWSCredentialFailure.unreachable(name, "it answered with status \(answer.status)")
+        case 429, 500...599:
+            throw AWSCredentialFailure.unreachable(
+                name, "it answered with status \(answer.status)", after: answer.retryAfter)
         default: throw AWSCredentialFailure.refused(name, "it answered with status \(answer.status)")
         }
     }
@@ -59,35 +61,59 @@ struct AWSInstanceCredentials: AWSCredentialSource {
     var canRefresh: Bool { true }
 
     func credentials() throws(HoldfastError) -> AWSCredentials {
+        do throws(HoldfastError) {
+            return try credentials(in: try session(), isFirst: true)
+        } catch  where error.retry == .now {
+            // The service forgets sessions when it begins anew.
+            return try credentials(in: try session(), isFirst: false)
+        }
+    }
+
+    private func session() throws(HoldfastError) -> (name: String, value: String) {
         let ttl = (name: "X-aws-ec2-metadata-token-ttl-seconds", value: "300")
         let token = try ask(VaultRequest(.put, "/latest/api/token", headers: [ttl]), "a session")
-        let session = (
+        return (
             name: "X-aws-ec2-metadata-token", value: token.body.withBytes { String(decoding: $0, as: UTF8.self) }
         )
-        let roles = try ask(VaultRequest(.get, Self.path, headers: [session]), "the name of a role")
+    }
+
+    /// - Throws: with `retry: .now` where the service does not know the first session.
+    private func credentials(
+        in session: (name: String, value: String), isFirst: Bool
+    ) throws(HoldfastError) -> AWSCredentials {
+        let again = isFirst ? RetryClass.now : .never
+        let roles = try ask(VaultRequest(.get, Self.path, headers: [session]), "the name of a role", unknown: again)
         let role = roles.body.withBytes { String(decoding: $0, as: UTF8.self) }
             .split(whereSeparator: \.isNewline).first.map { $0.trimmed }
         guard let role, !role.isEmpty else { throw AWSCredentialFailure.refused(name, "the machine has no role") }
-        let answer = try ask(VaultRequest(.get, Self.path + AWSForm.encoded(role), headers: [session]), "credentials")
+        let path = Self.path + AWSForm.encoded(role)
+        let answer = try ask(VaultRequest(.get, path, headers: [session]), "credentials", unknown: again)
         return try AWSGivenCredentials.read(answer, from: name)
     }
 
-    private func ask(_ request: VaultRequest, _ what: String) throws(HoldfastError) -> VaultAnswer {
+    /// - Parameter unknown: Of the failure that a session is not known.
+    private func ask(
+        _ request: VaultRequest, _ what: String, unknown: RetryClass = .never
+    ) throws(HoldfastError) -> VaultAnswer {
         let answer: VaultAnswer
         do throws(HoldfastError) {
             answer = try transport.send(request)
         } catch {
-            // Most often this is no machine of EC2, or a container one hop too far from it: waiting does not help.
+            // Most often this is no machine of EC2, or a container one hop too far from it; it may as well just begin.
             throw AWSCredentialFailure.refused(
                 name,
                 "it does not answer. Not on EC2, set the variables of another way to log in; in a container, "
-                    + "raise the hop limit of the machine's metadata service to 2")
+                    + "raise the hop limit of the machine's metadata service to 2", retry: .later)
         }
         switch answer.status {
         case 200: return answer
         case 404: throw AWSCredentialFailure.refused(name, "the machine has no role")
-        case 401, 403: throw AWSCredentialFailure.refused(name, "it is turned off, or does not give \(what)")
-        case 429, 500...599: throw AWSCredentialFailure.unreachable(name, "it answered with status \(answer.status)")
+        case 401:
+            throw AWSCredentialFailure.refused(name, "it is turned off, or does not give \(what)", retry: unknown)
+        case 403: throw AWSCredentialFailure.refused(name, "it is turned off, or does not give \(what)")
+        case 429, 500...599:
+            throw AWSCredentialFailure.unreachable(
+                name, "it answered with status \(answer.status)", after: answer.retryAfter)
         default: throw AWSCredentialFailure.refused(name, "it answered with status \(answer.status)")
         }
     }

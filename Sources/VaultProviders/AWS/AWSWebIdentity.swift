@@ -46,10 +46,11 @@ struct AWSWebIdentity: AWSCredentialSource {
         case "AccessDenied", "AccessDeniedException":
             return AWSCredentialFailure.refused(name, "the role does not trust the token")
         case "IDPCommunicationError", "IDPCommunicationErrorException", "Throttling", "ThrottlingException":
-            return AWSCredentialFailure.unreachable(name, "AWS STS said \(kind)")
+            return AWSCredentialFailure.unreachable(name, "AWS STS said \(kind)", after: answer.retryAfter)
         default:
             if answer.status >= 500 || answer.status == 429 {
-                return AWSCredentialFailure.unreachable(name, "AWS STS answered with status \(answer.status)")
+                return AWSCredentialFailure.unreachable(
+                    name, "AWS STS answered with status \(answer.status)", after: answer.retryAfter)
             }
             return AWSCredentialFailure.refused(
                 name, "AWS STS answered with status \(answer.status)\(kind.isEmpty ? "" : " (\(kind))")")
@@ -111,16 +112,18 @@ enum AWSCredentialFile {
 
 /// Failures of the ways to credentials, in one wording.
 enum AWSCredentialFailure {
-    static func refused(_ source: String, _ what: String) -> HoldfastError {
+    static func refused(_ source: String, _ what: String, retry: RetryClass = .never) -> HoldfastError {
         HoldfastError(
             .vaultLoginFailed, "no credentials for AWS from \(source): \(what)",
-            hint: "docs/VAULTS.md has the ways to log in, and what each needs.")
+            hint: "docs/VAULTS.md has the ways to log in, and what each needs.", retry: retry)
     }
 
-    static func unreachable(_ source: String, _ what: String) -> HoldfastError {
+    /// - Parameter wait: How long it is to be left alone.
+    static func unreachable(_ source: String, _ what: String, after wait: Duration? = nil) -> HoldfastError {
         HoldfastError(
             .vaultUnavailable, "no credentials for AWS from \(source): \(what)",
-            hint: "Check the network and whoever gives out the credentials, then try again.", retry: .later)
+            hint: "Check the network and whoever gives out the credentials, then try again.", retry: .later
+        ).asking(for: wait)
     }
 
     static func senseless(_ source: String) -> HoldfastError {

@@ -6,9 +6,13 @@ import SecretVaults
 /// The metadata service of Azure's machines and scale sets, and of clusters of them.
 ///
 /// Source: "How to use managed identities for Azure resources on an Azure VM to acquire an access token", Microsoft
-/// Entra documentation, and the retries that it asks for, which are whoever is patient's.
+/// Entra documentation, with its "Retry guidance". Who asks again is ``RetryingVault``.
 struct AzureMachineIdentity: AzureTokenSource {
     static let address = "http://169.254.169.254"
+    /// While the service is brought up to date it answers 410, for 70 seconds at most; four waits outlast that.
+    private static let renewal = Duration.seconds(18)
+    /// And 404 for a moment.
+    private static let moment = Duration.seconds(2)
 
     let transport: any VaultTransport
     /// Of the one identity among several; nil for the machine's own.
@@ -25,15 +29,17 @@ struct AzureMachineIdentity: AzureTokenSource {
         do throws(HoldfastError) {
             answer = try transport.send(VaultRequest(.get, target, headers: [(name: "Metadata", value: "true")]))
         } catch {
-            // Most often this is no machine of Azure: waiting does not help.
+            // Most often this is no machine of Azure; it may as well be one that just begins.
             throw AzureLogin.refused(
-                name, "it does not answer. Not on a machine of Azure, set the variables of another way to log in")
+                name, "it does not answer. Not on a machine of Azure, set the variables of another way to log in",
+                retry: .later)
         }
         switch answer.status {
         case 200: return try AzureTokenAnswer.read(answer, from: name, now: clock.now())
-        // While the service is brought up to date, 410 for a minute or so, 404 for a moment.
         case 404, 410, 429, 500...599:
-            throw AzureLogin.unreachable(name, "it answered with status \(answer.status)")
+            let least = [404: Self.moment, 410: Self.renewal][answer.status]
+            throw AzureLogin.unreachable(
+                name, "it answered with status \(answer.status)", after: answer.retryAfter ?? least)
         case 400:
             let which =
                 clientID == nil ? "the machine has no identity" : "the machine has no identity of AZURE_CLIENT_ID"
@@ -63,7 +69,9 @@ struct AzureServiceIdentity: AzureTokenSource {
         let answer = try transport.send(VaultRequest(.get, target, headers: [own]))
         switch answer.status {
         case 200: return try AzureTokenAnswer.read(answer, from: name, now: clock.now())
-        case 429, 500...599: throw AzureLogin.unreachable(name, "it answered with status \(answer.status)")
+        case 429, 500...599:
+            throw AzureLogin.unreachable(
+                name, "it answered with status \(answer.status)", after: answer.retryAfter)
         default: throw AzureLogin.refused(name, "it answered with status \(answer.status)")
         }
     }
@@ -97,7 +105,9 @@ struct AzureWorkloadIdentity: AzureTokenSource {
                 headers: [(name: "Content-Type", value: "application/x-www-form-urlencoded")], body: body.taken()))
         switch answer.status {
         case 200: return try AzureTokenAnswer.read(answer, from: name, now: clock.now())
-        case 429, 500...599: throw AzureLogin.unreachable(name, "the authority answered with status \(answer.status)")
+        case 429, 500...599:
+            throw AzureLogin.unreachable(
+                name, "the authority answered with status \(answer.status)", after: answer.retryAfter)
         default: throw AzureLogin.refused(name, Self.words(answer))
         }
     }

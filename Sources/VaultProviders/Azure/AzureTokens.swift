@@ -2,7 +2,6 @@
 
 import Primitives
 import SecretVaults
-import Synchronization
 
 /// One token. It prints without itself.
 struct AzureToken: Sendable, CustomStringConvertible, CustomReflectable {
@@ -20,73 +19,30 @@ protocol AzureTokenSource: Sendable {
     /// Gets a token for a resource; one attempt.
     ///
     /// - Parameter resource: As the vault's challenge names it, held to the vault's domain before.
-    /// - Throws: `.vaultLoginFailed` when there is none to be had; `.vaultUnavailable` (`retry: .later`) when whoever
-    ///   gives them can't be reached; `.configuration` for settings that make no sense.
+    /// - Throws: `.vaultLoginFailed` when there is none to be had, with `retry: .later` where nobody answered;
+    ///   `.vaultUnavailable` (`retry: .later`) when whoever gives them fails; `.configuration` for settings that make
+    ///   no sense. ``RetryingVault`` asks again.
     func token(for resource: String) throws(HoldfastError) -> AzureToken
 }
 
-/// Keeps one token, and gets another before it ends.
-///
-/// Of several threads that need a new one, one gets it and the others wait for that. While the old one is still good a
-/// failure to get another is borne, and tried again half a minute later.
+/// Keeps one token, as ``CredentialStore`` does.
 final class AzureTokenStore: Sendable {
-    /// Another token is fetched when so much of the old one's life is left.
-    static let margin = Duration.seconds(300)
-    static let patience = Duration.seconds(30)
-
-    private struct Held: Sendable {
-        var token: AzureToken?
-        var resource = ""
-        /// Counts tokens, so that two threads that found the same one dead get one new one.
-        var number = 0
-        /// On the clock's uptime: no earlier attempt than this.
-        var next: Duration?
-    }
-
     let source: any AzureTokenSource
-    private let clock: any Clock
-    private let held = Mutex(Held())
+    private let store: CredentialStore<AzureToken>
 
     init(_ source: any AzureTokenSource, clock: any Clock) {
         self.source = source
-        self.clock = clock
+        store = CredentialStore(clock: clock) { $0.expires }
     }
 
     /// A token to send.
     ///
     /// - Parameter dead: The number of one that the vault refuses, which is not given again.
     func token(for resource: String, after dead: Int? = nil) throws(HoldfastError) -> (token: AzureToken, number: Int) {
-        try held.withLock { (held) throws(HoldfastError) in
-            if let token = held.token, held.resource == resource, dead != held.number {
-                guard isDue(held) else { return (token, held.number) }
-                do throws(HoldfastError) {
-                    return try refreshed(&held, resource)
-                } catch {
-                    guard token.expires > clock.now() else { throw error }
-                    held.next = clock.uptime() + Self.patience
-                    return (token, held.number)
-                }
-            }
-            return try refreshed(&held, resource)
+        let found = try store.credential(for: resource, after: dead) { () throws(HoldfastError) in
+            try source.token(for: resource)
         }
-    }
-
-    private func refreshed(
-        _ held: inout Held, _ resource: String
-    ) throws(HoldfastError) -> (token: AzureToken, number: Int) {
-        let token = try source.token(for: resource)
-        held.token = token
-        held.resource = resource
-        held.number += 1
-        // Some sources give the same token until the last minutes of its life.
-        held.next = clock.uptime() + Self.patience
-        return (token, held.number)
-    }
-
-    private func isDue(_ held: Held) -> Bool {
-        guard let token = held.token else { return true }
-        if let next = held.next, clock.uptime() < next { return false }
-        return token.expires.since(clock.now()) < Self.margin
+        return (found.credential, found.number)
     }
 }
 
@@ -151,16 +107,18 @@ extension JSONScanner {
 
 /// Failures of the ways to a token, in one wording.
 enum AzureLogin {
-    static func refused(_ source: String, _ what: String) -> HoldfastError {
+    static func refused(_ source: String, _ what: String, retry: RetryClass = .never) -> HoldfastError {
         HoldfastError(
             .vaultLoginFailed, "no token for Azure from \(source): \(what)",
-            hint: "docs/VAULTS.md has the ways to log in, and what each needs.")
+            hint: "docs/VAULTS.md has the ways to log in, and what each needs.", retry: retry)
     }
 
-    static func unreachable(_ source: String, _ what: String) -> HoldfastError {
+    /// - Parameter wait: How long it is to be left alone.
+    static func unreachable(_ source: String, _ what: String, after wait: Duration? = nil) -> HoldfastError {
         HoldfastError(
             .vaultUnavailable, "no token for Azure from \(source): \(what)",
-            hint: "Check the network and whoever gives out the tokens, then try again.", retry: .later)
+            hint: "Check the network and whoever gives out the tokens, then try again.", retry: .later
+        ).asking(for: wait)
     }
 
     static func senseless(_ source: String) -> HoldfastError {
