@@ -189,6 +189,70 @@ struct HashiCorpBoundTests {
         #expect(page.secrets.isEmpty && page.next == nil && page.refused.map(\.code) == [.limitExceeded])
     }
 
+    @Test("is a folder with more names than one answer may have, which is named, and the rest is taken")
+    func longFolder() throws {
+        for name in ["a", "large/b", "z/c"] { try server.must(.post, "\(mount)/data/\(name)", "{\"data\":{}}") }
+        let mount = mount
+        let names = (0..<3000).map { "\"\(String(repeating: "n", count: 20))\($0)\"" }.joined(separator: ",")
+        for answersInDetail in [true, false] {
+            let scripted = try ScriptedVault(before: server) { request in
+                if request.target.contains("detailed-metadata"), !answersInDetail { return .answer(405) }
+                guard request.target.contains("metadata/large/") else { return .passOn }
+                return .answer(200, body: "{\"data\":{\"keys\":[\(names)]}}")
+            }
+            defer { scripted.stop() }
+            var options = HashiCorpOptions(login: .token(secret(server.token)))
+            options.http.largestAnswer = .kibi(64)
+            let vault = try HashiCorpMount.open(
+                try HashiCorpLocation("\(scripted.origin)/\(mount)"), options, clock: ManualClock())
+            let page = try vault.list(under: "", after: nil, limit: 10)
+            #expect(page.secrets.map(\.name.text) == ["a", "z/c"] && page.next == nil)
+            #expect(page.refused.map(\.code) == [.limitExceeded] && page.unseen == [Array("large/".utf8)])
+            #expect(page.refused.first?.message.contains("the folder large/") == true)
+            // Of the only folder that was asked for there is no rest.
+            #expect(failure { _ = try vault.list(under: "large/", after: nil, limit: 10) }?.code == .limitExceeded)
+        }
+    }
+
+    @Test("is a listing with records that is too long, in the place of which secrets are asked for one by one")
+    func longRecords() throws {
+        let mount = mount
+        for name in ["a", "b", "c"] { try server.must(.post, "\(mount)/data/\(name)", "{\"data\":{}}") }
+        let filler = String(repeating: "f", count: 1 << 16)
+        let scripted = try ScriptedVault(before: server) { request in
+            guard request.target.contains("detailed-metadata") else { return .passOn }
+            return .answer(200, body: "{\"data\":{\"keys\":[\"a\"],\"filler\":\"\(filler)\"}}")
+        }
+        defer { scripted.stop() }
+        var options = HashiCorpOptions(login: .token(secret(server.token)))
+        options.http.largestAnswer = .kibi(64)
+        let vault = try HashiCorpMount.open(
+            try HashiCorpLocation("\(scripted.origin)/\(mount)"), options, clock: ManualClock())
+        let page = try vault.list(under: "", after: nil, limit: 10)
+        #expect(page.secrets.map(\.name.text) == ["a", "b", "c"] && page.secrets.allSatisfy { $0.record == nil })
+        #expect(page.refused.isEmpty && page.next == nil)
+    }
+
+    @Test("is one secret with more versions than any has, which alone is not listed with its record")
+    func versions() throws {
+        let mount = mount
+        for name in ["a", "b"] { try server.must(.post, "\(mount)/data/\(name)", "{\"data\":{}}") }
+        let versions = (1...SecretBounds.versions + 1).map { "\"\($0)\":{}" }.joined(separator: ",")
+        let scripted = try ScriptedVault(before: server) { request in
+            guard request.target.contains("detailed-metadata"), !request.target.contains("after=b") else {
+                return .passOn
+            }
+            return .answer(
+                200,
+                body: "{\"data\":{\"keys\":[\"a\",\"b\"],\"key_info\":{\"a\":{\"versions\":{\(versions)}},"
+                    + "\"b\":{\"versions\":{\"1\":{}}}}}}")
+        }
+        defer { scripted.stop() }
+        let page = try open(scripted).list(under: "", after: nil, limit: 10)
+        #expect(page.secrets.map(\.name.text) == ["a", "b"])
+        #expect(page.secrets.map { $0.record?.versions.count } == [nil, 1])
+    }
+
     @Test("are names of other folders, which are no answer to what was asked")
     func names() throws {
         let mount = mount

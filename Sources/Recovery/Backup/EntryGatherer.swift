@@ -53,6 +53,7 @@ final class EntryGatherer: EntrySink {
         precondition(members == nil && open.isEmpty && file == nil, "roots come one after the other")
         paths.append(path)
         known = ParentFiles(parentRoot(path), tree: parents)
+        found = nil
         memberCount = 0
         guard metadata.kind == .directory else { return }
         switch order {
@@ -64,6 +65,8 @@ final class EntryGatherer: EntrySink {
     }
 
     private var isRootOpen = false
+    /// The version that was looked up last in the parent: one is asked for twice, whether it is held, and to keep it.
+    private var found: (parts: [[UInt8]], attributes: [ExtendedAttribute], content: Content?)?
     /// Paths and messages of failures that were noted.
     private var failedSecrets: Set<[UInt8]> = []
 
@@ -239,11 +242,27 @@ extension EntryGatherer: SecretSink {
     private func held(
         _ parts: [[UInt8]], _ metadata: EntryMetadata, for purpose: LookupPurpose
     ) throws(HoldfastError) -> Content? {
-        guard let entry = try known.find(parts), let content = entry.content, content.rule == .secret,
-            let wanted = try Self.version(metadata), let found = try Self.version(entry.metadata),
-            wanted.created != nil, wanted.id == found.id, wanted.order == found.order, wanted.created == found.created
-        else { return nil }
-        return isReliable(content, for: purpose) ? content : nil
+        guard let content = try ofParent(parts, metadata), isReliable(content, for: purpose) else { return nil }
+        return content
+    }
+
+    /// The parent's value of the version that `metadata` is of.
+    private func ofParent(_ parts: [[UInt8]], _ metadata: EntryMetadata) throws(HoldfastError) -> Content? {
+        if let found, found.parts == parts, found.attributes == metadata.attributes { return found.content }
+        found = nil
+        var content: Content?
+        if let entry = try known.find(parts), entry.content?.rule == .secret,
+            let wanted = try Self.version(metadata), wanted.created != nil
+        {
+            // Most versions are as they were to the last byte.
+            let other =
+                metadata.attributes == entry.metadata.attributes ? wanted : try Self.version(entry.metadata)
+            if let other, wanted.id == other.id, wanted.order == other.order, wanted.created == other.created {
+                content = entry.content
+            }
+        }
+        found = (parts, metadata.attributes, content)
+        return content
     }
 
     private func isReliable(_ content: Content, for purpose: LookupPurpose) -> Bool {

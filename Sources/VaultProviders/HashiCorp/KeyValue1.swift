@@ -11,9 +11,11 @@ package final class KeyValue1: SecretVault {
     package let capabilities: VaultCapabilities
     package var location: String { client.location }
     private let client: KeyValueClient
+    private let walks: FolderWalks
 
     init(_ client: KeyValueClient, concurrency: Int) {
         self.client = client
+        walks = FolderWalks(concurrency: concurrency)
         capabilities = VaultCapabilities(
             kind: .keyValue1, nameRule: .path, maximumNameBytes: SecretName.maximumCount,
             maximumValue: SecretValue.maximumCount, forms: [.fields], fields: [], keepsVersions: false,
@@ -41,14 +43,14 @@ package final class KeyValue1: SecretVault {
     package func list(
         under prefix: String, after mark: VaultPageMark?, limit: Int
     ) throws(HoldfastError) -> SecretPage {
-        var walk = FolderWalk(prefix: prefix, limit: limit) { (folder, after, _) throws(HoldfastError) in
-            var part = try self.client.names(in: "", folder, after: after)
+        try walks.page(under: prefix, after: mark, limit: limit, client.clock) {
+            (folder, after, _, largest) throws(HoldfastError) in
+            var part = try self.client.names(in: "", folder, after: after, largest)
             for index in part.entries.indices where !part.entries[index].isFolder {
                 part.entries[index].record = self.record(SecretName(validated: folder + part.entries[index].name))
             }
             return part
         }
-        return try walk.page(after: mark)
     }
 
     /// Looks into the folder: nothing else tells of a secret without its value.

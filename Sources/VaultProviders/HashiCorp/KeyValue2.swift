@@ -13,6 +13,7 @@ package final class KeyValue2: SecretVault {
     package var location: String { client.location }
     let client: KeyValueClient
 
+    private let walks: FolderWalks
     /// How names are listed, which the first listing finds out.
     private let listing = Mutex(Listing.detailed)
 
@@ -25,6 +26,7 @@ package final class KeyValue2: SecretVault {
 
     init(_ client: KeyValueClient, concurrency: Int) {
         self.client = client
+        walks = FolderWalks(concurrency: concurrency)
         capabilities = VaultCapabilities(
             kind: .keyValue2, nameRule: .path, maximumNameBytes: SecretName.maximumCount,
             maximumValue: SecretValue.maximumCount, forms: [.fields], fields: [.secretTags, .limits],
@@ -152,32 +154,35 @@ package final class KeyValue2: SecretVault {
     package func list(
         under prefix: String, after mark: VaultPageMark?, limit: Int
     ) throws(HoldfastError) -> SecretPage {
-        var walk = FolderWalk(prefix: prefix, limit: limit) { (folder, after, limit) throws(HoldfastError) in
+        try walks.page(under: prefix, after: mark, limit: limit, client.clock) {
+            (folder, after, limit, largest) throws(HoldfastError) in
             if self.listing.withLock({ $0 }) == .detailed {
-                if let part = try self.detailed(folder, after, limit) { return part }
+                if let part = try self.detailed(folder, after, limit, largest) { return part }
                 self.listing.withLock { $0 = .plain }
             }
-            return try self.client.names(in: "metadata/", folder, after: after)
+            return try self.client.names(in: "metadata/", folder, after: after, largest)
         }
-        return try walk.page(after: mark)
     }
 
-    /// Nil where the server has no such listing, or the login may not use it.
+    /// Nil where the server has no such listing, the login may not use it, or it is too long: secrets of thousands of
+    /// versions are asked for one by one.
     private func detailed(
-        _ folder: [UInt8], _ after: [UInt8], _ limit: Int
+        _ folder: [UInt8], _ after: [UInt8], _ limit: Int, _ largest: ByteCount
     ) throws(HoldfastError) -> FolderWalk.Part? {
         let path = HashiCorpPath(
             "\(client.mount)/detailed-metadata/" + String(decoding: folder, as: UTF8.self),
             query: [("list", "true"), ("limit", "\(limit)"), ("after", String(decoding: after, as: UTF8.self))])
         let answer: VaultAnswer
         do throws(HoldfastError) {
-            answer = try client.session.send(HashiCorpCall(path, .list, largestAnswer: HashiCorpAnswers.list))
+            answer = try client.session.send(HashiCorpCall(path, .list, largestAnswer: largest))
         } catch  where [.vaultAccessDenied, .vaultUnavailable].contains(error.code) && error.retry == .never {
+            return nil
+        } catch  where error.code == .limitExceeded && largest == HashiCorpAnswers.list {
             return nil
         }
         // Nothing more behind those that came. Where there is nothing at all the plain listing has the word.
         if client.session.isAbsent(answer) {
-            return after.isEmpty ? try client.names(in: "metadata/", folder, after: after) : FolderWalk.Part()
+            return after.isEmpty ? try client.names(in: "metadata/", folder, after: after, largest) : FolderWalk.Part()
         }
         guard answer.status == 200 else { return nil }
         var keys: [String] = []
@@ -197,7 +202,7 @@ package final class KeyValue2: SecretVault {
                             return
                         }
                         let name = SecretName(validated: folder + Array(key.utf8))
-                        records[name] = try SecretRecord(name: name, &scanner, now: now)
+                        records[name] = try Self.record(name, &scanner, now)
                     }
                 default: try scanner.skip()
                 }
@@ -209,48 +214,24 @@ package final class KeyValue2: SecretVault {
         }
         return try client.part(entries, after: after)
     }
+
+    /// Nil for one that is over the bounds: asked for by itself it fails alone.
+    private static func record(
+        _ name: SecretName, _ scanner: inout JSONScanner, _ now: Timestamp
+    ) throws(HoldfastError) -> SecretRecord? {
+        var reader = scanner
+        do throws(HoldfastError) {
+            let record = try SecretRecord(name: name, &reader, now: now)
+            scanner = reader
+            return record
+        } catch  where error.code == .limitExceeded {
+            try scanner.skip()
+            return nil
+        }
+    }
 }
 
 extension KeyValueClient {
-    /// Names in a folder: all of HashiCorp Vault's, and of OpenBao's as many as a policy lets it give at once.
-    func names(
-        in area: String, _ folder: [UInt8], after: [UInt8]
-    ) throws(HoldfastError) -> FolderWalk.Part {
-        let path = HashiCorpPath(
-            "\(mount)/\(area)" + String(decoding: folder, as: UTF8.self),
-            query: [("list", "true")] + (after.isEmpty ? [] : [("after", String(decoding: after, as: UTF8.self))]))
-        let answer = try send(HashiCorpCall(path, .list, largestAnswer: HashiCorpAnswers.list))
-        if answer.status == 404 { return FolderWalk.Part() }
-        guard answer.status == 200 else { throw session.senseless("no listing of \(path)") }
-        var entries: [FolderWalk.Entry] = []
-        try session.read(answer) { (scanner) throws(HoldfastError) in
-            try scanner.members(of: "data") { (scanner, key) throws(HoldfastError) in
-                guard key == "keys" else {
-                    try scanner.skip()
-                    return
-                }
-                if try scanner.null() { return }
-                try scanner.elements { (scanner) throws(HoldfastError) in
-                    entries.append(FolderWalk.Entry(name: Array(try scanner.string().utf8)))
-                }
-            }
-        }
-        return try part(entries, after: after)
-    }
-
-    /// Puts entries in order and drops those that were seen.
-    ///
-    /// Until nothing new comes there may be more, however few came: policies of OpenBao bound a page
-    /// (`pagination_limit`), and take names out of it after it was cut (`list_scan_response_keys_filter_path`).
-    func part(_ entries: [FolderWalk.Entry], after: [UInt8]) throws(HoldfastError) -> FolderWalk.Part {
-        for entry in entries where entry.name.dropLast().contains(UInt8(ascii: "/")) {
-            throw session.senseless("a listing of one folder with names of another")
-        }
-        let rest = entries.filter { after.lexicographicallyPrecedes($0.name) }
-            .sorted { $0.name.lexicographicallyPrecedes($1.name) }
-        return FolderWalk.Part(entries: rest, hasMore: !rest.isEmpty)
-    }
-
     /// Says which secret was too large, where an answer is.
     func naming<R>(
         _ name: SecretName, _ version: SecretVersionID?, _ body: () throws(HoldfastError) -> R
