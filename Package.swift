@@ -94,13 +94,14 @@ let package = Package(
                 "Primitives", "CLinux", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
                 "SecretVaults", "Workloads", logging,
             ]),
+        library("Rotation", ["Primitives", "Sealing", "SecretVaults", "Scheduling", "State", "Workloads"]),
         library(
             "Commands",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
                 "Configuring", "SecretVaults", "VaultProviders", "Workloads", "Scheduling", "State", "Telemetry",
                 "ControlPlane",
-                "Recovery", argumentParser, logging,
+                "Recovery", "Rotation", argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
@@ -128,6 +129,11 @@ let package = Package(
         .executableTarget(
             name: "VaultWriter", dependencies: ["Primitives", "SecretVaults", "VaultProviders"], swiftSettings: settings
         ),
+        // Those of rotation as well, at each write of its journal.
+        .executableTarget(
+            name: "RotationWriter",
+            dependencies: ["Primitives", "SecretVaults", "VaultProviders", "Scheduling", "State", "Rotation"],
+            swiftSettings: settings),
         // Those of the audit log as well.
         .executableTarget(name: "AuditWriter", dependencies: ["Primitives", "State"], swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
@@ -171,6 +177,12 @@ let package = Package(
             [
                 "Primitives", "ObjectStore", "Repository", "Configuring", "Scheduling", "State", "StateSupport",
                 "Commands", "TestSupport", argumentParser, logging,
+            ]),
+        tests(
+            "RotationTests",
+            [
+                "Primitives", "Sealing", "SecretVaults", "VaultProviders", "Scheduling", "State", "StateSupport",
+                "Rotation", "TestSupport", "TestThreads", "RotationWriter",
             ]),
         tests("SimulationTests", ["Simulation", "TestSupport"]),
         tests("FuzzingTests", ["Primitives", "Fuzzing", "TestSupport"]),

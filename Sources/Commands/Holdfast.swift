@@ -24,7 +24,8 @@ struct Holdfast: ParsableCommand {
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
             RestoreVerb.self, DrillVerb.self, RPOVerb.self, EvidenceVerb.self, Check.self, Doctor.self, Repair.self,
             Forget.self,
-            Prune.self, MirrorVerb.self, Keys.self, RecoveryKitVerb.self, VaultVerb.self, AuditVerb.self,
+            Prune.self, MirrorVerb.self, Keys.self, RecoveryKitVerb.self, VaultVerb.self,
+            RotateVerb.self, SecretsVerb.self, AuditVerb.self,
             Config.self, DaemonVerb.self, StatusVerb.self, NotifyVerb.self, ScheduleVerb.self,
         ])
 

@@ -14,6 +14,7 @@ package struct Configuration: Sendable {
     /// `defaults.repository`, else the only one.
     package var defaultRepository: String?
     package var drills: [ConfiguredDrill] = []
+    package var rotations: [ConfiguredRotation] = []
     package var notifiers: [ConfiguredNotifier] = []
 
     package func repository(named name: String) -> ConfiguredRepository? { repositories.first { $0.name == name } }

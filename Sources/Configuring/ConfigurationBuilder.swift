@@ -33,6 +33,11 @@ struct ConfigurationBuilder {
         for (name, position, value) in file.sections(Keys.drills) {
             configuration.drills.append(drill(name, at: position, value, configuration))
         }
+        for (name, position, value) in file.sections(Keys.rotations) {
+            if let rotation = rotation(name, at: position, value, configuration) {
+                configuration.rotations.append(rotation)
+            }
+        }
         for (name, position, value) in file.sections(Keys.notifiers) {
             if let notifier = notifier(name, at: position, value) { configuration.notifiers.append(notifier) }
         }

@@ -134,6 +134,7 @@ struct JobBuilder {
             return .mirror(to: texts(mirror, Keys.mirrorTo).map { StoreAddress.absolute($0, from: directory) })
         }
         if value.has(Keys.ledger) { return .ledger }
+        if let rotate = value.section(Keys.rotate) { return .rotate(policies: texts(rotate, Keys.rotatePolicies)) }
         guard let words = value.list(Keys.command) else { return nil }
         if words.first?.text.isEmpty == true {
             problems.add(words[0].position, "`command`: the name of the program is empty")

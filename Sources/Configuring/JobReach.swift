@@ -44,12 +44,16 @@ extension Configuration {
             let drill = drills.first { $0.name == plan }
             let names = drill?.systems.map(\.source) ?? [plan]
             found = names.isEmpty ? [] : parts(names) { own ?? drill?.repository ?? $0?.repository ?? standard }
+        case .rotate(let policies):
+            // A rotation takes a snapshot of the source whose secrets it changes.
+            let wanted = rotations.filter { policies.isEmpty || policies.contains($0.name) }.map(\.source)
+            found = wanted.isEmpty ? [] : parts(wanted) { own ?? $0?.repository ?? defaultRepository }
         case .check, .mirror, .ledger, .command: found = []
         }
         var places: Set<RepositorySite?> = Set(found.map(\.repository))
         switch job.action {
         case .check, .mirror, .forget, .ledger, .command: if let standard { places.insert(canonical(standard)) }
-        case .backup, .drill: break
+        case .backup, .drill, .rotate: break
         }
         full.reach = JobReach(parts: found, repositories: places, locations: locations, silent: silent)
         return full

@@ -42,6 +42,8 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case secretDeleted = "secret-deleted"
     case secretDisabled = "secret-disabled"
     case secretConflict = "secret-conflict"
+    case rotationParked = "rotation-parked"
+    case versionNotKept = "version-not-kept"
     case pathNotFound = "path-not-found"
     case unsafePath = "unsafe-path"
     case targetFailed = "target-failed"

@@ -161,6 +161,8 @@ package enum SecretUse: Sendable, Hashable {
     case compare
     /// They come from a snapshot and go into the vault.
     case restore
+    /// New ones are put, as a rotation does; a version is named where the put chooses its id.
+    case write
 }
 
 /// A value that is about to be read or restored; without a version it is the current one.

@@ -19,6 +19,7 @@ enum StateSchema {
         migrator.registerMigration("unended") { database in try database.execute(sql: unended) }
         migrator.registerMigration("marks") { database in try database.execute(sql: marks) }
         migrator.registerMigration("verdicts") { database in try database.execute(sql: verdicts) }
+        migrator.registerMigration("rotations") { database in try database.execute(sql: rotations) }
         return migrator
     }
 

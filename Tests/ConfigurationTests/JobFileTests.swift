@@ -81,7 +81,8 @@ struct JobFileTests {
             ("check: {}", .check(.structure)), ("check: {readData: true}", .check(.everything)),
             ("check: {time: 1h}", .check(.time(.seconds(3600)))),
             ("check: {bytes: 1G}", .check(.bytes(ByteCount(1 << 30)))), ("drill: {plan: p}", .drill(plan: "p")),
-            ("ledger: {}", .ledger), ("mirror: {}", .mirror(to: [])),
+            ("ledger: {}", .ledger), ("rotate: {}", .rotate(policies: [])),
+            ("rotate: {policies: [tokens]}", .rotate(policies: ["tokens"])), ("mirror: {}", .mirror(to: [])),
             ("mirror: {to: [second, /x]}", .mirror(to: ["/j/second", "/x"])),
             ("command: [report, --weekly]", .command(["report", "--weekly"])),
         ] {

@@ -12,7 +12,8 @@ struct JobTypeConformance {
         .backup(sources: []), .backup(sources: ["a", "b"]), .forget(sources: [], prune: true),
         .forget(sources: ["a", "b"], prune: true), .forget(sources: ["a"], prune: false), .check(.structure),
         .check(.everything), .check(.time(.seconds(3600))), .check(.bytes(.mebi(1024))), .drill(plan: "nightly"),
-        .mirror(to: []), .mirror(to: ["/one", "/two"]), .ledger, .command(["/bin/true"]),
+        .mirror(to: []), .mirror(to: ["/one", "/two"]), .ledger, .rotate(policies: []),
+        .rotate(policies: ["tokens"]), .command(["/bin/true"]),
     ]
 
     private func job(_ action: JobAction) -> Job {

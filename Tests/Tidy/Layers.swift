@@ -34,10 +34,11 @@ enum Layers {
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository", "Workloads",
             "CLinux", "CArchive", "Logging", "SecretVaults",
         ],
+        "Rotation": ["Primitives", "Sealing", "SecretVaults", "Scheduling", "State", "Workloads"],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
             "Configuring", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
-            "SecretVaults", "VaultProviders", "ArgumentParser", "Logging",
+            "Rotation", "SecretVaults", "VaultProviders", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
@@ -58,13 +59,14 @@ enum Layers {
         "VaultWriter": ["Primitives", "SecretVaults", "VaultProviders"],
         "VaultSupport": ["Primitives", "SecretVaults", "VaultProviders"],
         "AuditWriter": ["Primitives", "State"],
+        "RotationWriter": ["Primitives", "SecretVaults", "VaultProviders", "Scheduling", "State", "Rotation"],
         "TestThreads": [],
     ]
 
     /// Targets that must never reach the product; they may use each other where the table says so.
     static let neverShipped: Set<String> = [
         "Simulation", "Soak", "TestSupport", "StateSupport", "Benchmarks", "Fuzzing", "FuzzEntry",
-        "VaultWriter", "VaultSupport", "AuditWriter", "TestThreads",
+        "VaultWriter", "VaultSupport", "AuditWriter", "RotationWriter", "TestThreads",
     ]
 
     /// Modules that come with the toolchain; none needs a declaration.

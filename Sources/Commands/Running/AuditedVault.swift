@@ -127,6 +127,8 @@ final class AuditedVault: SecretVault {
         /// Numbers of the records of what was announced; of the newest group alone.
         var reading: [SecretAccess: UInt64] = [:]
         var restoring: [SecretAccess: UInt64] = [:]
+        /// What is written is told as a restore.
+        var restores = true
         /// Of the secret whose versions are restored, the first.
         var first: [SecretName: UInt64] = [:]
     }
@@ -183,14 +185,16 @@ final class AuditedVault: SecretVault {
             case .read: self.use.reads
             case .compare: .compared
             case .restore: .restored
+            case .write: .changed
             }
         let number = try log().append(accesses.map { entry(action, $0.name, $0.version) })
         state.withLock { state in
             state.reading = [:]
             state.restoring = [:]
             state.first = [:]
+            state.restores = use == .restore
             for (offset, access) in accesses.enumerated() {
-                guard use == .restore else {
+                guard use == .restore || use == .write else {
                     state.reading[access] = number + UInt64(offset)
                     continue
                 }
@@ -243,9 +247,13 @@ final class AuditedVault: SecretVault {
         state.withLock { $0.restoring[SecretAccess(name, version)] ?? $0.first[name] }
     }
 
+    private func written(_ known: UInt64?) -> AuditAction {
+        known != nil && state.withLock(\.restores) ? .restored : .changed
+    }
+
     func put(_ put: SecretPut) throws(HoldfastError) -> SecretVersion {
         let known = restoring(put.name, put.id)
-        let entry = entry(known == nil ? .changed : .restored, put.name, put.id)
+        let entry = entry(written(known), put.name, put.id)
         return try audited(entry, known: known) { () throws(HoldfastError) in try vault.put(put) }
     }
 
@@ -253,7 +261,7 @@ final class AuditedVault: SecretVault {
         var version: SecretVersionID?
         if case .state(_, let changed) = change { version = changed }
         let known = restoring(name, version)
-        let entry = entry(known == nil ? .changed : .restored, name, version)
+        let entry = entry(written(known), name, version)
         try audited(entry, known: known) { () throws(HoldfastError) in try vault.change(name, change) }
     }
 }

@@ -78,7 +78,7 @@ extension LintFacts {
             switch job.job.action {
             case .command(let words): texts += words.map { ("job \(job.job.name)", $0, true) }
             case .mirror(let places): texts += places.map { ("job \(job.job.name)", $0, false) }
-            case .backup, .forget, .check, .drill, .ledger: break
+            case .backup, .forget, .check, .drill, .ledger, .rotate: break
             }
         }
         placeholders = texts.compactMap { place, text, isCode in

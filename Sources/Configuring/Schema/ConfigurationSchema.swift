@@ -8,7 +8,7 @@ enum ConfigurationSchema {
             Repositories say where snapshots go, sources what they are of; defaults save repeating. A file that holds \
             an unknown key, a wrong type or a contradiction is refused as a whole.
             """,
-        keys: [repositories, defaults, sources, drills, notifiers])
+        keys: [repositories, defaults, sources, drills, rotations, notifiers])
 
     static let repositories = Key(
         name: "repositories", type: .sections(name: .name, repository),

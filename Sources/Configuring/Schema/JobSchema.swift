@@ -12,11 +12,12 @@ enum JobSchema {
             type or a contradiction is refused as a whole.
             """,
         keys: [
-            name, backup, forget, check, drill, mirror, ledger, command, repository, when, timeZone, jitter, windows,
+            name, backup, forget, check, drill, mirror, ledger, rotate, command, repository, when, timeZone, jitter,
+            windows,
             blackouts,
             after, before, concurrency, retries, deadlines, catchUp, duration, enabled, paused,
         ],
-        rules: [.exactlyOne(["backup", "forget", "check", "drill", "mirror", "ledger", "command"])])
+        rules: [.exactlyOne(["backup", "forget", "check", "drill", "mirror", "ledger", "rotate", "command"])])
 
     static let name = Key(
         name: "name", type: .text(.name), doc: "The name of the job, by which runs are remembered and other jobs wait.",
@@ -88,6 +89,16 @@ enum JobSchema {
         doc: "Seal what ran and did not run on the days that are over into the repository.", absence: "not done",
         example: "{}")
     static let ledgerSection = Section(name: "Ledger", doc: "What `holdfast schedule seal` does.", keys: [])
+
+    static let rotate = Key(
+        name: "rotate", type: .section(rotateSection),
+        doc: "Rotate the secrets that are due, and go on with rotations that are under way.", absence: "not done",
+        example: "{policies: [database]}")
+    static let rotatePolicies = Key(
+        name: "policies", type: .list(of: .name, minimum: 1), doc: "Policies of the configuration's `rotations`.",
+        absence: "all of them", example: "[database]")
+    static let rotateSection = Section(
+        name: "Rotate", doc: "What `holdfast rotate` does. `{}` stands for all policies.", keys: [rotatePolicies])
 
     static let command = Key(
         name: "command", type: .list(of: .argument, minimum: 1),

@@ -78,7 +78,7 @@ package protocol JobType: Sendable {
 /// The types of jobs that there are.
 package enum JobTypes {
     package static let all: [any JobType] = [
-        BackupJob(), ForgetJob(), CheckJob(), DrillJob(), MirrorJob(), LedgerJob(), CommandJob(),
+        BackupJob(), ForgetJob(), CheckJob(), DrillJob(), MirrorJob(), LedgerJob(), RotateJob(), CommandJob(),
     ]
 
     /// The type of a job. Every action has one.
@@ -90,6 +90,7 @@ package enum JobTypes {
         case .drill: DrillJob()
         case .mirror: MirrorJob()
         case .ledger: LedgerJob()
+        case .rotate: RotateJob()
         case .command: CommandJob()
         }
     }

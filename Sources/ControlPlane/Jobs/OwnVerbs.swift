@@ -156,6 +156,19 @@ package struct LedgerJob: VerbJob {
     }
 }
 
+/// Secrets that are due.
+package struct RotateJob: VerbJob {
+    package static let kind = "rotate"
+    package static let capabilities = JobCapabilities()
+
+    package init() {}
+
+    package func steps(of job: Job) throws(HoldfastError) -> [JobStep] {
+        guard case .rotate(let policies) = job.action else { throw refused(job) }
+        return [verb(["rotate"] + policies)]
+    }
+}
+
 /// Second copies.
 package struct MirrorJob: VerbJob {
     package static let kind = "mirror"

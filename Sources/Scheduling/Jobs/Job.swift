@@ -43,6 +43,8 @@ package enum JobAction: Sendable, Hashable {
     case mirror(to: [String])
     /// What ran and did not run on the days that are over is sealed into the repository.
     case ledger
+    /// What is due by these policies of rotation, or by all of them when there are none.
+    case rotate(policies: [String])
     /// A program with its arguments; there is no shell.
     case command([String])
 
@@ -54,6 +56,7 @@ package enum JobAction: Sendable, Hashable {
         case .drill: "drill"
         case .mirror: "mirror"
         case .ledger: "ledger"
+        case .rotate: "rotate"
         case .command: "command"
         }
     }

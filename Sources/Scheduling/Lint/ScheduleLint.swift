@@ -171,7 +171,7 @@ package struct ScheduleLint: Sendable {
                     .error, .noMirror, job.name, "repository `\(name)` has no mirrors",
                     hint: "Add `mirrors` to it in the configuration, or `to` to the job.")
             }
-        case .check, .ledger, .command: break
+        case .check, .ledger, .rotate, .command: break
         }
         if let name = job.repository {
             findings += check([name], Array(facts.repositories.keys), .unknownRepository, "repository")

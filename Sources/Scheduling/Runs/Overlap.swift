@@ -8,7 +8,7 @@ extension Job {
         switch action {
         case .backup(let sources), .forget(let sources, _): sources
         case .drill(let plan): [plan]
-        case .check, .mirror, .ledger, .command: nil
+        case .check, .mirror, .ledger, .rotate, .command: nil
         }
     }
 

@@ -10,6 +10,9 @@ package enum JSONText {
         return one.equals(other)
     }
 
+    /// One form of all texts that say the same, for comparing and for keyed digests alone; nil for what is no JSON.
+    package static func canonical(_ secret: SecretBytes) -> SecretBytes? { plain(secret) }
+
     /// A text in one form of those that say the same; it is for comparing alone.
     private static func plain(_ secret: SecretBytes) -> SecretBytes? {
         try? JSONScanner.read(secret) { (scanner) throws(HoldfastError) in
