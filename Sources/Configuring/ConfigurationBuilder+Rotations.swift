@@ -39,6 +39,7 @@ extension ConfigurationBuilder {
             .map { $0.compactMap { Duration(lengthOfTime: $0.text) }.sorted(by: >) }
         rotation.strategy = value.text(Keys.rotationStrategy) ?? rotation.strategy
         rotation.commands = value.section(Keys.rotationCommands).map { commands($0) }
+        rotation.postgres = value.section(Keys.rotationPostgres).flatMap { server($0) }
         if let section = value.section(Keys.rotationGenerator), let made = generator(section) {
             rotation.generator = made
         }
@@ -91,6 +92,20 @@ extension ConfigurationBuilder {
             retire: program(value, Keys.retireProgram))
     }
 
+    private mutating func server(_ value: SectionValue) -> ConfiguredRotation.Server? {
+        guard let url = value.text(Keys.serverURL), let users = value.list(Keys.serverUsers) else { return nil }
+        var server = ConfiguredRotation.Server(
+            url: url, password: value.text(Keys.serverPassword).flatMap(secret), users: users.map(\.text))
+        if Set(server.users).count < server.users.count {
+            problems.add(users[0].position, "`users`: the same login stands here twice")
+        }
+        server.role = value.text(Keys.serverRole)
+        server.endpoints = (value.list(Keys.serverEndpoints) ?? []).map(\.text)
+        server.sessions = value.text(Keys.serverSessions) ?? server.sessions
+        server.userField = value.text(Keys.serverUserField) ?? server.userField
+        return server
+    }
+
     private mutating func program(_ value: SectionValue, _ key: Key) -> [String]? {
         guard let words = value.list(key) else { return nil }
         if words.first?.text.isEmpty == true {
@@ -138,7 +153,8 @@ extension ConfigurationBuilder {
             problems.add(
                 value.position(of: Keys.rotationCommands), "`commands` goes with the strategy `command`")
         }
-        if value.has(Keys.rotationGrace), rotation.commands?.retire == nil {
+        checkServer(rotation, value, at: position)
+        if value.has(Keys.rotationGrace), rotation.commands?.retire == nil, rotation.strategy != "dual-user" {
             problems.add(
                 value.position(of: Keys.rotationGrace), "`grace` means nothing where no old value is retired")
         }
@@ -148,6 +164,44 @@ extension ConfigurationBuilder {
                 problems.add(
                     value.position(of: Keys.rotationPublicField), "`publicField` goes with the generator `keyPair`")
             }
+        }
+    }
+
+    private mutating func checkServer(
+        _ rotation: ConfiguredRotation, _ value: SectionValue, at position: Position
+    ) {
+        let isDual = rotation.strategy == "dual-user"
+        guard isDual || rotation.strategy == "single-user" else {
+            if value.has(Keys.rotationPostgres) {
+                problems.add(
+                    value.position(of: Keys.rotationPostgres),
+                    "`postgres` goes with the strategies `dual-user` and `single-user`")
+            }
+            return
+        }
+        guard let server = rotation.postgres else {
+            if !value.has(Keys.rotationPostgres) {
+                problems.add(position, "the strategy `\(rotation.strategy)` needs `postgres`")
+            }
+            return
+        }
+        let place = value.position(of: Keys.rotationPostgres)
+        if server.users.count != (isDual ? 2 : 1) {
+            problems.add(place, "`users`: `\(rotation.strategy)` takes \(isDual ? "two logins" : "one login")")
+        }
+        if isDual, server.role == nil {
+            problems.add(place, "`role`: without a role that owns what they make the two logins lock each other out")
+        }
+        if rotation.secrets.count > 1 {
+            problems.add(
+                value.position(of: Keys.rotatedSecrets), "`secrets`: these logins are in one secret; give one")
+        }
+        switch rotation.generator {
+        case .text, .command: break
+        case .bytes(_, let encoding) where encoding != "raw": break
+        case .bytes, .keyPair:
+            problems.add(
+                value.position(of: Keys.rotationGenerator), "`generator`: a password is a text; draw letters")
         }
     }
 

@@ -20,6 +20,17 @@ package struct ConfiguredRotation: Sendable {
         package var retire: [String]?
     }
 
+    /// A server whose logins are rotated.
+    package struct Server: Sendable, Hashable {
+        package var url: String
+        package var password: SecretReference?
+        package var users: [String]
+        package var role: String?
+        package var endpoints: [String] = []
+        package var sessions = "wait"
+        package var userField = "username"
+    }
+
     package var name: String
     /// A source whose URL is a vault.
     package var source: String
@@ -30,6 +41,7 @@ package struct ConfiguredRotation: Sendable {
     package var zone: TimeZoneRules
     package var strategy: String = "value-only"
     package var commands: Commands?
+    package var postgres: Server?
     package var generator = Generator.text(length: 40, alphabet: nil)
     package var field: String?
     package var publicField: String?

@@ -42,6 +42,7 @@ extension CommandContext {
 extension Configuration {
     fileprivate func addSecrets(to secrets: inout ScratchSecrets) {
         var references = sources.flatMap(\.opensWith) + sources.compactMap(\.vaultPassword)
+        references += rotations.compactMap { $0.postgres?.password }
         for notifier in notifiers { if case .webhook(_, let secret?) = notifier.way { references.append(secret) } }
         for repository in repositories {
             switch repository.opening {

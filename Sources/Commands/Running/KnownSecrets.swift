@@ -32,6 +32,9 @@ extension CommandContext {
             }
         }
         for source in configuration?.sources ?? [] { known += source.vaultPassword.map { secrets($0) } ?? [] }
+        for rotation in configuration?.rotations ?? [] {
+            known += rotation.postgres?.password.map { secrets($0) } ?? []
+        }
         for notifier in configuration?.notifiers ?? [] {
             if case .webhook(_, let reference?) = notifier.way { known += secrets(reference) }
         }

@@ -10,6 +10,7 @@ import Scheduling
 import Sealing
 import SecretVaults
 import State
+import Workloads
 
 /// The policies of one source, and the secrets of them that a run is about.
 struct RotationGroup {
@@ -20,13 +21,23 @@ struct RotationGroup {
 
     var planner: RotationPlanner { RotationPlanner(policies: policies) }
 
-    func target(_ subject: RotationSubject, _ programs: SecretPrograms) -> (any RotationTarget)? {
+    /// Those of the policies that have one.
+    var servers: [String: PostgresTargetPlan] = [:]
+
+    func target(_ subject: RotationSubject, _ programs: SecretPrograms, _ context: CommandContext) -> (
+        any RotationTarget
+    )? {
         let policy = policies[subject.policy]
         switch policy.strategy {
         case .valueOnly: return nil
         case .command:
             return CommandRotationTarget(
                 policy.commands, place: policy.place, secret: subject.secret.name, programs)
+        case .dualUser, .singleUser:
+            guard let server = servers[policy.name] else { preconditionFailure("the configuration was checked") }
+            return PostgresRotationTarget(
+                server, clock: context.clock, entropy: context.environment.entropy,
+                cancellation: context.cancellation)
         }
     }
 }
@@ -83,7 +94,12 @@ struct RotationSetting {
         for source in configuration.sources {
             let own = configuration.rotations.compactMap { chosen[$0.name] }.filter { $0.policy.source == source.name }
             guard !own.isEmpty else { continue }
-            groups.append(try Self.group(source, own, context, use))
+            var group = try Self.group(source, own, context, use)
+            for rotation in configuration.rotations where chosen[rotation.name] != nil {
+                guard let server = rotation.postgres else { continue }
+                group.servers[rotation.name] = try context.postgresPlan(server, field: rotation.field)
+            }
+            groups.append(group)
         }
     }
 
@@ -186,6 +202,39 @@ struct RotationSetting {
             cancellation: context.cancellation, holder: HolderProcess.own(host: host),
             isGone: { HolderProcess.isGone($0, host: host) })
         return RotationEngine(tools)
+    }
+}
+
+extension CommandContext {
+    /// A server of the configuration; its administrator's password is read when a connection needs it.
+    fileprivate func postgresPlan(
+        _ server: ConfiguredRotation.Server, field: String?
+    ) throws(HoldfastError) -> PostgresTargetPlan {
+        let (context, reference) = (self, server.password)
+        var plan = PostgresTargetPlan(
+            admin: try PostgresAddress(server.url),
+            adminPassword: { () throws(HoldfastError) -> SecretBytes? in
+                guard let reference else { return nil }
+                return try context.secret(reference, named: "the password of the rotations' administrator")
+            }, users: server.users, role: server.role)
+        for text in server.endpoints { plan.endpoints.append(try PostgresAddress(text)) }
+        plan.sessions = OldSessions(rawValue: server.sessions) ?? .wait
+        plan.fields = LoginFields(user: server.userField, password: field ?? "password")
+        return plan
+    }
+
+    /// The secret that a reference of the configuration stands for.
+    private func secret(_ reference: SecretReference, named name: String) throws(HoldfastError) -> SecretBytes {
+        switch reference {
+        case .file(let path): return try SecretSource(self).password(fromFile: path).secret
+        case .environment(let variable):
+            guard let secret = variables.secret(variable) else {
+                throw HoldfastError(
+                    .configuration, "the variable \(variable), which should hold \(name), is not set",
+                    hint: "Set it for holdfast alone, or let the configuration name a file.")
+            }
+            return secret
+        }
     }
 }
 

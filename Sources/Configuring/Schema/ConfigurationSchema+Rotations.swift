@@ -2,6 +2,7 @@
 
 import Primitives
 import SecretVaults
+import Workloads
 
 extension ConfigurationSchema {
     static let rotations = Key(
@@ -47,6 +48,10 @@ extension ConfigurationSchema {
     static let rotationCommands = Key(
         name: "commands", type: .section(rotationPrograms), doc: "The programs of the strategy `command`.",
         absence: "none", example: "{apply: [/etc/holdfast/set-token], verify: [/etc/holdfast/try-token]}")
+    static let rotationPostgres = Key(
+        name: "postgres", type: .section(rotationServer),
+        doc: "The server of the strategies `dual-user` and `single-user`.", absence: "none",
+        example: "{url: 'postgres://rotator@db/shop', users: [shop_a, shop_b], role: shop}")
     static let rotationGenerator = Key(
         name: "generator", type: .section(rotationGeneratorSection), doc: "How new values are made.",
         absence: "40 letters and digits", example: "{length: 32}")
@@ -69,7 +74,8 @@ extension ConfigurationSchema {
         doc: "When secrets get new values, and how. See [SECRET_ROTATION_GUIDE.md](SECRET_ROTATION_GUIDE.md).",
         keys: [
             rotatedSource, rotatedSecrets, rotationPeriod, rotationWindows, rotationZone, rotationJitter,
-            rotationAlerts, rotationStrategy, rotationCommands, rotationGenerator, rotationField, rotationPublicField,
+            rotationAlerts, rotationStrategy, rotationCommands, rotationPostgres, rotationGenerator, rotationField,
+            rotationPublicField,
             rotationGrace, rotationAttempts,
         ])
 
@@ -89,6 +95,43 @@ extension ConfigurationSchema {
         name: "RotationCommands",
         doc: "Programs and their arguments, without a shell; each gets a value on its standard input and nowhere else.",
         keys: [applyProgram, verifyProgram, retireProgram], rules: [.atLeastOne(["apply", "verify", "retire"])])
+
+    // MARK: PostgreSQL
+
+    static let serverURL = Key(
+        name: "url", type: .text(.postgresURL),
+        doc: "The primary, and as whom logins are changed; no password is in it.",
+        example: "postgres://rotator@db.example.com/shop", isRequired: true)
+    static let serverPassword = Key(
+        name: "password", type: .text(.secret), doc: "Where the password of that user is.",
+        absence: "libpq's own conventions, such as PGPASSFILE", example: "'file:/etc/holdfast/rotator-password'")
+    static let serverUsers = Key(
+        name: "users", type: .list(of: .line, minimum: 1),
+        doc: "The logins: two for `dual-user`, one for `single-user`.", example: "[shop_a, shop_b]", isRequired: true)
+    static let serverRole = Key(
+        name: "role", type: .text(.line),
+        doc: "The role without a login that both act as, so that both own what either makes.",
+        absence: "required with `dual-user`", example: "shop")
+    static let serverEndpoints = Key(
+        name: "endpoints", type: .list(of: .postgresURL, minimum: 1),
+        doc: "Where else a new login must work before readers get it: standbys, poolers.", absence: "none",
+        example: "['postgres://replica.example.com/shop']")
+    static let serverSessions = Key(
+        name: "sessions", type: .text(.oldSessions),
+        doc: """
+            What becomes of sessions of the old login after the grace: `wait` retires it when they have ended, `keep` \
+            leaves them, `end` ends them.
+            """,
+        absence: "`wait`", example: "end")
+    static let serverUserField = Key(
+        name: "userField", type: .text(.line), doc: "The field of the secret that names the login.",
+        absence: "`username`", example: "user")
+
+    static let rotationServer = Section(
+        name: "RotationServer", doc: "A PostgreSQL server whose logins are rotated.",
+        keys: [
+            serverURL, serverPassword, serverUsers, serverRole, serverEndpoints, serverSessions, serverUserField,
+        ])
 
     // MARK: Generator
 
@@ -129,7 +172,19 @@ extension TextForm {
             }, values: values)
     }
 
-    static let rotationStrategy = words("strategy", ["value-only", "command"])
+    static let rotationStrategy = words("strategy", ["value-only", "command", "dual-user", "single-user"])
+    static let oldSessions = words("sessions", ["wait", "keep", "end"])
+    static let postgresURL = TextForm(
+        name: "address", doc: "`postgres://[USER@]HOST[:PORT]/DATABASE` without a password",
+        pattern: "^postgres(ql)?://.+$"
+    ) { text in
+        do throws(HoldfastError) {
+            _ = try PostgresAddress(text)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
     static let valueEncoding = words("encoding", ["base64", "hex", "raw"])
     static let keyPair = words("key pair", ["ed25519", "rsa-2048", "rsa-3072", "rsa-4096"])
 

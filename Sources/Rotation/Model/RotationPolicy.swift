@@ -10,6 +10,10 @@ package enum RotationStrategy: String, Sendable, Hashable, CaseIterable {
     case valueOnly = "value-only"
     /// Programs of the operator bring it to a target and ask that.
     case command
+    /// Two logins of PostgreSQL that take turns.
+    case dualUser = "dual-user"
+    /// One login of PostgreSQL.
+    case singleUser = "single-user"
 }
 
 /// Programs of a target.

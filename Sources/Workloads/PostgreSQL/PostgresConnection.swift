@@ -41,15 +41,19 @@ package final class PostgresConnection: @unchecked Sendable {
 
     /// Connects.
     ///
-    /// - Parameter timeout: For reaching the server and logging in.
+    /// - Parameters:
+    ///   - user: In place of the URL's.
+    ///   - password: In place of what libpq's own conventions give; it goes to libpq alone.
+    ///   - timeout: For reaching the server and logging in.
     /// - Throws: `.accessDenied` when the server lets us not in, `.sourceFailed` when it cannot be reached,
     ///   `.interrupted`.
     package init(
-        _ address: PostgresAddress, for purpose: Purpose, clock: any Clock = SystemClock(),
-        cancellation: Cancellation, timeout: Duration = .seconds(30)
+        _ address: PostgresAddress, for purpose: Purpose, user: String? = nil, password: SecretBytes? = nil,
+        clock: any Clock = SystemClock(), cancellation: Cancellation, timeout: Duration = .seconds(30)
     ) throws(HoldfastError) {
         try cancellation.check()
         var parameters = Self.standard.merging(address.parameters) { $1 }
+        if let user { parameters["user"] = user }
         if parameters["application_name"] == nil { parameters["fallback_application_name"] = "holdfast" }
         parameters["client_encoding"] = "UTF8"
         switch purpose {
@@ -58,7 +62,7 @@ package final class PostgresConnection: @unchecked Sendable {
             parameters["dbname"] = "replication"
             parameters["replication"] = "true"
         }
-        let handle = Self.start(parameters)
+        let handle = Self.start(parameters, password)
         guard let handle else { throw HoldfastError(.sourceFailed, "no memory for a connection", retry: .later) }
         self.address = address
         self.handle = handle
@@ -90,6 +94,9 @@ package final class PostgresConnection: @unchecked Sendable {
 
     /// Such as 150020 for 15.20.
     package var serverVersion: Int { Int(PQserverVersion(handle)) }
+
+    /// Whether the server asked for a password: one that trusts everybody proves nothing of it.
+    package var usedPassword: Bool { PQconnectionUsedPassword(handle) == 1 }
 
     /// A setting that the server tells every client, such as `server_version`.
     package func setting(_ name: String) -> String? { PQparameterStatus(handle, name).map { String(cString: $0) } }
@@ -270,11 +277,24 @@ package final class PostgresConnection: @unchecked Sendable {
 
     // MARK: Waiting
 
-    private static func start(_ parameters: [String: String]) -> OpaquePointer? {
+    private static func start(_ parameters: [String: String], _ password: SecretBytes?) -> OpaquePointer? {
         let pairs = parameters.sorted { $0.key < $1.key }
-        let keys = pairs.map { strdup($0.key) }
-        let values = pairs.map { strdup($0.value) }
-        defer { for text in keys + values { free(text) } }
+        var keys = pairs.map { strdup($0.key) }
+        var values = pairs.map { strdup($0.value) }
+        // With its closing zero, in memory that is wiped.
+        let closed = password.map { password in
+            let copy = SecretBytes(count: password.count + 1)
+            password.withBytes { raw in copy.withMutableBytes { $0.copyMemory(from: raw) } }
+            return copy
+        }
+        if let closed {
+            keys.append(strdup("password"))
+            values.append(closed.withMutableBytes { $0.baseAddress?.assumingMemoryBound(to: CChar.self) })
+        }
+        defer {
+            withExtendedLifetime(closed) {}
+            for text in keys + (closed == nil ? values : Array(values.dropLast())) { free(text) }
+        }
         let keywords: [UnsafePointer<CChar>?] = keys.map { UnsafePointer($0) } + [nil]
         let texts: [UnsafePointer<CChar>?] = values.map { UnsafePointer($0) } + [nil]
         return PQconnectStartParams(keywords, texts, 0)

@@ -91,7 +91,7 @@ struct RotateVerb: ParsableCommand {
             run.effects = ["go on with rotation \(open.id) from the state \(open.state.rawValue)"]
             return run
         }
-        let target = group.target(planned.subject, setting.programs)
+        let target = group.target(planned.subject, setting.programs, setting.context)
         run.effects =
             RotationEffects(
                 group.policies[planned.subject.policy],
@@ -159,7 +159,8 @@ struct RotateVerb: ParsableCommand {
             id: RotationID(try setting.context.environment.entropy.bytes16()), secret: planned.subject.secret,
             policy: policy.name, strategy: policy.strategy.rawValue, trigger: trigger, reason: audit.reason,
             actor: Actor.name, began: setting.context.clock.now())
-        var task = RotationTask(record: record, policy: policy, target: group.target(planned.subject, setting.programs))
+        var task = RotationTask(
+            record: record, policy: policy, target: group.target(planned.subject, setting.programs, setting.context))
         task.isOrdered = now || emergency
         return task
     }

@@ -51,7 +51,8 @@ struct SecretsRollback: ParsableCommand {
                     policy: group.policies[subject.policy].name,
                     strategy: group.policies[subject.policy].strategy.rawValue, trigger: .rollback,
                     reason: audit.reason, actor: Actor.name, began: context.clock.now()),
-                policy: group.policies[subject.policy], target: group.target(subject, setting.programs))
+                policy: group.policies[subject.policy], target: group.target(subject, setting.programs, setting.context)
+            )
             task.isOrdered = true
             let engine = try setting.engine(group, journal)
             let plan: String
@@ -130,7 +131,7 @@ struct SecretsReconcile: ParsableCommand {
             var (isApart, hasFailed) = (false, false)
             for group in setting.groups {
                 let engine = try setting.engine(group, journal)
-                let asked = group.subjects.map { ($0.secret, group.target($0, setting.programs)) }
+                let asked = group.subjects.map { ($0.secret, group.target($0, setting.programs, setting.context)) }
                 for (subject, result) in zip(group.subjects, try engine.reconcile(asked)) {
                     let report = Self.report(subject.secret, result)
                     if case .success(let found) = result {
