@@ -102,6 +102,10 @@ struct RotationTests {
         let apart = try rotation("secrets", "reconcile", "app/token", "--json")
         #expect(apart.status == 4 && apart.output.contains("foreign-value"), "\(apart.output)")
 
+        let evidence = try rotation("evidence", "list", "--json")
+        #expect(evidence.output.contains("\"rotation\""), "\(evidence.output)")
+        #expect(try !rotation.isInState(value) && rotation("evidence", "verify").status == 0)
+
         let back = try rotation("secrets", "rollback", "app/token", "--json")
         #expect(back.status == 0, "\(back.errors)")
         #expect(try rotation.vault.value("app/token") == "the first token")

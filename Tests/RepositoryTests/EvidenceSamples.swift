@@ -82,6 +82,38 @@ enum EvidenceSamples {
         return record
     }
 
+    static var rotations: EvidenceRecord {
+        var record = EvidenceRecord(
+            id: ULID(Bytes16(w0: 0x019B_0000_0000_0000, w1: 11)), kind: .rotation, occasion: .manual, verdict: .failed,
+            operator: "ada", toolVersion: "0.0", runID: ULID(Bytes16(w0: 7, w1: 11)), started: time(0),
+            finished: time(60),
+            environment: EvidenceEnvironment(
+                host: "drill-1", target: "/state", network: "", account: "ada", isSegregated: false))
+        var rotation = EvidenceRotation(
+            id: "00112233445566778899aabbccddeeff", vault: "embedded:/secrets.vault", secret: "app/größe",
+            policy: "tokens", strategy: "dual-user", trigger: "compromise", actor: "ada", outcome: "done")
+        rotation.reason = "INC-204"
+        rotation.from = "3"
+        rotation.to = "00112233445566778899aabbccddeeff"
+        rotation.fromFingerprint = "0123456789abcdef"
+        rotation.toFingerprint = "fedcba9876543210"
+        rotation.snapshot = "01J0000000000000000000000"
+        rotation.isCompared = true
+        rotation.due = time(-60)
+        rotation.nextDue = time(86_400)
+        rotation.candidates = 2
+        rotation.steps = [
+            .init(state: "staged", phase: "intent", at: time(1)), .init(state: "staged", phase: "done", at: time(2)),
+        ]
+        rotation.facts = ["oldRefused": "yes"]
+        rotation.unknown[99] = [1]
+        let other = EvidenceRotation(
+            id: "1", vault: "v", secret: "s", policy: "p", strategy: "value-only", trigger: "schedule", actor: "a",
+            outcome: "rolled-back")
+        record.rotations = [rotation, other]
+        return record
+    }
+
     private static var vault: EvidenceMember {
         EvidenceMember(name: "vault", source: "secrets", workload: "vault", selection: "latest", verdict: .interrupted)
     }

@@ -29,6 +29,7 @@ extension FormatSamples {
         return [
             "evidence record": EvidenceSamples.full().encoded,
             "evidence record of runs": EvidenceSamples.ledger.encoded,
+            "evidence record of rotations": EvidenceSamples.rotations.encoded,
             "evidence": try evidence.encoded(
                 EvidenceSamples.full(), recipients: [dataKey.publicKey, opened.agreement.publicKey],
                 signer: opened.signing, entropy: SeededEntropy(seed: 5)),

@@ -124,6 +124,8 @@ struct GoldenEncodingTests {
         #expect(try EvidenceRecord(try bytes("evidence record"), name: "e") == EvidenceSamples.full())
         #expect(
             try EvidenceRecord(try bytes("evidence record of runs"), name: "e") == EvidenceSamples.ledger)
+        #expect(
+            try EvidenceRecord(try bytes("evidence record of rotations"), name: "e") == EvidenceSamples.rotations)
         let parsed = try EvidenceObject.parse(try bytes("evidence"), name: "e")
         #expect(parsed.object == samples.evidence)
         try SignedFrame.verify(parsed.body, parsed.signature, key: samples.opened.signing.publicKey, name: "e")

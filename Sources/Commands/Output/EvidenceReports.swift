@@ -25,6 +25,7 @@ struct EvidenceReport: Encodable {
     let facts: [String: String]
     /// Of a segment of the run ledger alone, as in `schedule history`.
     let runs: [HistoryLine]?
+    let rotations: [EvidenceRotationReport]?
 
     struct Environment: Encodable {
         let host, target, network, account: String
@@ -84,7 +85,7 @@ struct EvidenceReport: Encodable {
         case schema, link, id, kind, occasion, verdict, plan, planSha256, `operator`, approver, toolVersion, runID
         case started, finished, environment, members, phases, checks, findings, failedAt, rpoObjectiveSeconds
         case rpoAchievedSeconds, rtoObjectiveSeconds, rtoMeasuredSeconds, memberSkewSeconds, sabotage, heads, facts
-        case runs
+        case runs, rotations
     }
 
     init(_ object: EvidenceObject?, _ record: EvidenceRecord, signer: String) {
@@ -126,6 +127,7 @@ struct EvidenceReport: Encodable {
         heads = record.heads.map(SnapshotReference.init)
         facts = record.facts
         runs = record.kind == .runs ? record.runs.map { HistoryLine($0, host: place.host) } : nil
+        rotations = record.kind == .rotation ? record.rotations.map { EvidenceRotationReport($0) } : nil
     }
 
     private static func member(_ member: EvidenceMember) -> Member {

@@ -30,6 +30,11 @@ enum EvidenceText {
             lines.append(
                 "runs      \(record.runs.count - missed) ended, \(missed) lines of runs that did not take place")
         }
+        for rotation in record.rotations {
+            lines.append(
+                "rotation  \(shown(rotation.secret)): \(shown(rotation.from ?? "-")) -> \(shown(rotation.to ?? "-")), "
+                    + "\(shown(rotation.outcome)) (\(shown(rotation.policy)), \(shown(rotation.trigger)))")
+        }
         lines += summary(record)
         for finding in record.findings {
             lines.append("\(shown(finding.severity)): \(shown(finding.object)): \(shown(finding.message))")

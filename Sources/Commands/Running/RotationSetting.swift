@@ -189,19 +189,22 @@ struct RotationSetting {
 
     // MARK: Engine
 
-    func engine(_ group: RotationGroup, _ journal: SQLiteRunStore) throws(HoldfastError) -> RotationEngine {
+    func engine(
+        _ group: RotationGroup, _ journal: SQLiteRunStore
+    ) throws(HoldfastError) -> (engine: RotationEngine, keeper: SnapshotKeeper) {
         var place = try context.namedPlace()
         if place == nil { place = try context.place(of: group.source.repository, in: configuration) }
         guard let place else { preconditionFailure("a place or a failure") }
         let host = Host.name
+        let keeper = SnapshotKeeper(context, group.source, at: place, group.vault)
         let tools = RotationTools(
             vault: group.vault, journal: journal, audit: try context.auditLog(),
-            keeper: SnapshotKeeper(context, group.source, at: place, group.vault),
+            keeper: keeper,
             key: try RotationKey.open(inState: try context.stateDirectory(), entropy: context.environment.entropy),
             programs: programs, clock: context.clock, entropy: context.environment.entropy,
             cancellation: context.cancellation, holder: HolderProcess.own(host: host),
             isGone: { HolderProcess.isGone($0, host: host) })
-        return RotationEngine(tools)
+        return (RotationEngine(tools), keeper)
     }
 }
 

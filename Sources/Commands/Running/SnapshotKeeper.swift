@@ -28,7 +28,7 @@ final class SnapshotKeeper: VersionKeeper {
         self.vault = vault
     }
 
-    private func repository() throws(HoldfastError) -> Repository {
+    func repository() throws(HoldfastError) -> Repository {
         try opened.withLock { (opened) throws(HoldfastError) in
             if let opened { return opened }
             let repository = try context.openRepository(nil, at: place)

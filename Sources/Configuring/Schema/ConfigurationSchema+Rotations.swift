@@ -36,7 +36,8 @@ extension ConfigurationSchema {
         absence: "`0s`", example: "12h")
     static let rotationAlerts = Key(
         name: "alerts", type: .list(of: .duration, minimum: 1),
-        doc: "How long before it is due a secret counts as expiring, in any order.", absence: "`[7d, 3d, 1d]`",
+        doc: "How long before it is due a secret counts as expiring, and an alert says so, in any order.",
+        absence: "`[7d, 3d, 1d]`",
         example: "[14d, 7d, 1d]")
 
     // MARK: How

@@ -41,6 +41,7 @@ extension EvidenceRecord {
         }
         fields.put(25, facts)
         if !runs.isEmpty { fields.put(26, list: runs) { $0.encoded } }
+        if !rotations.isEmpty { fields.put(27, list: rotations) { $0.encoded } }
         return fields.bytes
     }
 
@@ -109,6 +110,11 @@ extension EvidenceRecord {
                 (bytes, name) throws(HoldfastError) in
                 try EvidenceRun(bytes, name: name)
             } ?? []
+        rotations =
+            try fields.list(27, atMost: Self.maximumRotations, of: Self.maximumSize) {
+                (bytes, name) throws(HoldfastError) in
+                try EvidenceRotation(bytes, name: name)
+            } ?? []
         unknown = fields.rest
         try requireSense(fields)
     }
@@ -117,6 +123,9 @@ extension EvidenceRecord {
     private func requireSense(_ fields: FieldReader) throws(HoldfastError) {
         guard runs.isEmpty || kind == .runs, kind != .runs || members.isEmpty else {
             throw fields.corrupt("it tells of runs and of a recovery")
+        }
+        guard rotations.isEmpty || kind == .rotation, kind != .rotation || members.isEmpty else {
+            throw fields.corrupt("it tells of rotations and of a recovery")
         }
         let names = Set(members.map(\.name))
         guard names.count == members.count else { throw fields.corrupt("two members have one name") }

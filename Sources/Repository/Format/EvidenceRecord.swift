@@ -5,7 +5,9 @@ import Primitives
 package enum EvidenceKind: UInt8, Sendable, CaseIterable {
     case drill = 1
     case incident = 2
-    /// What a scheduler ran and did not run: a segment of the run ledger. 3 is for rotations.
+    /// Rotations of secrets that have ended.
+    case rotation = 3
+    /// What a scheduler ran and did not run: a segment of the run ledger.
     case runs = 4
 }
 
@@ -248,6 +250,7 @@ package struct EvidenceRecord: Sendable, Hashable {
     package static let maximumFindings = 1024
     package static let maximumHeads = 16_384
     package static let maximumRuns = 65_536
+    package static let maximumRotations = 8192
 
     package var id: ULID
     package var kind: EvidenceKind
@@ -282,6 +285,8 @@ package struct EvidenceRecord: Sendable, Hashable {
     /// Of a segment of the run ledger alone, in order of their times; ``started`` and ``finished`` are the period that
     /// it covers.
     package var runs: [EvidenceRun] = []
+    /// Of rotations alone.
+    package var rotations: [EvidenceRotation] = []
     package var facts: [String: String] = [:]
     package var unknown = FieldMap()
 
@@ -309,5 +314,5 @@ package struct EvidenceRecord: Sendable, Hashable {
     }
 
     /// Whether it shows that its members can be recovered.
-    package var provesRecovery: Bool { verdict == .passed && sabotage == nil && kind != .runs }
+    package var provesRecovery: Bool { verdict == .passed && sabotage == nil && kind != .runs && kind != .rotation }
 }

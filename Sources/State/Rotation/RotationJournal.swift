@@ -85,6 +85,12 @@ package protocol RotationJournal: Sendable {
 
     func steps(of rotation: String) throws(HoldfastError) -> [RotationStep]
 
+    /// Those of a vault that are over and in no evidence yet, oldest first.
+    func unattested(at vault: String, limit: Int) throws(HoldfastError) -> [RotationRecord]
+
+    /// These are in that record of evidence.
+    func markAttested(_ rotations: [String], by evidence: String) throws(HoldfastError)
+
     /// What is remembered of secrets, of all of them.
     func standings() throws(HoldfastError) -> [RotatedSecret: SecretStanding]
 }

@@ -115,6 +115,8 @@ package struct RotationRecord: Sendable, Hashable, Codable {
     /// When the old value may stop to work.
     package var retireAt: Int64?
     package var ended: Int64?
+    /// The record of evidence that it is in.
+    package var evidence: String?
     /// What targets said of themselves, by their own words; no value is among it.
     package var notes: [String: String] = [:]
 

@@ -218,6 +218,29 @@ extension SQLiteRunStore: RotationJournal {
         }
     }
 
+    package func unattested(at vault: String, limit: Int) throws(HoldfastError) -> [RotationRecord] {
+        try read { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT body FROM rotations
+                    WHERE vault = ? AND is_open = 0 AND json_extract(body, '$.evidence') IS NULL
+                    ORDER BY number, id LIMIT ?
+                    """, arguments: [vault, limit]
+            ).map(Self.record)
+        }
+    }
+
+    package func markAttested(_ rotations: [String], by evidence: String) throws(HoldfastError) {
+        try write { database in
+            for id in rotations {
+                try database.execute(
+                    sql: "UPDATE rotations SET body = json_set(body, '$.evidence', ?) WHERE id = ? AND is_open = 0",
+                    arguments: [evidence, id])
+            }
+        }
+    }
+
     package func standings() throws(HoldfastError) -> [RotatedSecret: SecretStanding] {
         try read { database in
             var standings: [RotatedSecret: SecretStanding] = [:]

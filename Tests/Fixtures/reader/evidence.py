@@ -6,7 +6,7 @@ from repository import ADMIN, STRUCTURE_PRIVATE, Roster, read_format
 EVIDENCE, PROOF = 14, 16
 ATTEST = 2
 RECORD_LIMIT = 8 << 20
-KINDS = {1: "drill", 2: "incident", 4: "runs"}
+KINDS = {1: "drill", 2: "incident", 3: "rotation", 4: "runs"}
 OCCASIONS = {1: "automatic", 2: "manual", 3: "game-day"}
 VERDICTS = {1: "passed", 2: "failed", 3: "interrupted"}
 CHECK_VERDICTS = {1: "passed", 2: "failed", 3: "timedOut", 4: "skipped", 5: "notRun"}
@@ -97,6 +97,9 @@ def read_record(data):
     runs = [read_run(part) for part in parts(f[26], 65536)] if 26 in f else []
     require(not runs or f[2][0] == 4, "a drill or a restore tells of runs")
     require(f[2][0] != 4 or not members, "a segment of the run ledger tells of members")
+    rotations = [read_rotation(part) for part in parts(f[27], 8192)] if 27 in f else []
+    require(not rotations or f[2][0] == 3, "a drill or a restore tells of rotations")
+    require(f[2][0] != 3 or not members, "rotations tell of members")
     r = Reader(f[17])
     findings = r.list(3, 1024, lambda: [r.text(64), r.text(4096), r.text(64 << 10)])
     r.end()
@@ -106,7 +109,7 @@ def read_record(data):
         "operator": text(f, 7), "started": Reader(f[11]).i64(), "finished": Reader(f[12]).i64(), "members": members,
         "phases": phases, "checks": checks, "findings": findings,
         "rpoAchieved": optional(f, 20, Reader.i64), "rtoMeasured": optional(f, 22, Reader.i64),
-        "sabotage": optional(f, 23, lambda r: r.text(64 << 10)), "runs": runs}
+        "sabotage": optional(f, 23, lambda r: r.text(64 << 10)), "runs": runs, "rotations": rotations}
 
 
 def read_run(f):
@@ -114,6 +117,14 @@ def read_run(f):
            "reason": text(f, 7), "attempt": Reader(f[8]).varint(), "fence": Reader(f[9]).varint(), "host": text(f, 10)}
     require((run["outcome"] == "") != (run["reason"] == ""), "a run neither took place nor was left out, or both")
     return run
+
+
+def read_rotation(f):
+    r = Reader(f[19])
+    steps = r.list(10, 1000, lambda: (r.text(64), r.text(64), r.i64()))
+    r.end()
+    return {"id": text(f, 1), "vault": text(f, 2), "secret": text(f, 3), "policy": text(f, 4), "strategy": text(f, 5),
+            "trigger": text(f, 6), "outcome": text(f, 13), "compared": f[15] == b"\1", "steps": steps}
 
 
 def read_member(f):

@@ -72,8 +72,24 @@ struct RotateVerb: ParsableCommand {
                 runs += done
                 errors += failures
             }
+            if let journal, !dryRun { try tell(&setting, journal, context) }
             return try end(runs, errors, context)
         }
+    }
+
+    /// Alerts of what is due soon, as it stands after the run.
+    private func tell(
+        _ setting: inout RotationSetting, _ journal: SQLiteRunStore, _ context: CommandContext
+    ) throws(HoldfastError) {
+        try setting.look(journal)
+        let now = context.clock.now()
+        var planned: [(planned: PlannedRotation, policy: RotationPolicy)] = []
+        for group in setting.groups {
+            for one in group.planner.plan(group.subjects, at: now) {
+                planned.append((one, group.policies[one.subject.policy]))
+            }
+        }
+        try RotationAlerts.tell(planned, isAll: names.isEmpty, in: journal, at: now)
     }
 
     /// Whether something is done about a secret now.
@@ -128,7 +144,7 @@ struct RotateVerb: ParsableCommand {
             errors.append(error)
         }
         guard !wanted.isEmpty else { return (runs, errors) }
-        let engine = try setting.engine(group, journal)
+        let (engine, keeper) = try setting.engine(group, journal)
         var tasks: [RotationTask] = []
         for planned in wanted { tasks.append(try task(planned, group, setting)) }
         var outcomes = try engine.run(tasks)
@@ -139,6 +155,8 @@ struct RotateVerb: ParsableCommand {
             for index in again { more.append(try task(wanted[index], group, setting)) }
             for (index, outcome) in zip(again, try engine.run(more)) { outcomes[index] = outcome }
         }
+        try RotationEvidence(context: setting.context, journal: journal, planner: group.planner)
+            .sign(vault: group.vault.location, in: keeper)
         for (planned, outcome) in zip(wanted, outcomes) {
             var run = Self.run(planned, group)
             run.rotation = RotationReport(outcome.record)

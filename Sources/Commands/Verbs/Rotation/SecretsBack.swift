@@ -54,7 +54,7 @@ struct SecretsRollback: ParsableCommand {
                 policy: group.policies[subject.policy], target: group.target(subject, setting.programs, setting.context)
             )
             task.isOrdered = true
-            let engine = try setting.engine(group, journal)
+            let (engine, keeper) = try setting.engine(group, journal)
             let plan: String
             if let open = subject.open {
                 guard toVersion == nil else {
@@ -83,6 +83,8 @@ struct SecretsRollback: ParsableCommand {
             }
             guard let outcome = try engine.run([task]).first else { preconditionFailure("one task, one outcome") }
             if let error = outcome.error { throw error }
+            try RotationEvidence(context: context, journal: journal, planner: group.planner)
+                .sign(vault: group.vault.location, in: keeper)
             let text = outcome.record.notes["rolledBack"] ?? "version \(outcome.record.to ?? "-") is current"
             try context.output.line("\(ShownText.name(secret)): \(ShownText.line(text))")
             try context.output.json(RotationsReport(rotations: [RotationReport(outcome.record)]))
@@ -130,7 +132,7 @@ struct SecretsReconcile: ParsableCommand {
             var reports: [ReconcileReport.Secret] = []
             var (isApart, hasFailed) = (false, false)
             for group in setting.groups {
-                let engine = try setting.engine(group, journal)
+                let engine = try setting.engine(group, journal).engine
                 let asked = group.subjects.map { ($0.secret, group.target($0, setting.programs, setting.context)) }
                 for (subject, result) in zip(group.subjects, try engine.reconcile(asked)) {
                     let report = Self.report(subject.secret, result)
