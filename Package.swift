@@ -132,8 +132,9 @@ let package = Package(
         // Those of rotation as well, at each write of its journal.
         .executableTarget(
             name: "RotationWriter",
-            dependencies: ["Primitives", "SecretVaults", "VaultProviders", "Scheduling", "State", "Rotation"],
-            swiftSettings: settings),
+            dependencies: [
+                "Primitives", "SecretVaults", "VaultProviders", "Scheduling", "State", "Rotation", "Workloads",
+            ], swiftSettings: settings),
         // Those of the audit log as well.
         .executableTarget(name: "AuditWriter", dependencies: ["Primitives", "State"], swiftSettings: settings),
         tests("PrimitivesTests", ["Primitives", "TestSupport"]),
@@ -196,8 +197,8 @@ let package = Package(
         tests(
             "Integration",
             [
-                "Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "VaultProviders", "TestSupport",
-                "VaultSupport", "TestThreads", "holdfast",
+                "Primitives", "CLinux", "ObjectStore", "Repository", "SecretVaults", "VaultProviders", "Workloads",
+                "TestSupport", "VaultSupport", "TestThreads", "RotationWriter", "holdfast",
             ]),
         tests("Tidy", ["TestSupport"]),
     ]

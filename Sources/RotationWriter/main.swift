@@ -10,6 +10,7 @@ import SecretVaults
 import State
 import Synchronization
 import VaultProviders
+import Workloads
 
 /// A target that is a file: the values that it accepts, one a line. Each change is one rename.
 struct FileTarget: RotationTarget {
@@ -73,9 +74,22 @@ func secret(_ text: String) -> SecretBytes {
     return SecretBytes(wiping: &bytes)
 }
 
+/// Makes a vault with so many secrets, for measurements.
+func fill(_ path: String, _ count: Int) throws(HoldfastError) {
+    let vault = try EmbeddedVault.create(
+        at: path, password: secret("opens the vault"), clock: SystemClock(), entropy: SystemEntropy())
+    for number in 0..<count {
+        let value = SecretValue(.text, secret("old value \(number)"))
+        _ = try vault.put(SecretPut(try SecretName("app/\(number)"), value, expected: .absent))
+    }
+}
+
 func run(_ arguments: [String]) throws(HoldfastError) {
-    guard arguments.count == 3, let fatal = Int(arguments[1]) else {
-        throw HoldfastError(.usage, "RotationWriter DIRECTORY BOUNDARY back|on", hint: "A test calls it.")
+    if arguments.count == 3, arguments[0] == "fill", let count = Int(arguments[2]) {
+        return try fill(arguments[1], count)
+    }
+    guard arguments.count >= 3, let fatal = Int(arguments[1]) else {
+        throw HoldfastError(.usage, "RotationWriter DIRECTORY BOUNDARY back|on [SERVER]", hint: "A test calls it.")
     }
     let directory = arguments[0]
     let (clock, entropy) = (SystemClock(), SystemEntropy())
@@ -103,14 +117,23 @@ func run(_ arguments: [String]) throws(HoldfastError) {
             kill(getpid(), SIGKILL)
         }
     }
-    let policy = RotationPolicy(
+    var policy = RotationPolicy(
         name: "test", source: "test", secrets: [try SecretName("app")], period: .seconds(3600),
         opening: Opening(windows: [], blackouts: [], zone: try TimeZoneRules(named: "UTC")))
+    let target: any RotationTarget
+    if arguments.count > 3 {
+        policy.grace = .milliseconds(300)
+        let plan = PostgresTargetPlan(
+            admin: try PostgresAddress(arguments[3]), adminPassword: { () throws(HoldfastError) in nil },
+            users: ["shop_a", "shop_b"], role: "shop")
+        target = PostgresRotationTarget(plan, clock: clock, entropy: entropy, cancellation: Cancellation())
+    } else {
+        target = FileTarget(path: directory + "/accepted") { boundary($0) }
+    }
     let record = RotationRecord(
         id: RotationID(try entropy.bytes16()), secret: RotatedSecret(vault: vault.location, name: "app"),
         policy: "test", strategy: "command", trigger: .manual, reason: nil, actor: "test", began: clock.now())
-    var task = RotationTask(
-        record: record, policy: policy, target: FileTarget(path: directory + "/accepted") { boundary($0) })
+    var task = RotationTask(record: record, policy: policy, target: target)
     task.isOrdered = true
     task.goesBack = arguments[2] == "back"
     let outcomes = try RotationEngine(tools, boundary: boundary).run([task])

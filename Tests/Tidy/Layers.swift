@@ -59,7 +59,9 @@ enum Layers {
         "VaultWriter": ["Primitives", "SecretVaults", "VaultProviders"],
         "VaultSupport": ["Primitives", "SecretVaults", "VaultProviders"],
         "AuditWriter": ["Primitives", "State"],
-        "RotationWriter": ["Primitives", "SecretVaults", "VaultProviders", "Scheduling", "State", "Rotation"],
+        "RotationWriter": [
+            "Primitives", "SecretVaults", "VaultProviders", "Scheduling", "State", "Rotation", "Workloads",
+        ],
         "TestThreads": [],
     ]
 
