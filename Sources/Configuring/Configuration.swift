@@ -77,6 +77,8 @@ package struct ConfiguredSource: Sendable, Hashable {
     package var rto: Duration?
     package var retention: SourceRetention?
     package var opensWith: [SecretReference] = []
+    /// Secrets of vaults that open it.
+    package var openings: [ConfiguredOpening] = []
     /// What opens the embedded vault that the source is.
     package var vaultPassword: SecretReference?
     package var tags: [String: String] = [:]
@@ -118,6 +120,22 @@ package struct ConfiguredSource: Sendable, Hashable {
         var facts: [String: String] = [:]
         for (name, value) in declared { if let value { facts["declared.\(name)"] = value } }
         return facts
+    }
+}
+
+/// A secret of a vault that opens a source.
+package struct ConfiguredOpening: Sendable, Hashable {
+    /// The name of the source that is the vault.
+    package var vault: String
+    package var secret: String
+    package var field: String?
+    package var role: String
+    package var database: String
+}
+
+extension ConfiguredOpening: CustomStringConvertible {
+    package var description: String {
+        "\(vault):\(secret)\(field.map { "#\($0)" } ?? "") as \(role) in \(database)"
     }
 }
 

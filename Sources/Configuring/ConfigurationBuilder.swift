@@ -30,6 +30,8 @@ struct ConfigurationBuilder {
                 configuration.sources.append(source)
             }
         }
+        // A vault may stand behind what it opens.
+        for (name, _, value) in file.sections(Keys.sources) { addOpenings(of: name, value, to: &configuration) }
         for (name, position, value) in file.sections(Keys.drills) {
             configuration.drills.append(drill(name, at: position, value, configuration))
         }
@@ -108,7 +110,7 @@ struct ConfigurationBuilder {
         source.rto = first(Keys.rto).flatMap { Duration(lengthOfTime: $0) }
         source.retention = layers.lazy.compactMap { $0.section(Keys.retention) }.first.map(Self.retention)
         source.vaultPassword = value.text(Keys.vaultPassword).flatMap(secret)
-        source.opensWith = (value.list(Keys.opensWith) ?? []).compactMap { secret($0.text) }
+        source.opensWith = references(value)
         for layer in layers.reversed() {
             for (name, text) in layer.texts(Keys.tags) { source.tags[name] = text }
         }

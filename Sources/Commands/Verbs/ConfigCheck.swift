@@ -86,6 +86,8 @@ struct ConfigCheckReport: Encodable {
         let file, repository, owner, tier, dataClass, rpo, rto: String?
         let retention: Retention?
         let opensWith: [String]
+        /// Secrets of vaults that open it, each as `VAULT:SECRET#FIELD as ROLE in DATABASE`.
+        let openings: [String]
         let tags: [String: String]
         let excludes: [String]
         let excludeCaches, oneFileSystem, unpack: Bool
@@ -143,7 +145,8 @@ struct ConfigCheckReport: Encodable {
             repository: source.repository, owner: source.owner, tier: source.tier, dataClass: source.dataClass,
             rpo: source.rpo?.lengthOfTime, rto: source.rto?.lengthOfTime,
             retention: source.retention.map(retention), opensWith: source.opensWith.map(\.description),
-            tags: source.tags, excludes: source.excludes.map(\.text), excludeCaches: source.excludeCaches,
+            openings: source.openings.map(\.description), tags: source.tags, excludes: source.excludes.map(\.text),
+            excludeCaches: source.excludeCaches,
             oneFileSystem: source.oneFileSystem, unpack: source.unpack, compression: source.compression?.description,
             minSize: source.minSize?.bytes, limitRead: source.limitRead?.bytes, limitWrite: source.limitWrite?.bytes,
             threads: source.threads)
@@ -189,6 +192,7 @@ extension ConfigCheckReport {
                 ("repository", source.repository), ("owner", source.owner), ("tier", source.tier),
                 ("dataClass", source.dataClass), ("rpo", source.rpo), ("rto", source.rto), ("retention", rules),
                 ("opensWith", Self.list(source.opensWith)),
+                ("openings", source.openings.isEmpty ? nil : source.openings.joined(separator: ", ")),
                 ("tags", Self.list(source.tags.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })),
                 ("excludes", Self.list(source.excludes)),
                 ("flags", Self.list(Self.flags(source))), ("compression", source.compression),

@@ -48,7 +48,7 @@ package enum ConfigurationReference {
         sections.append(section)
         for key in section.keys {
             switch key.type {
-            case .section(let inner), .sections(_, let inner): collect(inner, &sections)
+            case .section(let inner), .sections(_, let inner), .items(_, let inner): collect(inner, &sections)
             default: continue
             }
         }
@@ -85,6 +85,8 @@ package enum ConfigurationReference {
         case .text(let form): form.doc
         case .list(let form, _): "a list; each \(form.doc)"
         case .oneOrMore(let form): "one or a list; each \(form.doc)"
+        case .items(let form, let section):
+            "a list; each \(form.doc), or [keys](#\(section.name.lowercased()))"
         case .texts(let name, let value): "names (\(name.doc)), each with \(value.doc)"
         case .section(let section): "[keys](#\(section.name.lowercased()))"
         case .sections(let name, let section):

@@ -110,10 +110,6 @@ enum ConfigurationSchema {
         name: "vaultPassword", type: .text(.secret),
         doc: "What opens the vault of a source with the URL `vault:embedded:PATH`.",
         absence: "the environment, else a prompt", example: "'file:/etc/holdfast/vault-password'")
-    static let opensWith = Key(
-        name: "opensWith", type: .list(of: .secret, minimum: 0),
-        doc: "The secrets that open the restored data. Snapshots keep the references, never the secrets.",
-        absence: "none", example: "['file:/etc/shop/database-password']")
     static let tags = Key(
         name: "tags", type: .texts(name: .tagName, value: .line),
         doc: "Tags of each snapshot. Those of `defaults`, of the source and of `--tag` add up; the later one wins.",

@@ -21,6 +21,8 @@ indirect enum ValueType: Sendable {
     case list(of: TextForm, minimum: Int)
     /// A list, or one value in its place.
     case oneOrMore(of: TextForm)
+    /// A list whose items are texts or keys of a section.
+    case items(of: TextForm, or: Section)
     /// Names of the user's own with texts.
     case texts(name: TextForm, value: TextForm)
     case section(Section)

@@ -109,6 +109,9 @@ package enum JSONSchema {
         case .text(let form): return text(form)
         case .list(let form, let minimum): return list(form, minimum)
         case .oneOrMore(let form): return .object([("anyOf", .array([text(form), list(form, 1)]))])
+        case .items(let form, let section):
+            let item = JSONTree.object([("anyOf", .array([text(form), reference(section, &definitions)]))])
+            return .object([("type", .text("array")), ("items", item)])
         case .texts(let name, let value):
             return .object([
                 ("type", .text("object")), ("propertyNames", pattern(name)), ("additionalProperties", text(value)),

@@ -8,9 +8,21 @@ enum Value: Sendable {
     case count(Int)
     case text(String)
     case list([(text: String, position: Position)])
+    case items([Item])
     case texts([(name: String, text: String)])
     case section(SectionValue)
     case sections([(name: String, position: Position, value: SectionValue)])
+}
+
+/// One of a list that holds texts and sections.
+struct Item: Sendable {
+    enum Content: Sendable {
+        case text(String)
+        case section(SectionValue)
+    }
+
+    var content: Content
+    var position: Position
 }
 
 /// The keys of one mapping that were given and are good.
@@ -41,6 +53,10 @@ struct SectionValue: Sendable {
 
     func list(_ key: Key) -> [(text: String, position: Position)]? {
         if case .list(let list)? = values[key.name]?.value { list } else { nil }
+    }
+
+    func items(_ key: Key) -> [Item] {
+        if case .items(let items)? = values[key.name]?.value { items } else { [] }
     }
 
     func texts(_ key: Key) -> [(name: String, text: String)] {
@@ -126,6 +142,7 @@ struct Validator {
         case .oneOrMore(let form):
             if case .sequence = node.content { return list(form, node, 1, of: name) }
             return text(form, node, of: name).map { .list([($0, node.position)]) }
+        case .items(let form, let section): return items(form, section, node, of: name)
         case .texts(let names, let values): return texts(names, values, node, of: name)
         case .section(let section): return .section(self.section(section, node, in: "`\(name)`"))
         case .sections(let names, let section): return sections(names, section, node, of: name)
@@ -187,6 +204,23 @@ struct Validator {
             return nil
         }
         return isGood ? .list(items) : nil
+    }
+
+    private mutating func items(_ form: TextForm, _ section: Section, _ node: YAMLNode, of name: String) -> Value? {
+        guard case .sequence(let nodes) = node.content else {
+            problems.add(node.position, "`\(name)` takes a list, not \(node.kind)")
+            return nil
+        }
+        var items: [Item] = []
+        for item in nodes {
+            if case .mapping = item.content {
+                let value = self.section(section, item, in: "`\(name)`")
+                items.append(Item(content: .section(value), position: item.position))
+            } else if let text = text(form, item, of: name) {
+                items.append(Item(content: .text(text), position: item.position))
+            }
+        }
+        return .items(items)
     }
 
     private mutating func texts(_ names: TextForm, _ values: TextForm, _ node: YAMLNode, of name: String) -> Value? {
