@@ -185,6 +185,52 @@ struct IndependentReaderTests {
         }
     }
 
+    @Test("tells which versions opened a snapshot, and whether a value is the one that logged in, to who may read data")
+    func openings() throws {
+        let source = SourceTree()
+        try source.write("a", [1])
+        let admin = try create()
+        let writer = try adding(.writer, to: admin, "writer")
+        var record = try backUp(writer, source).record
+        let made = try OpeningKey.make(in: writer)
+        var openings = made.openings
+        var opening = SnapshotOpening(
+            vault: "embedded:/größe", source: "secrets", secret: "app/db", field: nil, role: "app", database: "shop")
+        let (value, now) = ("the pässword", Timestamp(seconds: 1_800_000_000, nanoseconds: 5))
+        func print(_ version: String) -> Bytes32 {
+            var bytes = Array(value.utf8)
+            return made.key.fingerprint(
+                of: SecretBytes(wiping: &bytes), form: 1, vault: opening.vault, secret: opening.secret, version: version
+            )
+        }
+        opening.versions = ["3", "4"].map {
+            OpenedVersion(id: $0, created: nil, first: now, last: now, fingerprint: print("3"))
+        }
+        openings.openings = [opening]
+        record.openings = openings
+        let tag = try writer.tag(ofSource: record.source)
+        let session = try WriterSession(writer, tag: tag)
+        defer { session.close() }
+        try session.flush()
+        let id = try session.commit(record, previous: try writer.snapshots(of: tag).latest(of: tag)).description
+        #expect(try writer.snapshots(of: tag).latest(of: tag)?.record?.openings == openings)
+        // It is in the record of the one who took it, and its key is not.
+        #expect(throws: HoldfastError.self) { try OpeningKey(openings, writer) }
+        let file = directory.path + "/value"
+        try Data(value.utf8).write(to: URL(fileURLWithPath: file))
+        let (status, output) = try IndependentReader.run(path, password: "admin", ["openings", id, file])
+        #expect(status == 0, "\(output)")
+        let found = try #require(
+            try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any], "\(output)")
+        #expect(found["vault"] as? String == opening.vault && found["field"] is NSNull)
+        let versions = found["versions"] as? [[String: Any]] ?? []
+        // The fingerprint of one version is not that of another, also of the same value.
+        #expect(versions.map { $0["isValue"] as? Bool } == [true, false])
+        #expect(versions.first?["last"] as? Int == Int(now.nanoseconds))
+        let refused = try IndependentReader.run(path, password: "writer", ["openings", id, file])
+        #expect(refused.0 == 1 && refused.1.contains("may not read"), "\(refused.1)")
+    }
+
     @Test("stops at bytes that were changed and at objects under other names, and reads no more than its key may")
     func refuses() throws {
         let source = SourceTree()

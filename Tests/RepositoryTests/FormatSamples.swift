@@ -42,6 +42,7 @@ struct FormatSamples {
         samples.merge(try snapshotObjects()) { $1 }
         samples.merge(try otherObjects()) { $1 }
         samples.merge(try evidenceObjects()) { $1 }
+        samples["snapshot record with openings"] = try recordWithOpenings().encoded
         samples["primitives"] = primitives
         return samples
     }

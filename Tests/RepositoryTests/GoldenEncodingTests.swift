@@ -109,6 +109,27 @@ struct GoldenEncodingTests {
         }
     }
 
+    @Test("what opens a snapshot reads back, and its fingerprints with the data key alone")
+    func openings() throws {
+        let record = try SnapshotRecord(try bytes("snapshot record with openings"), name: "r")
+        #expect(record == (try samples.recordWithOpenings()))
+        let openings = try #require(record.openings)
+        let opened = openings.openings[0]
+        let key = try OpeningKey(openings, samples.repository, dataKey: samples.dataKey)
+        func print(_ text: String, _ version: String) -> Bytes32 {
+            key.fingerprint(
+                of: FormatSamples.value(text), form: 1, vault: opened.vault, secret: opened.secret, version: version)
+        }
+        #expect(opened.versions.map(\.fingerprint) == [print("value 3", "3"), print("value 4", "4")])
+        // Neither of another version, nor of another value.
+        #expect(print("value 3", "4") != opened.versions[1].fingerprint)
+        #expect(print("value 3 ", "3") != opened.versions[0].fingerprint)
+        // The slot of the writer, which reads the record, is no recipient.
+        #expect(throws: (any Error).self) {
+            try OpeningKey(openings, samples.repository, dataKey: samples.opened.agreement)
+        }
+    }
+
     @Test("leases, collections, tombstones and holds read back")
     func others() throws {
         #expect(try LeaseObject(try bytes("lease"), name: "l") == samples.lease)

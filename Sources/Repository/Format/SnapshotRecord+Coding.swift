@@ -23,6 +23,7 @@ extension SnapshotRecord {
         case roots = 17
         case unreadable = 18
         case evidence = 19
+        case openings = 20
     }
 
     package var encoded: [UInt8] {
@@ -64,6 +65,7 @@ extension SnapshotRecord {
             }
         }
         if !evidence.isEmpty { put(.evidence) { EvidenceHead.write(evidence, to: &$0) } }
+        if let openings { put(.openings) { $0.raw(openings.encoded) } }
         var writer = ByteWriter()
         map.write(to: &writer)
         return writer.bytes
@@ -126,6 +128,10 @@ extension SnapshotRecord {
         if map[Field.evidence.rawValue] != nil {
             reader = try take(.evidence)
             evidence = try EvidenceHead.list(from: &reader)
+        }
+        if let bytes = map[Field.openings.rawValue] {
+            map[Field.openings.rawValue] = nil
+            openings = try SnapshotOpenings(bytes, name)
         }
         unknown = map
     }

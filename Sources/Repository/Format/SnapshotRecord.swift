@@ -80,6 +80,8 @@ package struct SnapshotRecord: Sendable, Hashable {
     package var unreadableCount: UInt64 = 0
     /// The newest links of evidence that were there or known of, in order of slots.
     package var evidence: [EvidenceHead] = []
+    /// Which versions of secrets were seen to open it; nil when nobody said any.
+    package var openings: SnapshotOpenings?
     /// Fields that this version does not know, kept as they are.
     package var unknown = FieldMap()
 

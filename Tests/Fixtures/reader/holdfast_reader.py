@@ -8,10 +8,12 @@ Usage:
   holdfast_reader.py REPOSITORY PASSWORD_FILE list
   holdfast_reader.py REPOSITORY PASSWORD_FILE extract SNAPSHOT DIRECTORY
   holdfast_reader.py REPOSITORY PASSWORD_FILE evidence
+  holdfast_reader.py REPOSITORY PASSWORD_FILE openings SNAPSHOT VALUE_FILE
   holdfast_reader.py proof FILE ADMIN_KEY
 
 SNAPSHOT is an id, ADMIN_KEY 64 hexadecimal digits. `list` prints one JSON object a line; so does `evidence`, one for
-each record, once all chains hold, and `proof` for the record in an exported file, which it checks by itself. Needs
+each record, once all chains hold, and `openings`, one for each secret that opens a snapshot, with whether the text in a file
+is the value that logged in; and `proof` for the record in an exported file, which it checks by itself. Needs
 `cryptography` and `zstandard` from PyPI.
 """
 
@@ -20,6 +22,7 @@ import os
 import sys
 
 import evidence
+import openings
 from manifests import directory_entries, pieces
 from primitives import Damaged, require
 from repository import Repository
@@ -92,7 +95,7 @@ def main(arguments):
         with open(arguments[1], "rb") as file:
             print(json.dumps(evidence.proof(file.read(), bytes.fromhex(arguments[2]))))
         return
-    if len(arguments) < 3 or arguments[2] not in ("list", "extract", "evidence"):
+    if len(arguments) < 3 or arguments[2] not in ("list", "extract", "evidence", "openings"):
         sys.exit(__doc__)
     with open(arguments[1], "rb") as file:
         repository = Repository(arguments[0], file.read().rstrip(b"\n"))
@@ -102,6 +105,11 @@ def main(arguments):
         return
     # Snapshots are listed before the index, so that each has its runs in place.
     snapshots = repository.snapshots()
+    if arguments[2] == "openings":
+        with open(arguments[4], "rb") as file:
+            for opening in openings.openings(repository, arguments[3], file.read()):
+                print(json.dumps(opening))
+        return
     if arguments[2] == "list":
         for snapshot in snapshots:
             roots = [os.fsdecode(path) for path, _ in snapshot.pop("roots")]

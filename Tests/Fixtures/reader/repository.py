@@ -86,6 +86,8 @@ class Repository:
         self.packs, self.opened = {}, {}
         # Newest links of evidence that snapshots name: slot, number, digest.
         self.heads = []
+        # Field 20 of the records, by snapshot.
+        self.openings_of = {}
         self.read_format()
         self.open_slot(password)
         self.read_epochs()
@@ -236,6 +238,7 @@ class Repository:
             require(mac(self.id_key(SOURCE_ID), source.encode())[:16] == tag, "the source is not of the tag")
         r = Reader(fields[17])
         roots = r.list(8, 4096, lambda: (r.bytes(64 << 10), read_entry(r)))
+        self.openings_of[ulid_text(identity)] = fields.get(20)
         heads = Reader(fields.get(19, b"\0"))
         self.heads += heads.list(52, 1024, lambda: (heads.raw(16), heads.u32(), heads.raw(32)))
         return {
