@@ -264,6 +264,45 @@ struct PostgresScratchTests {
         #expect(try show(scratch, "SELECT current_user") == "chíef ó²")
     }
 
+    @Test("asks every role for its password, and the superuser too while one is held against it")
+    func passwords() throws {
+        let setting = try Setting { cluster in
+            try cluster.sql("CREATE ROLE app LOGIN PASSWORD 'the word of app'")
+            try cluster.sql("CREATE ROLE bare LOGIN")
+            try cluster.sql("CREATE ROLE ended LOGIN PASSWORD 'gone' VALID UNTIL '2020-01-01'")
+            try cluster.sql("SET password_encryption = md5; CREATE ROLE old LOGIN PASSWORD 'the old word'")
+            try cluster.sql("ALTER ROLE chief PASSWORD 'the word of chief'")
+        }
+        let scratch = try PostgresScratch.start(over: setting.copy, context())
+        defer { scratch.stop() }
+        let rules = "\(scratch.socketDirectory)/pg_hba.conf"
+        let before = try String(contentsOfFile: rules, encoding: .utf8)
+        #expect(!before.contains("trust") && before.hasSuffix("local all all scram-sha-256\n"), "\(before)")
+        func prove(_ role: String, _ word: String) throws(HoldfastError) -> PasswordProof {
+            var bytes = Array(word.utf8)
+            return try scratch.prove(SecretBytes(wiping: &bytes), opens: "postgres", as: role, context())
+        }
+        #expect(try prove("app", "the word of app") == .opened)
+        #expect(try prove("chief", "the word of chief") == .opened)
+        #expect(try prove("old", "the old word") == .opened)
+        #expect(try prove("bare", "anything") == .noVerifier)
+        #expect(try prove("nobody", "anything") == .noRole)
+        for (role, word) in [("app", "the word of chief"), ("chief", "the word of app"), ("ended", "gone")] {
+            let error = #expect(throws: HoldfastError.self) { _ = try prove(role, word) }
+            #expect(error?.code == .accessDenied, "\(String(describing: error))")
+            #expect(error?.description.contains(word) == false)
+        }
+        // The way in is as it was.
+        #expect(try String(contentsOfFile: rules, encoding: .utf8) == before)
+        #expect(try show(scratch, "SELECT current_user") == "chief")
+        // A server that lets a wrong password in is found out: the word would say nothing.
+        let connection = try PostgresConnection(
+            try PostgresAddress(scratch.address), for: .database(nil), cancellation: Cancellation())
+        try scratch.load("local all all trust\n", connection, context())
+        let error = #expect(throws: HoldfastError.self) { _ = try prove("app", "the word of app") }
+        #expect(error?.message.contains("without asking for a password") == true, "\(String(describing: error))")
+    }
+
     @Test("that does not start says why by its log, that is not ready in time is stopped, and nothing is left")
     func failures() throws {
         let setting = try Setting()

@@ -111,7 +111,9 @@ extension PostgresScratch {
             data: data, programs: programs, user: user, findings: [], control: [:],
             isolation: try context.settledIsolation())
         preparation.isMade = true
-        let arguments = ["-D", data, "-U", superuser, "-A", "trust", "-N", "--encoding=UTF8", "--locale=C.UTF-8"]
+        preparation.rules = try ScratchRules([superuser], servedBy: user)
+        // The rules that it makes are never read, and let nobody in.
+        let arguments = ["-D", data, "-U", superuser, "-A", "reject", "-N", "--encoding=UTF8", "--locale=C.UTF-8"]
         let made = try ToolRun(preparation.words("initdb", arguments)).run(context)
         guard made.result.isSuccess else {
             try ScratchTree.remove(data)
@@ -125,8 +127,7 @@ extension PostgresScratch {
             let process = try launch(preparation, place, context)
             running = process
             let (address, role) = try wait(
-                for: process, preparation, place, roles: [superuser], until: context.clock.uptime() + patience,
-                patience, context)
+                for: process, preparation, place, until: context.clock.uptime() + patience, patience, context)
             return PostgresScratch(preparation, place, process, address: address, role: role)
         } catch {
             running?.terminate()

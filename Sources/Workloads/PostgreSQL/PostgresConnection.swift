@@ -14,11 +14,13 @@ package final class PostgresConnection: @unchecked Sendable {
     // Sendable: handed from thread to thread as a whole; libpq's handle is used by one at a time.
 
     /// What the session is for.
-    package enum Purpose: Sendable, Hashable {
+    package enum Purpose: Sendable {
         /// Statements in a database; nil means the URL's, or libpq's default.
         case database(String?)
         /// The replication protocol, without a database. In a password file its database is called `replication`.
         case replication
+        /// To see whether a password logs in, which comes from nowhere else.
+        case login(PostgresLogin)
     }
 
     /// Notices kept; more are counted.
@@ -52,13 +54,17 @@ package final class PostgresConnection: @unchecked Sendable {
         var parameters = Self.standard.merging(address.parameters) { $1 }
         if parameters["application_name"] == nil { parameters["fallback_application_name"] = "holdfast" }
         parameters["client_encoding"] = "UTF8"
+        var password: SecretBytes?
         switch purpose {
         case .database(let name): if let name { parameters["dbname"] = name }
         case .replication:
             parameters["dbname"] = "replication"
             parameters["replication"] = "true"
+        case .login(let login):
+            parameters = login.parameters(parameters)
+            password = login.password
         }
-        let handle = Self.start(parameters)
+        let handle = Self.start(parameters, password)
         guard let handle else { throw HoldfastError(.sourceFailed, "no memory for a connection", retry: .later) }
         self.address = address
         self.handle = handle
@@ -93,6 +99,9 @@ package final class PostgresConnection: @unchecked Sendable {
 
     /// A setting that the server tells every client, such as `server_version`.
     package func setting(_ name: String) -> String? { PQparameterStatus(handle, name).map { String(cString: $0) } }
+
+    /// Whether the server asked for a password, and the login went by it.
+    var hasUsedPassword: Bool { PQconnectionUsedPassword(handle) == 1 }
 
     /// What the server remarked since the last call, and how many remarks there were in all.
     package func takeNotices() -> (kept: [PostgresReport], count: Int) {
@@ -270,14 +279,27 @@ package final class PostgresConnection: @unchecked Sendable {
 
     // MARK: Waiting
 
-    private static func start(_ parameters: [String: String]) -> OpaquePointer? {
+    private static func start(_ parameters: [String: String], _ password: SecretBytes?) -> OpaquePointer? {
         let pairs = parameters.sorted { $0.key < $1.key }
-        let keys = pairs.map { strdup($0.key) }
+        let keys = (pairs.map(\.key) + (password == nil ? [] : ["password"])).map { strdup($0) }
         let values = pairs.map { strdup($0.value) }
+        // With the zero at its end. What libpq keeps of it for the session it wipes; what it makes of it while it reads
+        // the parameters it frees as it is.
+        let secret = password.map { password in
+            let text = SecretBytes(count: password.count + 1)
+            password.withBytes { own in text.withMutableBytes { $0.copyMemory(from: own) } }
+            return text
+        }
         defer { for text in keys + values { free(text) } }
-        let keywords: [UnsafePointer<CChar>?] = keys.map { UnsafePointer($0) } + [nil]
-        let texts: [UnsafePointer<CChar>?] = values.map { UnsafePointer($0) } + [nil]
-        return PQconnectStartParams(keywords, texts, 0)
+        func start(_ secret: UnsafePointer<CChar>?) -> OpaquePointer? {
+            let keywords: [UnsafePointer<CChar>?] = keys.map { UnsafePointer($0) } + [nil]
+            var texts: [UnsafePointer<CChar>?] = values.map { UnsafePointer($0) }
+            if let secret { texts.append(secret) }
+            texts.append(nil)
+            return PQconnectStartParams(keywords, texts, 0)
+        }
+        guard let secret else { return start(nil) }
+        return secret.withBytes { raw in start(raw.assumingMemoryBound(to: CChar.self).baseAddress) }
     }
 
     private func connect(until deadline: Duration, _ timeout: Duration) throws(HoldfastError) {

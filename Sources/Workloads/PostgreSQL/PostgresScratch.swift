@@ -16,6 +16,7 @@ package final class PostgresScratch: WorkloadScratch {
     /// What an error says under this key was found wrong with the copy's files before the server did not start.
     private static let manifestContext = "pg_verifybackup"
     private static let port = "5432"
+    static let rulesFile = "pg_hba.conf"
     /// What `ALTER DATABASE` or `ALTER ROLE` in the copy may not turn on: damage would then be read as nothing.
     private static let strictness = ["zero_damaged_pages": "off", "ignore_checksum_failure": "off"]
 
@@ -32,8 +33,9 @@ package final class PostgresScratch: WorkloadScratch {
     /// What was looked at before the server changed the copy, or what came of filling it; what a check had found that
     /// was broken off. Written before others see it, and by the thread that checks.
     package nonisolated(unsafe) var findings: [WorkloadFinding]
+    let rules: ScratchRules
     private let isMadeForIt: Bool
-    private let place: ScratchPlace
+    let place: ScratchPlace
     private let process: any RunningProcess
 
     /// What is settled before anything is started.
@@ -48,6 +50,8 @@ package final class PostgresScratch: WorkloadScratch {
         var tablespaces: [String] = []
         /// The data directory is no copy.
         var isMade = false
+        /// Who gets in.
+        var rules = ScratchRules()
     }
 
     init(
@@ -60,6 +64,7 @@ package final class PostgresScratch: WorkloadScratch {
         user = preparation.user
         isolation = preparation.isolation
         findings = preparation.findings
+        rules = preparation.rules
         isMadeForIt = preparation.isMade
         self.place = place
         self.process = process
@@ -112,7 +117,8 @@ package final class PostgresScratch: WorkloadScratch {
         over copy: RestoredCopy, patience: Duration = patience, _ context: WorkloadContext
     ) throws(HoldfastError) -> PostgresScratch {
         ScratchPlace.removeLeftovers(stop: stopServer)
-        let preparation = try prepare(copy, context)
+        var preparation = try prepare(copy, context)
+        preparation.rules = try ScratchRules(roles(copy, preparation), servedBy: preparation.user)
         context.startFindings?.add(preparation.findings)
         let place = try ScratchPlace.make(over: preparation.data, context)
         var running: (any RunningProcess)?
@@ -121,7 +127,7 @@ package final class PostgresScratch: WorkloadScratch {
             running = process
             let end = context.clock.uptime() + patience
             let (address, role) = try wait(
-                for: process, preparation, place, roles: roles(copy, preparation), until: end, patience, context)
+                for: process, preparation, place, until: end, patience, context)
             return PostgresScratch(preparation, place, process, address: address, role: role)
         } catch {
             // One that runs still was not ended by the copy.
@@ -265,8 +271,8 @@ package final class PostgresScratch: WorkloadScratch {
     ) throws(HoldfastError) -> any RunningProcess {
         let user = preparation.user
         try place.write("postgresql.conf", "")
-        try place.write("pg_hba.conf", "local all all trust\n")
-        try place.write("pg_ident.conf", "")
+        try place.write(rulesFile, preparation.rules.text)
+        try place.write("pg_ident.conf", preparation.rules.identities)
         try user.own(place.inner)
         var arguments = ["-D", preparation.data]
         for (name, value) in settings(preparation, place).sorted(by: { $0.key < $1.key }) {
@@ -285,7 +291,7 @@ package final class PostgresScratch: WorkloadScratch {
     private static func settings(_ preparation: Preparation, _ place: ScratchPlace) -> [String: String] {
         var settings = [
             // Where things are: nothing outside of the copy and the private directory.
-            "config_file": "\(place.inner)/postgresql.conf", "hba_file": "\(place.inner)/pg_hba.conf",
+            "config_file": "\(place.inner)/postgresql.conf", "hba_file": "\(place.inner)/\(rulesFile)",
             "ident_file": "\(place.inner)/pg_ident.conf", "data_directory": preparation.data,
             "external_pid_file": "", "listen_addresses": "", "port": port, "bonjour": "off",
             "unix_socket_directories": place.inner, "unix_socket_permissions": "0700", "unix_socket_group": "",
@@ -337,9 +343,10 @@ package final class PostgresScratch: WorkloadScratch {
     }
 
     static func wait(
-        for process: any RunningProcess, _ preparation: Preparation, _ place: ScratchPlace, roles: [String],
+        for process: any RunningProcess, _ preparation: Preparation, _ place: ScratchPlace,
         until end: Duration, _ patience: Duration, _ context: WorkloadContext
     ) throws(HoldfastError) -> (address: String, role: String) {
+        let roles = preparation.rules.superusers
         var candidates = roles[...]
         var databases = ["postgres", "template1"][...]
         while true {
@@ -374,7 +381,7 @@ package final class PostgresScratch: WorkloadScratch {
     }
 
     static func address(
-        _ place: ScratchPlace, _ role: String, _ database: String
+        _ place: ScratchPlace, _ role: String, _ database: String, options: String = sessionOptions
     ) throws(HoldfastError) -> PostgresAddress {
         func escaped(_ text: String) -> String {
             text.utf8.map { byte in
@@ -385,8 +392,8 @@ package final class PostgresScratch: WorkloadScratch {
             }.joined()
         }
         return try PostgresAddress(
-            "postgres:///\(database)?host=\(escaped(place.inner))&port=\(port)&user=\(escaped(role))&sslmode=disable"
-                + "&options=\(escaped(sessionOptions))")
+            "postgres:///\(escaped(database))?host=\(escaped(place.inner))&port=\(port)&user=\(escaped(role))&sslmode=disable"
+                + (options.isEmpty ? "" : "&options=\(escaped(options))"))
     }
 
     private static func ended(_ process: any RunningProcess, _ result: ProcessResult) -> HoldfastError {

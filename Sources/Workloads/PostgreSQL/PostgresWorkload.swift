@@ -24,7 +24,7 @@ package struct PostgresWorkload: Workload {
     }
 
     /// What is wrong with the URL is told when it is used, in full.
-    private let address: Result<PostgresAddress, HoldfastError>
+    let address: Result<PostgresAddress, HoldfastError>
     private let url: String
 
     package init(url: String) {

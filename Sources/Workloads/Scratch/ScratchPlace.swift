@@ -83,6 +83,26 @@ package final class ScratchPlace: Sendable {
         }
     }
 
+    /// Puts another file in the place of one of the server's, who is at work in the directory.
+    ///
+    /// - Throws: `.targetFailed`; the file is as it was then.
+    func replace(_ name: String, _ text: String, ownedBy user: ServerUser) throws(HoldfastError) {
+        let (file, fresh) = ("\(inner)/\(name)", "\(inner)/.\(name).new")
+        unlink(fresh)
+        // Never through a link that the server's user has put there.
+        let number = holdfast_openat(AT_FDCWD, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        guard number >= 0 else { throw HoldfastError.systemCall("create", errno, on: fresh, code: .targetFailed) }
+        let descriptor = OwnedDescriptor(number)
+        let bytes = Array(text.utf8)
+        guard Glibc.write(descriptor.number, bytes, bytes.count) == bytes.count,
+            !user.isOther || fchown(descriptor.number, user.number, user.group) == 0, rename(fresh, file) == 0
+        else {
+            let failure = errno
+            unlink(fresh)
+            throw HoldfastError.systemCall("write", failure, on: file, code: .targetFailed)
+        }
+    }
+
     /// Takes the directory away; what is not there is no failure.
     func remove() { try? ScratchTree.remove(path) { _ in false } }
 
