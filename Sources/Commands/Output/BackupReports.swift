@@ -29,6 +29,8 @@ struct BackupReport: Encodable {
     let seconds: Double
     let unreadableCount: UInt64
     let unreadable: [Unreadable]
+    /// Secrets of vaults that were to open it; missing when none was declared.
+    let openings: [OpeningReport]?
 
     struct Unreadable: Encodable {
         let path: String
@@ -46,7 +48,7 @@ struct BackupReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case schema, snapshot, parent, source, isPartial, isDamaged, consistentAsOf, files, directories, filesRead,
             bytes, bytesRead, bytesNew
-        case bytesStored, chunksNew, chunksReused, deltas, seconds, unreadableCount, unreadable
+        case bytesStored, chunksNew, chunksReused, deltas, seconds, unreadableCount, unreadable, openings
     }
 
     init(_ summary: BackupSummary, seconds: Double) {
@@ -70,6 +72,7 @@ struct BackupReport: Encodable {
         self.seconds = seconds
         unreadableCount = record.unreadableCount
         unreadable = record.unreadable.map(Unreadable.init)
+        openings = record.openings?.openings.map { OpeningReport($0) }
     }
 }
 

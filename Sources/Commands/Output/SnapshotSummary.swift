@@ -22,6 +22,7 @@ struct SnapshotSummary: Encodable {
     /// What was declared of the source and what its engine said.
     var facts: [String: String]?
     var opensWith: [String]?
+    var openings: [OpeningReport]?
     var flags: [String]?
     var roots: [RootSummary]?
     var counts: Counts?
@@ -69,6 +70,7 @@ struct SnapshotSummary: Encodable {
         tags = record.tags
         facts = record.facts
         opensWith = record.opensWith
+        openings = record.openings?.openings.map { OpeningReport($0) }
         flags = record.flags
         roots = record.roots.map { root in
             let path = PathText(root.path)

@@ -11,14 +11,14 @@ import Workloads
 /// A source that fails does not stop the others; what they committed stays, and the exit status is 3.
 struct ConfiguredBackup {
     private let verb: BackupVerb
-    private let context: CommandContext
+    let context: CommandContext
 
     init(_ verb: BackupVerb, _ context: CommandContext) {
         self.verb = verb
         self.context = context
     }
 
-    private enum Outcome {
+    enum Outcome {
         case done(BackupSummary)
         case failed(HoldfastError)
     }
@@ -62,9 +62,14 @@ struct ConfiguredBackup {
         var repositories: [Opening: Result<Repository, HoldfastError>] = [:]
         var outcomes: [(source: ConfiguredSource, outcome: Outcome)] = []
         for (source, opening) in zip(sources, openings) {
-            let outcome = try back(up: source, opening, &repositories)
-            outcomes.append((source, outcome))
-            try show(source, outcome, isAlone: sources.count == 1)
+            // A vault whose snapshot another source needed has one of this run already.
+            guard !outcomes.contains(where: { $0.source.name == source.name }) else { continue }
+            var kept: [(source: ConfiguredSource, outcome: Outcome)] = []
+            let outcome = try back(up: source, opening, configuration, &repositories, &kept)
+            for one in [(source: source, outcome: outcome)] + kept {
+                outcomes.append(one)
+                try show(one.source, one.outcome, isAlone: sources.count == 1 && kept.isEmpty)
+            }
         }
         return try end(outcomes)
     }
@@ -93,8 +98,9 @@ struct ConfiguredBackup {
 
     /// - Throws: `.interrupted` alone: it ends the whole run.
     private func back(
-        up source: ConfiguredSource, _ opening: Opening,
-        _ repositories: inout [Opening: Result<Repository, HoldfastError>]
+        up source: ConfiguredSource, _ opening: Opening, _ configuration: Configuration,
+        _ repositories: inout [Opening: Result<Repository, HoldfastError>],
+        _ kept: inout [(source: ConfiguredSource, outcome: Outcome)]
     ) throws(HoldfastError) -> Outcome {
         do throws(HoldfastError) {
             let repository: Repository
@@ -105,10 +111,16 @@ struct ConfiguredBackup {
                 repositories[opening] = opened
                 repository = try opened.get()
             }
-            let options = try options(for: source, in: repository)
+            var options = try options(for: source, in: repository)
+            options.openings = try wishes(of: source, configuration)
+            var vaults: [(source: ConfiguredSource, outcome: Outcome)] = []
+            defer { kept = vaults }
             let summary = try context.withProgress { (progress) throws(HoldfastError) in
                 try Backup(repository, options: options, progress: progress, runner: context.runner)
-                    .run(workloads: try Self.workloads(of: source, options.workload))
+                    .run(workloads: try Self.workloads(of: source, options.workload)) {
+                        (openings) throws(HoldfastError) in
+                        try keep(openings, repository, configuration, &vaults)
+                    }
             }
             return .done(summary)
         } catch {
@@ -128,7 +140,7 @@ struct ConfiguredBackup {
         }
     }
 
-    private func options(
+    func options(
         for source: ConfiguredSource, in repository: Repository
     ) throws(HoldfastError) -> BackupOptions {
         var options = BackupOptions(
@@ -193,7 +205,7 @@ struct ConfiguredBackup {
             switch outcome {
             case .done(let summary):
                 if summary.isDamaged { damaged += 1 }
-                if summary.isPartial { partial += 1 }
+                if summary.isPartial || summary.isWithoutSecret { partial += 1 }
                 let report = BackupReport(summary, seconds: BackupText.seconds(summary))
                 runs.append(.init(source: source.name, backup: report, error: nil))
             case .failed(let error):

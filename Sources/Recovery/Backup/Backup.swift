@@ -23,14 +23,21 @@ package struct Backup: Sendable {
         self.runner = runner
     }
 
+    /// Sees to it that snapshots of vaults hold the versions of secrets that were seen, and returns a warning for each
+    /// that none holds. Throws `.interrupted` alone.
+    package typealias OpeningKeeper = (SnapshotOpenings) throws(HoldfastError) -> [WorkloadFinding]
+
     /// Reads the workloads, all of one kind, and commits a snapshot of them.
     ///
+    /// - Parameter keep: Asked before the commit when some secret opens what was read; nil where nobody keeps any.
     /// - Durability: when it returns, the snapshot and all that it needs are on stable storage.
     /// - Cancellation: nothing is committed; what was put and indexed is reused by the next run.
     /// - Throws: `.sourceFailed` and the like when a workload says that what it read is not whole, `.pathNotFound` when
     ///   no source could be read, and what the store throws. Paths that could not be read are in the summary, not
     ///   thrown.
-    package func run(workloads: [any Workload]) throws(HoldfastError) -> BackupSummary {
+    package func run(
+        workloads: [any Workload], keeping keep: OpeningKeeper? = nil
+    ) throws(HoldfastError) -> BackupSummary {
         precondition(!workloads.isEmpty, "a backup has a source")
         let keyring = repository.keyring
         try keyring.require(.admin, .writer, toDo: "take snapshots")
@@ -58,7 +65,11 @@ package struct Backup: Sendable {
         let listing = try repository.snapshots(of: tag)
         let previous = listing.latest(of: tag)
         context.parent = previous?.record
+        let watch =
+            options.openings.isEmpty ? nil : try OpeningWatch(options.openings, workloads, repository, context)
+        try watch?.look()
         var read = try read(workloads, record, session, parent: previous, context)
+        if let watch { read.findings += try openings(watch, &read.record, keep) }
         progress.enter(.committing)
         try session.flush()
         read.record.finished = repository.clock.now()
@@ -68,6 +79,18 @@ package struct Backup: Sendable {
         return BackupSummary(
             snapshot: id, record: read.record, duration: repository.clock.uptime() - uptime,
             findings: findings + read.findings)
+    }
+
+    /// Looks once more what opens the database, now that it was read, and has the versions kept before anything that
+    /// needs them is committed.
+    private func openings(
+        _ watch: OpeningWatch, _ record: inout SnapshotRecord, _ keep: OpeningKeeper?
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        try watch.look()
+        let openings = watch.openings
+        record.openings = openings
+        guard let keep else { return watch.findings }
+        return watch.findings + (try keep(openings))
     }
 
     /// The warnings among `findings`; the first error is thrown.

@@ -17,6 +17,8 @@ package struct BackupOptions: Sendable {
     package var facts: [String: String] = [:]
     /// References to the secrets that open the data.
     package var opensWith: [String] = []
+    /// Secrets of vaults that are to open it.
+    package var openings: [OpeningWish] = []
     package var exclusions = Exclusions()
     package var oneFileSystem = false
     /// Read files again whose size, times and inode did not change.
@@ -69,6 +71,12 @@ package struct BackupSummary: Sendable {
     package var findings: [WorkloadFinding] = []
     /// Whether some paths could not be read; the snapshot holds the rest.
     package var isPartial: Bool { record.unreadableCount > 0 }
+    /// Whether every secret that was said to open it was seen to.
+    package var isOpened: Bool { record.openings?.openings.allSatisfy { $0.failure == nil } ?? true }
+    /// Versions that opened it are in no snapshot, or some secret was not seen to open it.
+    package var isWithoutSecret: Bool { !isOpened || findings.contains { $0.subject == Self.unkept } }
+    /// The subject of findings of versions that no snapshot holds.
+    package static let unkept = "secret"
     /// Whether the source itself reported that some of it is damaged.
     package var isDamaged: Bool { record.flags.contains(ReadOutcome.Flag.damaged.rawValue) }
 }
