@@ -85,12 +85,16 @@ struct SourceStatus: Encodable {
         }
         if let damaged = points.damaged.first { return (.no, "a snapshot is damaged: \(damaged)") }
         guard hasPoint else { return (.no, "there is no whole snapshot that can be recovered") }
+        if let lost = facts.openings.lost.first { return (.no, lost) }
         guard let newest = drills.newest else { return (.unproven, "it was never drilled") }
         switch newest.verdict {
-        case .failed: return (.no, "its newest drill did not pass")
+        case .failed:
+            let why = newest.isLocked ? ": no secret was shown to open what it restored" : ""
+            return (.no, "its newest drill did not pass" + why)
         case .unclear: return (.unproven, "its newest drill failed in a check of several systems")
         case .proven: break
         }
+        if let unknown = facts.openings.unknown.first { return (.unproven, unknown) }
         if facts.now.since(newest.at) > facts.period {
             return (.unproven, "its newest drill is older than \(facts.period.lengthOfTime)")
         }

@@ -316,6 +316,7 @@ struct GuidedRestore {
             evidence: incident.drillPlace,
             operator: Operator.name, host: Host.name, toolVersion: ToolVersion.current, threads: verb.threads)
         settings.scratch = incident.scratch
+        settings.witness = DrillWitness(context)
         settings.hidden = context.hiddenFromCopies()
         settings.stateDirectory = stateDirectory
         return try context.withProgress { (progress) throws(HoldfastError) in

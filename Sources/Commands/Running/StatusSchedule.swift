@@ -4,6 +4,7 @@ import Configuring
 import ControlPlane
 import FoundationEssentials
 import Primitives
+import Recovery
 import Scheduling
 import State
 
@@ -208,4 +209,6 @@ struct StatusFacts {
     var isScheduleKnown = true
     var next: Timestamp?
     var period: Duration
+    /// Whether its newest snapshot can be opened.
+    var openings = OpeningStanding()
 }

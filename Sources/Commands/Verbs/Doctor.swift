@@ -4,6 +4,7 @@ import ArgumentParser
 import Configuring
 import ObjectStore
 import Primitives
+import Recovery
 import Repository
 import Workloads
 
@@ -77,6 +78,8 @@ private struct Examination {
         var source: String?
         var restore: [String]?
         var isCommand = false
+        /// Secrets of vaults that are to open it.
+        var openings: [OpeningWish] = []
     }
 
     init(_ context: CommandContext) {
@@ -152,6 +155,7 @@ private struct Examination {
             name: name, workloads: try ConfiguredBackup.workloads(of: source, options(source.vaultPassword)),
             place: place,
             source: name)
+        subject.openings = try OpeningWish.wishes(of: source, configuration, context)
         if case .command(let command) = source.origin {
             subject.isCommand = true
             subject.restore = command.restore
@@ -260,6 +264,7 @@ private struct Examination {
                 findings.append(try finding(error, as: workload.identity.kind))
             }
         }
+        findings += try openings(of: subject, in: repository, surroundings)
         guard subject.isCommand else { return findings }
         if let restore = subject.restore {
             findings.append(ProgramSearch.finding(restore, as: "restore"))
@@ -268,6 +273,28 @@ private struct Examination {
                 WorkloadFinding(
                     .warning, "restore", "no command is said that takes it back",
                     hint: "Add `restore` to its `command`, so that it is known when it is needed."))
+        }
+        return findings
+    }
+
+    /// Whether the secrets of vaults open it now, and whether snapshots hold what opens its newest one.
+    private func openings(
+        of subject: Subject, in repository: Repository?, _ surroundings: WorkloadContext
+    ) throws(HoldfastError) -> [WorkloadFinding] {
+        guard !subject.openings.isEmpty, let workload = subject.workloads.first else { return [] }
+        var findings: [WorkloadFinding] = []
+        for wish in subject.openings { findings.append(try wish.finding(opening: workload, surroundings)) }
+        guard let repository, let source = subject.source else { return findings }
+        do throws(HoldfastError) {
+            let standing = try OpeningStanding(of: source, isDeclared: true, in: repository)
+            let hint = "Back up the vault, then this source, with the same key."
+            findings += standing.lost.map {
+                WorkloadFinding(.error, "opening", $0, hint: hint, code: .secretNotFound)
+            }
+            findings += standing.unknown.map { WorkloadFinding(.warning, "opening", $0, hint: hint) }
+        } catch {
+            // A key that takes no snapshots may not know what sources are called.
+            if error.code != .notPermitted { findings.append(try finding(error, as: "opening")) }
         }
         return findings
     }

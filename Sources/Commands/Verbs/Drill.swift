@@ -147,6 +147,7 @@ struct DrillVerb: ParsableCommand {
         settings.stateDirectory = global.stateDirectory(context.variables, isRoot: geteuid() == 0)
         settings.sabotage = sabotage
         settings.hidden = context.hiddenFromCopies()
+        settings.witness = DrillWitness(context)
         settings.keeps = keep
         settings.occasion = occasion.occasion
         return try context.withProgress { (progress) throws(HoldfastError) in

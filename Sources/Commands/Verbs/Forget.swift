@@ -16,6 +16,8 @@ struct Forget: ParsableCommand {
             kept; partial and damaged snapshots take no place away from whole ones. A source whose snapshots and the \
             store differ by more than an hour is left alone, and the exit status is 3. Space is freed by `prune`.
 
+            The last snapshot of a vault that holds a secret which opens a kept snapshot of a database is kept as well.
+
             Without rules and ids, the rules of the configuration hold for the sources that have some, of this \
             repository; other sources are left alone.
 

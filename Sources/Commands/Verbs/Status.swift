@@ -13,7 +13,8 @@ struct StatusVerb: ParsableCommand {
         abstract: "Say of each source whether it can be recovered, and whether that is proven.",
         discussion: """
             A source is `proven` when a drill restored it within the period and everything held, `unproven` when there \
-            is a snapshot and no such drill, and `no` when there is nothing to recover, its newest drill failed, or \
+            is a snapshot and no such drill, and `no` when there is nothing to recover, its newest drill failed, no \
+            snapshot of a vault holds the secret that opens its newest snapshot, or \
             checks of its repository found damage that no later one has shown to be gone: after damage in packs that \
             takes a check that reads them. The period is --proof-within, else one and a half times the interval of \
             the job that drills it, else 31 days. A good backup makes up for neither a failed check nor a failed \
@@ -58,12 +59,13 @@ struct StatusVerb: ParsableCommand {
                 guard let place else { continue }
                 let opened = repositories[place.location] ?? Self.open(place, context)
                 repositories[place.location] = opened
-                let facts = StatusFacts(
+                var facts = StatusFacts(
                     now: now, name: source.name, objective: source.rpo,
                     checks: schedule.checks(at: place.location),
                     lateCheck: schedule.lateCheck(at: place.location),
                     isScheduleKnown: schedule.isKnown, next: schedule.nextBackup(of: source, now),
                     period: proofWithin?.duration ?? schedule.proofPeriod(of: source.name, now, configuration))
+                facts.openings = Self.openings(of: source, opened)
                 let points = Self.points(of: source.name, opened)
                 for (location, error) in ((try? opened.get())?.failures ?? []) + ((try? points.get())?.failures ?? []) {
                     failures[location] = error
@@ -79,6 +81,20 @@ struct StatusVerb: ParsableCommand {
             }
             try context.output.json(report)
             return report.status
+        }
+    }
+
+    /// A repository that cannot be read is told of elsewhere.
+    private static func openings(
+        of source: ConfiguredSource, _ opened: Result<RepositoryCopies, HoldfastError>
+    ) -> OpeningStanding {
+        guard !source.openings.isEmpty, let place = (try? opened.get())?.places.first else { return OpeningStanding() }
+        do throws(HoldfastError) {
+            return try OpeningStanding(of: source.name, isDeclared: true, in: place.repository)
+        } catch {
+            var standing = OpeningStanding()
+            standing.unknown.append("what opens it cannot be looked at: \(error.message)")
+            return standing
         }
     }
 

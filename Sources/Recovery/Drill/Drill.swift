@@ -16,6 +16,8 @@ package struct DrillSettings: Sendable {
     package var sabotage: SabotageKind?
     /// What programs over restored copies must not see, besides the state directory and this repository.
     package var hidden = ScratchSecrets()
+    /// Takes down what is opened of secrets; nil where nobody does, and then none is.
+    package var witness: (any SecretWitness)?
     /// The restored copies stay, to be looked at; an interrupted drill removes them all the same.
     package var keeps = false
     package var occasion = EvidenceOccasion.manual
@@ -120,7 +122,8 @@ package struct Drill {
                     WorkloadContext(
                         clock: repository.clock, entropy: repository.entropy, cancellation: watch.cancellation),
                     hiding: hidden, keeping: [scratch.path]),
-                sabotage: settings.sabotage, threads: settings.threads, progress: progress, runner: runner, tell: tell)
+                sabotage: settings.sabotage, threads: settings.threads, progress: progress, runner: runner,
+                witness: settings.witness, tell: tell)
             (sabotage, refusal) = recover(systems, shared)
         } catch {
             note(error, of: "", recorder, watch)

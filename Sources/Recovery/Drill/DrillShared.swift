@@ -18,6 +18,8 @@ struct DrillShared {
     let threads: Int
     let progress: Progress
     let runner: any ProcessRunner
+    /// Nil where no value of a secret may be opened.
+    let witness: (any SecretWitness)?
     let tell: (DrillEvent) -> Void
 
     var clock: any Clock { repository.clock }

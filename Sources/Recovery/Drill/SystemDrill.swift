@@ -190,6 +190,9 @@ final class SystemDrill {
             for finding in scratch?.findings ?? [] { checks.add(finding, from: start) }
             throw error
         }
+        try shared.guarded { () throws(HoldfastError) in
+            try OpeningCheck(name: name, record: record, scratch: scratch, shared: shared).run()
+        }
         for check in system.checks { try PlanCheck(check, shared).run(over: self) }
     }
 

@@ -16,6 +16,8 @@ package struct ShownDrill: Sendable, Hashable {
     /// From when on it counts.
     package var at: Timestamp
     package var verdict: Verdict
+    /// It failed, and no secret was shown to open what was restored.
+    package var isLocked = false
 
     package init(at: Timestamp, verdict: Verdict) {
         self.at = at
@@ -43,6 +45,10 @@ package struct ShownDrill: Sendable, Hashable {
         if !failed.isEmpty {
             // A clock that ran ahead does not make a failure outlast the drills that come after it.
             self.init(at: min(provenAt, stored), verdict: .failed)
+            let names = failed.map(\.name)
+            isLocked = record.checks.contains {
+                $0.kind == OpeningCheck.kind && $0.verdict == .failed && names.contains($0.member)
+            }
             return
         }
         let whole = members.filter(\.provesSnapshot)

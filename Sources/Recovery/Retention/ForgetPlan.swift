@@ -75,7 +75,8 @@ package struct Forgetter: Sendable {
     /// Decides for each source what is kept and why. Nothing is written.
     ///
     /// - Throws: `.usage` when neither a rule nor a snapshot is given, or when a named snapshot is the last of its
-    ///   source or is held; `.snapshotNotFound` for a name that is not there.
+    ///   source, is held, or is the last to hold a secret that opens a kept one; `.snapshotNotFound` for a name that is
+    ///   not there.
     package func plan(
         _ policy: RetentionPolicy, _ selection: ForgetSelection, zone: TimeZoneRules = .utc
     ) throws(HoldfastError) -> ForgetPlan {
@@ -143,7 +144,42 @@ package struct Forgetter: Sendable {
             try checkLast(source, selection)
             sources.append(source)
         }
+        try keepSecrets(&sources, selection)
         return ForgetPlan(sources: sources.sorted { ($0.name, $0.tag) < ($1.name, $1.tag) })
+    }
+
+    /// Keeps the last snapshots of vaults that hold what a snapshot of a database needs to be opened, if that is kept.
+    ///
+    /// - Throws: `.usage` when such a one was named.
+    private func keepSecrets(
+        _ sources: inout [ForgetPlan.Source], _ selection: ForgetSelection
+    ) throws(HoldfastError) {
+        let needed = NeededVersion.list(of: sources.flatMap { $0.kept.map(\.snapshot) })
+        let wanted = Set(needed.map(\.source))
+        guard sources.contains(where: { wanted.contains($0.name) && !$0.dropped.isEmpty }) else { return }
+        let all = sources.flatMap { $0.kept.map(\.snapshot) + $0.dropped }
+        let held = try HeldVersions(repository, among: all)
+        var dropped = Set(sources.flatMap(\.dropped).map(\.id))
+        for one in needed {
+            guard try held.holder(of: one, where: { !dropped.contains($0.id) }) == nil,
+                let last = try held.holder(of: one, where: { dropped.contains($0.id) })
+            else { continue }
+            guard !selection.named.contains(last.id) else {
+                throw HoldfastError(
+                    .usage,
+                    "snapshot \(last.id) is the last of \(one.source) to hold \(one.label), which \(one.reason)",
+                    hint: "Forget first what needs it, or take a snapshot of the vault while it has that version.")
+            }
+            dropped.remove(last.id)
+            for place in sources.indices {
+                guard let index = sources[place].dropped.firstIndex(where: { $0.id == last.id }) else { continue }
+                sources[place].dropped.remove(at: index)
+                sources[place].kept.append((last, ["holds \(one.label), which \(one.reason)"]))
+                sources[place].kept.sort {
+                    ($0.snapshot.sequence, $0.snapshot.id) < ($1.snapshot.sequence, $1.snapshot.id)
+                }
+            }
+        }
     }
 
     /// Deletes what `plan` drops, oldest first; what the store refused to delete is returned.
