@@ -28,7 +28,7 @@ package enum EvidenceFiles {
         try EvidenceFile(try bytes(path, EvidenceFile.maximumSize, waits: waits), name: path)
     }
 
-    static func bytes(_ path: String, _ limit: ByteCount, waits: Bool) throws(HoldfastError) -> [UInt8] {
+    package static func bytes(_ path: String, _ limit: ByteCount, waits: Bool) throws(HoldfastError) -> [UInt8] {
         let flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (waits ? 0 : O_NONBLOCK)
         let (file, number) = retryingInterrupts { open(path, flags) }
         guard file >= 0 else { throw HoldfastError.systemCall("open", number, on: path) }

@@ -25,7 +25,7 @@ package enum PointDamage: String, Sendable {
 extension EvidenceRecord {
     /// Whether it shows that the snapshot of `member` can be recovered. Another system may have failed beside it, or
     /// been late; where a check of several systems failed, nobody can tell which of them it was.
-    func proves(_ member: EvidenceMember) -> Bool {
+    package func proves(_ member: EvidenceMember) -> Bool {
         let bad: Set<EvidenceCheckVerdict> = [.failed, .timedOut, .notRun]
         return member.verdict == .passed && verdict != .interrupted && sabotage == nil && member.provesSnapshot
             && !checks.contains { $0.member.isEmpty && bad.contains($0.verdict) }

@@ -80,22 +80,37 @@ extension Repository {
     /// - Throws: `.rollbackDetected` when the witness refuses what the store shows; what the store throws.
     package func evidence() throws(HoldfastError) -> EvidenceListing {
         var listing = EvidenceListing()
+        try eachEvidence { (link) throws(HoldfastError) in
+            listing.evidence.append(link)
+        } damaged: { key, error in
+            listing.damaged.append((key, error))
+        }
+        return listing
+    }
+
+    /// Reads all evidence one link after the other, in order of slots and numbers: in bounded memory.
+    ///
+    /// - Throws: as ``evidence()``; what `body` throws.
+    package func eachEvidence(
+        _ body: (Evidence) throws(HoldfastError) -> Void, damaged: (ObjectKey, HoldfastError) -> Void
+    ) throws(HoldfastError) {
         for (slot, numbers) in try evidenceNames().sorted(by: { $0.key < $1.key }) {
             for number in numbers.sorted() {
+                var link: Evidence?
                 do throws(HoldfastError) {
-                    let link = try evidence(slot, number)
+                    let found = try evidence(slot, number)
                     // Every one: the one that is known may have got another in its place and more on top.
-                    try environment.witness?.observe(link.head)
-                    listing.evidence.append(link)
+                    try environment.witness?.observe(found.head)
+                    link = found
                 } catch {
                     switch error.code {
                     case .storeUnavailable, .accessDenied, .interrupted, .rollbackDetected: throw error
-                    default: listing.damaged.append((ObjectNames.evidence(slot, number), error))
+                    default: damaged(ObjectNames.evidence(slot, number), error)
                     }
                 }
+                if let link { try body(link) }
             }
         }
-        return listing
     }
 
     /// The digest of a link, whose number the store shows, as a head.

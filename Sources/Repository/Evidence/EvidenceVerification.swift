@@ -24,8 +24,9 @@ extension Repository {
         let hint = "`holdfast evidence list` lists what there is."
         if text == "latest" {
             // Within a chain the number tells what is newer, whatever the signer's clock said.
-            // Segments of the run ledger come every day, and nobody means them.
-            let ends = Dictionary(grouping: listing.evidence.filter { $0.record?.kind != .runs }, by: \.slot).values
+            // Segments of the run ledger and inventories come every day, and nobody means them.
+            let ends = Dictionary(grouping: listing.evidence.filter { $0.record?.kind.isRecovery ?? true }, by: \.slot)
+                .values
                 .compactMap { $0.max { $0.number < $1.number } }
             guard let newest = ends.max(by: { ($0.object.stored, $0.id) < ($1.object.stored, $1.id) })
             else { throw HoldfastError(.evidenceNotFound, "there is no evidence in this repository", hint: hint) }
@@ -90,17 +91,23 @@ extension Repository {
         guard let format = try Self.newestFormatKey(in: store)?.key else {
             throw HoldfastError(.repositoryNotFound, "the format object is gone", hint: "Run `holdfast check`.")
         }
-        var names: [ObjectKey] = []
-        try store.list(ObjectNames.grants(of: evidence.slot)) { (info) throws(HoldfastError) in
-            if ObjectNames.grantName(info.key) != nil { names.append(info.key) }
-        }
-        var grants: [[UInt8]] = []
-        for name in names.sorted() { grants.append(try store.get(name, limit: GrantObject.maximumSize)) }
         let proof = EvidenceProof(
-            format: try store.get(format, limit: FormatObject.maximumSize), grants: grants, link: link,
+            format: try store.get(format, limit: FormatObject.maximumSize), grants: try grantObjects(of: evidence.slot),
+            link: link,
             seed: seed.withBytes { Bytes32(RawSpan(_unsafeBytes: $0)) }, previous: previous)
         // What does not hold here would hold nowhere.
         _ = try proof.verify(trusted: keyring.adminKey, name: "the export")
         return proof
+    }
+
+    /// All grants of a slot as they are stored.
+    func grantObjects(of slot: SlotID) throws(HoldfastError) -> [[UInt8]] {
+        var names: [ObjectKey] = []
+        try store.list(ObjectNames.grants(of: slot)) { (info) throws(HoldfastError) in
+            if ObjectNames.grantName(info.key) != nil { names.append(info.key) }
+        }
+        var grants: [[UInt8]] = []
+        for name in names.sorted() { grants.append(try store.get(name, limit: GrantObject.maximumSize)) }
+        return grants
     }
 }

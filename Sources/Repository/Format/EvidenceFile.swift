@@ -99,46 +99,22 @@ package struct EvidenceProof: Sendable, Hashable {
     /// - Parameter trusted: The admin key of the repository when it is known; without it the file's own word counts.
     /// - Throws: `.corruptObject` naming what does not hold; `.checkFailed` when it is of another admin key.
     package func verify(trusted: Bytes32?, name: String) throws(HoldfastError) -> Shown {
-        let format = try FormatObject(self.format, name: "the format object in \(name)", trusted: nil)
-        if let trusted, trusted != format.adminKey {
-            throw HoldfastError(
-                .checkFailed, "\(name) is of a repository with the admin key \(Hex.encode(format.adminKey.array))",
-                hint: "It is not of the repository that you expect; `holdfast evidence list` prints its admin key.")
-        }
-        var granted: [GrantObject] = []
-        for bytes in grants {
-            granted.append(try GrantObject(bytes, name: "a grant in \(name)", adminKey: format.adminKey))
-        }
+        let roster = try EvidenceRoster(format: format, grants: grants, trusted: trusted, name: name)
         let outer = ByteReader([], as: name)
-        guard granted.allSatisfy({ $0.repository == format.repository }) else {
-            throw outer.corrupt("a grant is of another repository")
-        }
-        let roster = Keyring.roster(of: granted)
-        func open(_ bytes: [UInt8], _ what: String) throws(HoldfastError) -> EvidenceObject.Parsed {
-            let parsed = try EvidenceObject.parse(bytes, name: what)
-            let object = parsed.object
-            guard object.repository == format.repository else {
-                throw outer.corrupt("\(what) is of another repository")
-            }
-            try Keyring.verify(parsed.body, parsed.signature, by: object.slot, in: roster, name: what) {
-                $0.mayAttest(in: object.epoch)
-            }
-            return parsed
-        }
-        let parsed = try open(link, "the link in \(name)")
+        let parsed = try roster.open(link, name: "the link in \(name)")
         let object = parsed.object
         let record = try parsed.record(seed: SecretBytes(seed), name: name)
         if object.number > 1 {
-            let before = try open(previous, "the link before it in \(name)")
+            let before = try roster.open(previous, name: "the link before it in \(name)")
             guard before.object.slot == object.slot, before.object.number == object.number - 1,
                 before.digest == object.previous
             else { throw outer.corrupt("the link does not follow the one before it") }
         } else if !previous.isEmpty {
             throw outer.corrupt("something stands before the first link of a chain")
         }
-        guard let signer = roster[object.slot] else { throw outer.corrupt("the signer has no grant") }
+        guard let signer = roster.members[object.slot] else { throw outer.corrupt("the signer has no grant") }
         return Shown(
-            object: object, record: record, adminKey: format.adminKey, signer: signer,
+            object: object, record: record, adminKey: roster.adminKey, signer: signer,
             hasPrevious: object.number > 1)
     }
 }
@@ -168,7 +144,7 @@ package enum EvidenceFile: Sendable, Hashable {
 }
 
 extension SecretBytes {
-    fileprivate convenience init(_ bytes: Bytes32) {
+    package convenience init(_ bytes: Bytes32) {
         let array = bytes.array
         self.init(copying: array.span.bytes)
     }

@@ -41,6 +41,7 @@ extension EvidenceRecord {
         }
         fields.put(25, facts)
         if !runs.isEmpty { fields.put(26, list: runs) { $0.encoded } }
+        putInventory(&fields)
         return fields.bytes
     }
 
@@ -109,14 +110,15 @@ extension EvidenceRecord {
                 (bytes, name) throws(HoldfastError) in
                 try EvidenceRun(bytes, name: name)
             } ?? []
+        try takeInventory(&fields)
         unknown = fields.rest
         try requireSense(fields)
     }
 
     /// What names other parts of the record names something.
     private func requireSense(_ fields: FieldReader) throws(HoldfastError) {
-        guard runs.isEmpty || kind == .runs, kind != .runs || members.isEmpty else {
-            throw fields.corrupt("it tells of runs and of a recovery")
+        guard runs.isEmpty || kind == .runs, kind.isRecovery || members.isEmpty else {
+            throw fields.corrupt("it tells of a recovery and of something else")
         }
         let names = Set(members.map(\.name))
         guard names.count == members.count else { throw fields.corrupt("two members have one name") }

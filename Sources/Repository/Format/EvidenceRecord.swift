@@ -7,6 +7,13 @@ package enum EvidenceKind: UInt8, Sendable, CaseIterable {
     case incident = 2
     /// What a scheduler ran and did not run: a segment of the run ledger. 3 is for rotations.
     case runs = 4
+    /// What is declared to be protected, and the recovery points of a period.
+    case inventory = 5
+    /// That a finding is known, who owns it and until when; or that it is closed.
+    case exception = 6
+
+    /// Whether it tells of a recovery. The others prove none, and nobody means them by `latest`.
+    package var isRecovery: Bool { self == .drill || self == .incident }
 }
 
 /// Who wanted it. Raw values are part of the format.
@@ -239,7 +246,7 @@ package struct EvidenceFinding: Sendable, Hashable {
     }
 }
 
-/// The record of one drill or incident restore, or of the runs of a period.
+/// The record of one drill or incident restore, of the runs or the inventory of a period, or of an exception.
 package struct EvidenceRecord: Sendable, Hashable {
     package static let maximumSize = 8 << 20
     package static let maximumMembers = 1024
@@ -248,6 +255,8 @@ package struct EvidenceRecord: Sendable, Hashable {
     package static let maximumFindings = 1024
     package static let maximumHeads = 16_384
     package static let maximumRuns = 65_536
+    /// Sources, jobs, points and exceptions of an inventory, of each.
+    package static let maximumInventory = 65_536
 
     package var id: ULID
     package var kind: EvidenceKind
@@ -282,6 +291,13 @@ package struct EvidenceRecord: Sendable, Hashable {
     /// Of a segment of the run ledger alone, in order of their times; ``started`` and ``finished`` are the period that
     /// it covers.
     package var runs: [EvidenceRun] = []
+    /// Of an inventory alone: what was declared at ``finished``.
+    package var sources: [EvidenceSource] = []
+    package var jobs: [EvidenceJob] = []
+    /// Recovery points that the store put from ``started`` until before ``finished``.
+    package var points: [EvidencePoint] = []
+    /// Exceptions that were open at ``finished``.
+    package var openExceptions: [EvidenceHead] = []
     package var facts: [String: String] = [:]
     package var unknown = FieldMap()
 
@@ -309,5 +325,5 @@ package struct EvidenceRecord: Sendable, Hashable {
     }
 
     /// Whether it shows that its members can be recovered.
-    package var provesRecovery: Bool { verdict == .passed && sabotage == nil && kind != .runs }
+    package var provesRecovery: Bool { verdict == .passed && sabotage == nil && kind.isRecovery }
 }

@@ -22,6 +22,8 @@ package enum ObjectKind: UInt8, Sendable, CaseIterable {
     case evidenceDraft = 15
     /// A link of evidence with what it takes to check it without the repository; never in a store.
     case evidenceProof = 16
+    /// What is signed of a file by its digest; never in a store.
+    case statement = 17
 }
 
 /// The common head of all objects.
