@@ -94,13 +94,14 @@ let package = Package(
                 "Primitives", "CLinux", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
                 "SecretVaults", "Workloads", logging,
             ]),
+        library("Compliance", ["Primitives", "Sealing", "Printing", "Repository", "Recovery"]),
         library(
             "Commands",
             [
                 "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
                 "Configuring", "SecretVaults", "VaultProviders", "Workloads", "Scheduling", "State", "Telemetry",
                 "ControlPlane",
-                "Recovery", argumentParser, logging,
+                "Recovery", "Compliance", argumentParser, logging,
             ]),
         .executableTarget(name: "holdfast", dependencies: ["Commands"], swiftSettings: settings),
         library("TestSupport", ["Primitives", "CLinux", "ObjectStore", "Sealing", "Repository", logging]),
@@ -121,7 +122,7 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads",
-                "Scheduling", "State", "Recovery", "TestSupport", logging,
+                "Scheduling", "State", "Recovery", "Compliance", "TestSupport", logging,
             ],
             swiftSettings: settings),
         // The tests of vaults kill it while it writes.
@@ -166,6 +167,9 @@ let package = Package(
                 "Primitives", "CLinux", "Sealing", "Compression", "Printing", "ObjectStore", "Repository", "Workloads",
                 "Recovery", "TestSupport",
             ]),
+        tests(
+            "ComplianceTests",
+            ["Primitives", "Sealing", "ObjectStore", "Repository", "Recovery", "Compliance", "TestSupport"]),
         tests(
             "CommandsTests",
             [

@@ -12,7 +12,8 @@ func runAll(_ bench: inout Bench, chunks: Int) throws(HoldfastError) {
     try bench.endToEnd()
     try bench.schedules()
     try bench.runs()
-    if ["index/", "end-to-end/", "schedule/"].contains(where: { bench.filter.hasPrefix($0) }) { return }
+    try bench.reports()
+    if ["index/", "end-to-end/", "schedule/", "report/"].contains(where: { bench.filter.hasPrefix($0) }) { return }
     let entropy = SeededEntropy(seed: 2_026)
     let noise = try entropy.bytes(64 << 20)
     var pages = SyntheticPages(count: 64 << 20, seed: 7)

@@ -22,7 +22,8 @@ struct Holdfast: ParsableCommand {
         version: "holdfast \(ToolVersion.current)",
         subcommands: [
             Init.self, BackupVerb.self, Snapshots.self, ListVerb.self, FindVerb.self, DumpVerb.self, DiffVerb.self,
-            RestoreVerb.self, DrillVerb.self, RPOVerb.self, EvidenceVerb.self, Check.self, Doctor.self, Repair.self,
+            RestoreVerb.self, DrillVerb.self, RPOVerb.self, EvidenceVerb.self, ReportVerb.self,
+            VerifyReport.self, ExceptionVerb.self, Check.self, Doctor.self, Repair.self,
             Forget.self,
             Prune.self, MirrorVerb.self, Keys.self, RecoveryKitVerb.self, VaultVerb.self, AuditVerb.self,
             Config.self, DaemonVerb.self, StatusVerb.self, NotifyVerb.self, ScheduleVerb.self,

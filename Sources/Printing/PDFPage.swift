@@ -141,6 +141,7 @@ private final class PDFWriter {
             }
             height -= 4
         case .secret(let secret): try write(secret)
+        case .table(let table): write(table)
         }
     }
 
@@ -170,6 +171,65 @@ private final class PDFWriter {
             show(line, monoBold, 15.5, Self.margin + side + 14, base)
             base -= step
         }
+    }
+
+    // MARK: Tables
+
+    private static let cellSize: Float = 8
+    private static let cellStep: Float = 10
+    private static let cellGap: Float = 6
+
+    private func write(_ table: PrintedTable) {
+        let whole = Float(table.parts.reduce(0, +))
+        let widths = table.parts.map { room * Float($0) / whole }
+        head(table, widths)
+        for row in table.rows {
+            let cells = zip(row, widths).map { wrapped($0, plain, Self.cellSize, $1 - Self.cellGap) }
+            var rest = cells
+            // A row that is longer than a page goes on on the next one.
+            while rest.contains(where: { !$0.isEmpty }) {
+                if height - Self.cellStep * Float(min(rest.map(\.count).max() ?? 1, 4)) < Self.bottom {
+                    turnOver()
+                    head(table, widths)
+                }
+                let lines = max(1, Int((height - Self.bottom) / Self.cellStep))
+                line(rest.map { Array($0.prefix(lines)) }, widths, plain)
+                rest = rest.map { Array($0.dropFirst(lines)) }
+            }
+            rule(0.3)
+        }
+        height -= 6
+    }
+
+    private func head(_ table: PrintedTable, _ widths: [Float]) {
+        // Not alone at the foot of a page.
+        if height < Self.bottom + 40 { turnOver() }
+        line(zip(table.columns, widths).map { wrapped($0, bold, Self.cellSize, $1 - Self.cellGap) }, widths, bold)
+        rule(0.8)
+    }
+
+    /// Lines of cells beside each other, from the top.
+    private func line(_ cells: [[String]], _ widths: [Float], _ font: HPDF_Font) {
+        let top = height
+        var left = Self.margin
+        for (lines, width) in zip(cells, widths) {
+            height = top
+            for line in lines {
+                height -= Self.cellStep
+                show(line, font, Self.cellSize, left)
+            }
+            left += width
+        }
+        height = top - Self.cellStep * Float(cells.map(\.count).max() ?? 0)
+    }
+
+    private func rule(_ thickness: Float) {
+        height -= 3
+        HPDF_Page_SetLineWidth(page, thickness)
+        HPDF_Page_MoveTo(page, Self.margin, height)
+        HPDF_Page_LineTo(page, Self.margin + room, height)
+        HPDF_Page_Stroke(page)
+        height -= 1
     }
 
     private func draw(_ code: QRCode, side: Float, left: Float, bottom: Float) {

@@ -13,6 +13,7 @@ package struct PrintedDocument: Sendable {
         case commands([[String]])
         /// The letters of a key, in lines and groups, and the same as a QR code.
         case secret(PrintedSecret)
+        case table(PrintedTable)
     }
 
     package struct Fact: Sendable {
@@ -39,6 +40,22 @@ package struct PrintedDocument: Sendable {
         self.title = title
         self.foot = foot
         self.blocks = blocks
+    }
+}
+
+/// Rows of cells under a head, each column with its part of the width.
+package struct PrintedTable: Sendable {
+    let columns: [String]
+    let parts: [Int]
+    let rows: [[String]]
+
+    /// - Precondition: `parts` are above zero, one a column, and each row has a cell for each.
+    package init(_ columns: [(name: String, part: Int)], rows: [[String]]) {
+        precondition(columns.allSatisfy { $0.part > 0 }, "a column has a width")
+        precondition(rows.allSatisfy { $0.count == columns.count }, "a row has a cell for each column")
+        self.columns = columns.map(\.name)
+        parts = columns.map(\.part)
+        self.rows = rows
     }
 }
 

@@ -57,6 +57,12 @@ package enum TextPage {
                 for command in commands {
                     for (number, line) in command.enumerated() { pieces.line((number == 0 ? "$ " : "> ") + line) }
                 }
+            case .table(let table):
+                // One below the other: eighty columns are too few for many cells in a line.
+                for row in table.rows {
+                    for (name, cell) in zip(table.columns, row) { write(.init(name, cell), to: &pieces) }
+                    pieces.line()
+                }
             case .secret(let secret):
                 for line in secret.lines { pieces.line(line, indented: 4, dropping: 1) }
                 pieces.line()

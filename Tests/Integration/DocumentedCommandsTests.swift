@@ -77,6 +77,7 @@ struct DocumentedCommandsTests {
         arguments: [
             "README.md", "docs/guide.md", "docs/DRILLS.md", "docs/SCHEDULING.md", "docs/operations/INCIDENT_RESTORE.md",
             "docs/operations/DISASTER_RECOVERY_PLAN.md", "docs/VAULTS.md", "docs/AUDIT.md",
+            "docs/COMPLIANCE.md",
         ])
     func documented(name: String) throws {
         let result = try run(try script(of: name))

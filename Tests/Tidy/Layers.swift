@@ -34,17 +34,18 @@ enum Layers {
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository", "Workloads",
             "CLinux", "CArchive", "Logging", "SecretVaults",
         ],
+        "Compliance": ["Primitives", "Sealing", "Printing", "Repository", "Recovery"],
         "Commands": [
             "Primitives", "Sealing", "Compression", "Chunking", "Printing", "ObjectStore", "Repository",
             "Configuring", "Workloads", "Scheduling", "State", "Telemetry", "ControlPlane", "Recovery",
-            "SecretVaults", "VaultProviders", "ArgumentParser", "Logging",
+            "Compliance", "SecretVaults", "VaultProviders", "ArgumentParser", "Logging",
         ],
         "holdfast": ["Commands"],
         "TestSupport": ["Primitives", "Sealing", "ObjectStore", "Repository", "Logging", "CLinux"],
         "StateSupport": ["Primitives", "Scheduling", "State"],
         "Benchmarks": [
             "Primitives", "Sealing", "Compression", "Chunking", "ObjectStore", "Repository", "Workloads", "Scheduling",
-            "State", "Recovery", "CLinux", "TestSupport", "Logging",
+            "State", "Recovery", "Compliance", "CLinux", "TestSupport", "Logging",
         ],
         "Fuzzing": [
             "Primitives", "Sealing", "Compression", "ObjectStore", "Repository", "Workloads", "TestSupport",

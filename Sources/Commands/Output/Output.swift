@@ -35,6 +35,9 @@ final class Output: Sendable {
         if !isJSON { try append(Array(text.utf8) + [UInt8(ascii: "\n")]) }
     }
 
+    /// A part of a result that is no text of lines, as it is.
+    func raw(_ bytes: [UInt8]) throws(HoldfastError) { try append(bytes) }
+
     /// A remark on standard error; nothing with `--quiet`.
     func remark(_ text: String) {
         if !isQuiet { console.line(text) }

@@ -26,12 +26,21 @@ struct JobOptions: ParsableArguments {
         }
         let parts = Host.absolutePath(path).split(separator: "/").dropLast()
         let parent = "/" + parts.joined(separator: "/")
+        // A copy that a daemon has accepted: the jobs that it accepted with it are beside it.
+        if parts.last == "configuration", KeptFile.origin(of: parent) != nil {
+            return "/" + parts.dropLast().joined(separator: "/") + "/schedules"
+        }
         return parts.last == "schedules" ? parent : parent + (parts.isEmpty ? "schedules" : "/schedules")
+    }
+
+    /// Whether an option or the variable names a directory.
+    func isNamed(_ context: CommandContext) -> Bool {
+        schedules != nil || context.variables["HOLDFAST_SCHEDULES"] != nil
     }
 
     /// Whether there are no jobs since nobody named a directory of them and the usual one is not there.
     func isAbsent(_ context: CommandContext) throws(HoldfastError) -> Bool {
-        guard schedules == nil, context.variables["HOLDFAST_SCHEDULES"] == nil else { return false }
+        guard !isNamed(context) else { return false }
         return !FileManager.default.fileExists(atPath: try directory(context))
     }
 

@@ -32,15 +32,17 @@ struct RunLedger {
 
     /// Seals what was written down on days (UTC) that are over.
     ///
+    /// - Parameter until: Where to stop in place of the end of the last day; what is written down with an earlier time
+    ///   later is in the history alone.
     /// - Durability: on return every segment is on stable storage. Retry: safe; what was sealed is not sealed again.
     /// - Throws: `.notPermitted` for a key without the right to attest; what store and repository throw.
-    func seal(at now: Timestamp) throws(HoldfastError) -> [Evidence] {
+    func seal(at now: Timestamp, until: Timestamp? = nil) throws(HoldfastError) -> [Evidence] {
         guard repository.keyring.mayAttest else {
             throw HoldfastError(
                 .notPermitted, "this key (role \(repository.keyring.role)) may not sign the run ledger",
                 hint: "Have an admin give it the right: `holdfast keys grant SLOT --attest`.")
         }
-        let end = Self.end(at: now)
+        let end = until ?? Self.end(at: now)
         let oldest = end + (.zero - HistoryLimits.age)
         // A segment of a clock that was ahead says nothing of the days that have come since.
         let sealed = try Self.segments(of: repository).compactMap(\.record)
@@ -48,12 +50,13 @@ struct RunLedger {
         // Nothing is claimed of the time before the first line.
         var begin = sealed.flatMap { $0 < oldest ? nil : $0 }
         var made: [Evidence] = []
-        var next = Timestamp(seconds: (Self.dayNumber(begin ?? oldest) + 1) * Self.day)
-        while next <= end {
+        var next = min(end, Timestamp(seconds: (Self.dayNumber(begin ?? oldest) + 1) * Self.day))
+        while next <= end, begin.map({ $0 < next }) ?? true {
             // Days on which nothing was written down are covered by the segment after them.
-            let from = begin ?? next + .seconds(-Self.day)
+            let from = begin ?? Timestamp(seconds: Self.dayNumber(next + .nanoseconds(-1)) * Self.day)
             if try seal(from, from: from, until: next, at: now, &made) { begin = made.last?.record?.finished ?? next }
-            next = next + .seconds(Self.day)
+            guard next < end else { break }
+            next = min(end, Timestamp(seconds: (Self.dayNumber(next) + 1) * Self.day))
         }
         return made
     }
